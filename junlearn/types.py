@@ -1,0 +1,195 @@
+"""The contract: what a model, a dataset, a split, a feed and a method are.
+
+Shape vocabulary: N examples, B batch, T steps, K classes, D features, S seeds, H W C image axes.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+__all__ = [
+    "Array",
+    "Batch",
+    "Component",
+    "Data",
+    "Dataset",
+    "Feed",
+    "Key",
+    "Method",
+    "Metrics",
+    "Model",
+    "PyTree",
+    "Sources",
+    "Split",
+    "Stage",
+    "Variables",
+    "View",
+]
+
+Array = jax.Array
+Key = jax.Array
+PyTree = Any
+Metrics = dict[str, Array]
+
+
+class Variables(NamedTuple):
+    """All numbers of a network: what an optimiser changes, and what a forward pass in train mode changes."""
+
+    params: PyTree
+    stats: PyTree
+    """BatchNorm running statistics; `{}` if the network has none."""
+
+
+class Model(NamedTuple):
+    """All that a method sees of a network: two pure functions and the order of its layers."""
+
+    init: Callable[[Key, Array], Variables]
+    """`(key, x[1,H,W,C]) -> Variables`."""
+    apply: Callable[..., tuple[Array, dict[str, Array], PyTree]]
+    """`(variables, x[B,H,W,C], *, train=False, key=None, mask=None) -> (logits[B,K], features, stats)`.
+
+    `features["embedding"]` is what the head reads. With `train=True` BatchNorm uses the statistics of the
+    batch, taken over the rows where `mask` is True, and `stats` are the updated running statistics.
+    """
+    layers: tuple[str, ...] = ()
+    """Top-level groups of `params`, input to output; the last one is the head."""
+
+    @staticmethod
+    def from_linen(
+        module: Any,
+        *,
+        layers: tuple[str, ...] | None = None,
+        input_shape: tuple[int, int, int] | None = None,
+    ) -> "Model":
+        """Wrap a Flax Linen module; see `junlearn.models.adapters.from_linen`."""
+        from junlearn.models import adapters
+
+        return adapters.from_linen(module, layers=layers, input_shape=input_shape)
+
+    @staticmethod
+    def from_nnx(make: Callable[[Any], Any], *, layers: tuple[str, ...] | None = None) -> "Model":
+        """Wrap a factory of Flax NNX modules; see `junlearn.models.adapters.from_nnx`."""
+        from junlearn.models import adapters
+
+        return adapters.from_nnx(make, layers=layers)
+
+
+class Data(NamedTuple):
+    """Images with their labels, one row an example. On the host numpy, in a run resident on the device."""
+
+    x: Any
+    """uint8[N,H,W,C]; float arrays are allowed and taken as already scaled."""
+    y: Any
+    """int32[N]: the label that training sees."""
+    id: Any = None
+    """int32[N]: the example's number in the dataset's own numbering, where there is one."""
+    fine: Any = None
+    """int32[N]: the fine label under a coarse `y` (CIFAR-20), for sub-class scenarios."""
+
+
+Sources = dict[str, Data]
+"""`"train"`, `"test"`, and `"surrogate"` where a method needs one."""
+
+View = Callable[[Data, Key], Array]
+"""`(rows, keys[B]) -> float32[B,H,W,C]`: how gathered rows become network input; one key an example."""
+
+
+class Dataset(NamedTuple):
+    """A dataset in memory, with all that the rest of a run must know about it."""
+
+    name: str
+    version: str
+    """Version of the source that the arrays were decoded from."""
+    fingerprint: str
+    """Hash of the arrays: two runs with equal fingerprints saw equal data."""
+    sources: Sources
+    """`"train"` and `"test"`, host numpy arrays."""
+    views: Mapping[str, View]
+    """`"eval"`: normalise (and resize); `"augment"`: the same after the training augmentation."""
+    classes: tuple[str, ...]
+    """Names of the K classes of `y`."""
+    fine_classes: tuple[str, ...] = ()
+    """Names of the classes of `fine`; empty if there are none."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of what the network gets."""
+        rows = jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype), self.sources["train"])
+        keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 1))
+        return jax.eval_shape(self.views["eval"], rows, keys).shape[1:]
+
+
+class Split(NamedTuple):
+    """Which training examples to forget. Host numpy indices; forget and retain partition `"train"`."""
+
+    forget: np.ndarray
+    """int[Nf] into `"train"`."""
+    retain: np.ndarray
+    """int[Nr] into `"train"`."""
+    forget_test: np.ndarray
+    """int[] into `"test"`: unseen examples of what is forgotten; empty if that has no meaning (random)."""
+    retain_test: np.ndarray
+    """int[] into `"test"`: the others."""
+    classes: tuple[int, ...] = ()
+    """The classes of `y` that are forgotten whole; empty in any other scenario."""
+
+
+class Feed(NamedTuple):
+    """One epoch of batches as indices: T steps of B rows, padded with `mask` False."""
+
+    index: np.ndarray
+    """int32[T,B] into the source."""
+    mask: np.ndarray
+    """bool[T,B]: False where a row only fills the batch."""
+    source: str = "train"
+    view: str = "eval"
+
+
+class Batch(NamedTuple):
+    """What a step gets: normalised (augmented, triggered) images and their labels."""
+
+    x: Array
+    """float32[B,H,W,C]."""
+    y: Array
+    """int32[B]."""
+    index: Array
+    """int32[B] into the source."""
+    mask: Array
+    """bool[B]."""
+
+
+class Stage(NamedTuple):
+    """One phase of a method: a pure step and the data that it is fed."""
+
+    name: str
+    step: Callable[[PyTree, PyTree], tuple[PyTree, Metrics]]
+    """`(state, batch) -> (state, metrics)`; `batch` has the shape of the feed's tree with a Batch at each Feed."""
+    feed: Callable[[np.random.Generator, PyTree], PyTree]
+    """`(rng, state) -> PyTree[Feed]`: one epoch, drawn on the host when the epoch starts. It may read of the
+    state only what the steps of an epoch leave alone, so that a resumed epoch is drawn again the same."""
+    epochs: int = 1
+    until: Callable[[PyTree, Callable[..., dict[str, float]]], bool] | None = None
+    """`(state, evaluate) -> bool`: True ends the stage. `evaluate(variables, indices, source="train")`
+    gives `{"accuracy", "loss"}`."""
+    check_every: int | None = None
+    """Steps between two questions to `until`; None: at the end of every epoch."""
+
+
+class Method(NamedTuple):
+    """An unlearning algorithm: it never loops, logs, evaluates or saves; `junlearn.run` does."""
+
+    init: Callable[[Key, Variables, Sources, Split], PyTree]
+    """`(key, variables, sources, split) -> State`; cheap: passes over the data are stages."""
+    plan: Callable[[Split], list[Stage]]
+    finish: Callable[[PyTree], Any]
+    """`(state) -> Variables`, or `(Model, Variables)` where the network itself changed."""
+
+
+class Component(NamedTuple):
+    """An entry of the registries of models, datasets and scenarios."""
+
+    summary: str
+    Config: type
+    make: Callable[..., Any]
