@@ -1,0 +1,30 @@
+"""Accuracy: the share of examples whose largest logit is the true label's."""
+
+import numpy as np
+
+from junlearn.metrics.outputs import Context, Floats, Integers, Network, labels_of, logits_of
+
+__all__ = ["accuracy", "accuracy_on", "correct"]
+
+
+def correct(logits: Floats, labels: Integers) -> np.ndarray:
+    """bool[N]: whether a row's largest logit (the first, where several tie) is its label's."""
+    return logits.argmax(axis=1) == labels
+
+
+def accuracy_on(context: Context, network: Network, split: str) -> float | None:
+    """Accuracy in [0, 1] of a network on a split; None if either is absent."""
+    logits = logits_of(context, network, split)
+    if logits is None:
+        return None
+    return float(correct(logits, labels_of(context, split, logits)).mean())
+
+
+def accuracy(context: Context) -> dict[str, float]:
+    """Accuracy of the model on every split, in [0, 1].
+
+    Every example counts the same. (The mean over batches of each batch's accuracy, which several
+    published codes report, gives the examples of a short last batch a larger weight.)
+    """
+    values = {split: accuracy_on(context, "model", split) for split in context.model.logits}
+    return {f"accuracy/{split}": value for split, value in values.items() if value is not None}

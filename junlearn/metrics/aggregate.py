@@ -1,0 +1,60 @@
+"""Scores that fold several accuracies into one number: AUS and ToW."""
+
+from junlearn.metrics.accuracy import accuracy_on
+from junlearn.metrics.outputs import Context
+
+__all__ = ["adaptive_unlearning_score", "aus", "tow", "tug_of_war"]
+
+
+def adaptive_unlearning_score(original: float, unlearned: float, delta: float) -> float:
+    """`(1 - (original - unlearned)) / (1 + delta)`: accuracy kept against what is remembered.
+
+    Accuracies in [0, 1], `delta >= 0`. It exceeds 1 if unlearning raised the accuracy.
+    """
+    return (1.0 - (original - unlearned)) / (1.0 + delta)
+
+
+def tug_of_war(*gaps: float) -> float:
+    """`prod (1 - |gap|)` over differences of accuracies in [0, 1]: 1 if all vanish."""
+    product = 1.0
+    for gap in gaps:
+        product *= 1.0 - abs(gap)
+    return product
+
+
+def aus(context: Context) -> dict[str, float]:
+    """Adaptive unlearning score (Cotogni et al., "DUCK", 2023), in its two forms.
+
+    * Whole classes forgotten: the accuracy kept is that on `retain_test`, and `delta` the accuracy
+      on `forget_test`, which a retrained model has at 0.
+    * Any other request: the accuracy kept is that on `test`, and `delta = |A(forget_train) -
+      A(test)|`, as forgotten examples should be answered like unseen ones.
+
+    Needs `original`.
+    """
+    kept, forgotten = (
+        ("retain_test", "forget_test") if context.classes else ("test", "forget_train")
+    )
+    before = accuracy_on(context, "original", kept)
+    after = accuracy_on(context, "model", kept)
+    remembered = accuracy_on(context, "model", forgotten)
+    if before is None or after is None or remembered is None:
+        return {}
+    delta = remembered if context.classes else abs(remembered - after)
+    return {"aus": adaptive_unlearning_score(before, after, delta)}
+
+
+def tow(context: Context) -> dict[str, float]:
+    """Tug of war: how near all accuracies are to those of the retrained model.
+
+    `prod over D in {forget_train, retain_train, test} of (1 - |A_model(D) - A_retrain(D)|)`; 1 is
+    ideal. Zhao et al., "What makes unlearning hard and what to do about it", 2024. Needs `retrain`.
+    """
+    gaps = []
+    for split in ("forget_train", "retain_train", "test"):
+        model = accuracy_on(context, "model", split)
+        retrain = accuracy_on(context, "retrain", split)
+        if model is None or retrain is None:
+            return {}
+        gaps.append(model - retrain)
+    return {"tow": tug_of_war(*gaps)}

@@ -1,0 +1,98 @@
+"""How far the predictions of two networks are apart, example by example.
+
+With p the softmax of the judged model and q that of a reference on the same example:
+
+    JS(p, q)             = 1/2 KL(p || m) + 1/2 KL(q || m),  m = (p + q) / 2     in [0, log 2]
+    ZRF                  = 1 - mean JS(p, q), q of an untrained network          in [1 - log 2, 1]
+    activation distance  = mean ||p - q||_2, q of the retrained network          in [0, sqrt 2]
+    agreement            = share of examples with argmax p = argmax q            in [0, 1]
+
+Natural logarithms; sums over the classes and means over the examples, so that no value depends on
+the number of classes as such. Sources: JS to the retrained model and ZRF, Chundawat et al. 2023
+("Can Bad Teaching Induce Forgetting?"); activation distance and completeness (here "agreement"),
+Golatkar et al. 2021 and Cao and Yang 2015.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from junlearn.metrics.outputs import Context, Floats, Network, pair_of
+from junlearn.metrics.probabilities import log_softmax, softmax
+
+__all__ = [
+    "activation_distance",
+    "agreement",
+    "divergence",
+    "jensen_shannon",
+    "probability_distance",
+    "same_class",
+    "zrf",
+]
+
+PerExample = Callable[[Floats, Floats], np.ndarray]
+
+
+def jensen_shannon(logits: Floats, other: Floats) -> Floats:
+    """`JS(softmax(logits), softmax(other))` of every row, float64[N] in nats."""
+    log_p, log_q = log_softmax(logits), log_softmax(other)
+    log_m = np.logaddexp(log_p, log_q) - np.log(2.0)
+    terms = np.exp(log_p) * (log_p - log_m) + np.exp(log_q) * (log_q - log_m)
+    # Rounding alone can leave the interval.
+    return np.clip(0.5 * terms.sum(axis=1), 0.0, np.log(2.0))
+
+
+def probability_distance(logits: Floats, other: Floats) -> Floats:
+    """`||softmax(logits) - softmax(other)||_2` of every row, float64[N]."""
+    return np.linalg.norm(softmax(logits) - softmax(other), axis=1)
+
+
+def same_class(logits: Floats, other: Floats) -> np.ndarray:
+    """bool[N]: whether the largest entries of two rows are in the same place."""
+    return logits.argmax(axis=1) == other.argmax(axis=1)
+
+
+def _means(
+    context: Context, reference: Network, per_example: PerExample, splits: tuple[str, ...]
+) -> dict[str, float]:
+    """Split -> mean over its examples, of those splits on which both networks have rows."""
+    pairs = {split: pair_of(context, reference, split) for split in splits}
+    return {s: float(per_example(*pair).mean()) for s, pair in pairs.items() if pair is not None}
+
+
+def divergence(context: Context) -> dict[str, float]:
+    """Jensen-Shannon divergence to the retrained model, on the forget set and on the test set.
+
+    0 is ideal. Needs `retrain`.
+    """
+    means = _means(context, "retrain", jensen_shannon, ("forget_train", "test"))
+    return {f"js/{split}": mean for split, mean in means.items()}
+
+
+def zrf(context: Context) -> dict[str, float]:
+    """ZRF score: likeness to an untrained network on the forget set.
+
+    The value on the test set is the reference level. The ideal is the retrained model's value, not
+    1: a model that answers at random where a retrained one generalises has forgotten too much.
+    Needs `random`.
+    """
+    means = _means(context, "random", jensen_shannon, ("forget_train", "test"))
+    return {f"zrf/{split}": 1.0 - mean for split, mean in means.items()}
+
+
+def activation_distance(context: Context) -> dict[str, float]:
+    """Mean L2 distance to the retrained model's probabilities on the forget set.
+
+    0 is ideal. The root is taken for each example, before the mean. Needs `retrain`.
+    """
+    means = _means(context, "retrain", probability_distance, ("forget_train",))
+    return {f"activation_distance/{split}": mean for split, mean in means.items()}
+
+
+def agreement(context: Context) -> dict[str, float]:
+    """Completeness: the share of examples that the retrained model gives the same class.
+
+    1 is ideal. Needs `retrain`.
+    """
+    means = _means(context, "retrain", same_class, ("forget_train", "test"))
+    return {f"agreement/{split}": mean for split, mean in means.items()}

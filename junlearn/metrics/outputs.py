@@ -1,0 +1,115 @@
+"""What the metrics read: the logits of up to four networks on named splits, and the labels.
+
+Everything here lives on the host in numpy. The rows are checked when a metric asks for them, so an
+error names the network and the split that it comes from.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from junlearn.errors import DivergedError
+
+__all__ = [
+    "Context",
+    "Floats",
+    "Integers",
+    "Network",
+    "Outputs",
+    "labels_of",
+    "logits_of",
+    "pair_of",
+]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.integer]
+Network = Literal["model", "original", "retrain", "random"]
+
+
+class Outputs(NamedTuple):
+    """One network's logits on every split."""
+
+    logits: Mapping[str, np.ndarray]
+    """Split name -> float[N,K]. The names that metrics know are `retain_train`, `forget_train`,
+    `test`, `retain_test` and `forget_test`; a split that is empty is absent."""
+
+
+class Context(NamedTuple):
+    """All that a metric may read: the network that is judged, its references and the labels."""
+
+    model: Outputs
+    """The network that is judged."""
+    labels: Mapping[str, np.ndarray]
+    """Split name -> int[N]."""
+    original: Outputs | None = None
+    """The network before unlearning."""
+    retrain: Outputs | None = None
+    """The network trained without the forget set: the reference that unlearning approximates."""
+    random: Outputs | None = None
+    """An untrained network, the "incompetent teacher" of ZRF."""
+    classes: tuple[int, ...] = ()
+    """The classes that are forgotten whole; empty in any other scenario."""
+
+
+def logits_of(context: Context, network: Network, split: str) -> Floats | None:
+    """The logits float64[N,K] of a network on a split; None if there are none.
+
+    Raises `ValueError` if the array is not a matrix of at least two classes, and `DivergedError` if
+    a logit is NaN or infinite: no probability could be computed from it.
+    """
+    outputs: Outputs | None = getattr(context, network)
+    if outputs is None or split not in outputs.logits or len(outputs.logits[split]) == 0:
+        return None
+    logits = np.asarray(outputs.logits[split], np.float64)
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        raise ValueError(
+            f"logits of the {network} network on {split!r}: expected [N,K] with K >= 2, "
+            f"got shape {logits.shape}"
+        )
+    bad = int(np.sum(~np.isfinite(logits).all(axis=1)))
+    if bad:
+        raise DivergedError(
+            f"logits of the {network} network on {split!r} are NaN or infinite "
+            f"in {bad} of {len(logits)} rows"
+        )
+    return logits
+
+
+def labels_of(context: Context, split: str, logits: Floats) -> Integers:
+    """The labels int[N] of a split, checked against its logits.
+
+    Raises `ValueError` if they are missing, not integers, of another number or outside of `[0, K)`.
+    """
+    if split not in context.labels:
+        raise ValueError(f"there are logits but no labels on {split!r}")
+    labels = np.asarray(context.labels[split])
+    rows, classes = logits.shape
+    if labels.shape != (rows,) or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"labels on {split!r}: expected {rows} integers, got {labels.dtype}{list(labels.shape)}"
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(
+            f"labels on {split!r} reach from {labels.min()} to {labels.max()}, "
+            f"but there are {classes} classes"
+        )
+    return labels
+
+
+def pair_of(context: Context, reference: Network, split: str) -> tuple[Floats, Floats] | None:
+    """The logits of the model and of a reference on the same rows; None if either is absent.
+
+    Raises `ValueError` if the two differ in shape.
+    """
+    model = logits_of(context, "model", split)
+    other = logits_of(context, reference, split)
+    if model is None or other is None:
+        return None
+    if model.shape != other.shape:
+        raise ValueError(
+            f"logits on {split!r}: {model.shape} of the model, "
+            f"{other.shape} of the {reference} network"
+        )
+    return model, other
