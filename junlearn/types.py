@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 __all__ = [
@@ -55,6 +56,16 @@ class Model(NamedTuple):
     """
     layers: tuple[str, ...] = ()
     """Top-level groups of `params`, input to output; the last one is the head."""
+    input_shape: tuple[int, int, int] | None = None
+    """(H, W, C) that `apply` takes, where the stored images have another size (they are resized); else None."""
+
+    def example(self, sources: "Sources") -> Array:
+        """Zeros [1,H,W,C] of the shape that the network takes: what `init` wants."""
+        return jnp.zeros((1, *(self.input_shape or sources["train"].x.shape[1:])))
+
+    def num_classes(self, variables: Variables, sources: "Sources") -> int:
+        """K, the number of logits."""
+        return jax.eval_shape(self.apply, variables, self.example(sources))[0].shape[-1]
 
     @staticmethod
     def from_linen(

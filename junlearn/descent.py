@@ -1,0 +1,83 @@
+"""The building block of most methods: one network, one loss, one optimiser."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from junlearn import losses
+from junlearn.types import Array, Batch, Key, Metrics, Model, PyTree, Variables
+
+__all__ = ["Descent", "Loss", "descend", "start", "supervised", "updater"]
+
+
+class Descent(NamedTuple):
+    """What the next step needs."""
+
+    variables: Variables
+    optimizer: PyTree
+    key: Key
+    step: Array
+    extra: PyTree = ()
+    """What the loss reads and no step changes: relabelled targets, a teacher."""
+
+
+Loss = Callable[[PyTree, Descent, PyTree, Key], tuple[Array, tuple[PyTree, Metrics]]]
+"""`(params, state, batch, key) -> (loss, (stats, metrics))`."""
+
+
+def start(
+    key: Key, variables: Variables, tx: optax.GradientTransformation, extra: PyTree = ()
+) -> Descent:
+    """The state before the first step."""
+    return Descent(variables, tx.init(variables.params), key, jnp.zeros((), jnp.int32), extra)
+
+
+def updater(
+    loss: Loss, tx: optax.GradientTransformation
+) -> Callable[[Descent, PyTree, Key], tuple[Descent, Metrics]]:
+    """`update(state, batch, key) -> (state, metrics)`: one descent step on `loss` with the given random key."""
+
+    def update(state: Descent, batch: PyTree, key: Key) -> tuple[Descent, Metrics]:
+        (value, (stats, metrics)), gradient = jax.value_and_grad(loss, has_aux=True)(
+            state.variables.params, state, batch, key
+        )
+        change, optimizer = tx.update(gradient, state.optimizer, state.variables.params)
+        params = optax.apply_updates(state.variables.params, change)
+        state = Descent(
+            Variables(params, stats), optimizer, state.key, state.step + 1, state.extra
+        )
+        return state, {"loss": value, **metrics}
+
+    return update
+
+
+def descend(
+    loss: Loss, tx: optax.GradientTransformation
+) -> Callable[[Descent, PyTree], tuple[Descent, Metrics]]:
+    """`step(state, batch) -> (state, metrics)`: `updater` with the key of this step."""
+    update = updater(loss, tx)
+
+    def step(state: Descent, batch: PyTree) -> tuple[Descent, Metrics]:
+        return update(state, batch, jax.random.fold_in(state.key, state.step))
+
+    return step
+
+
+def supervised(
+    model: Model, *, labels: Callable[[Descent, Batch], Array] = lambda state, batch: batch.y
+) -> Loss:
+    """Mean cross entropy in train mode against `labels(state, batch)`, by default the labels of the data."""
+
+    def loss(
+        params: PyTree, state: Descent, batch: Batch, key: Key
+    ) -> tuple[Array, tuple[PyTree, Metrics]]:
+        variables = Variables(params, state.variables.stats)
+        logits, _, stats = model.apply(variables, batch.x, train=True, key=key, mask=batch.mask)
+        targets = labels(state, batch)
+        value = losses.cross_entropy(logits, targets, batch.mask)
+        return value, (stats, {"accuracy": losses.accuracy(logits, targets, batch.mask)})
+
+    return loss

@@ -1,0 +1,91 @@
+"""Epochs as index arrays: which examples make up each batch, drawn on the host.
+
+Every function is pure in (generator, indices) and returns a `Feed` of T steps by B rows. Rows that only fill the
+last batch repeat an index of the same batch (so that no example outside the feed is ever read) with mask False.
+"""
+
+import numpy as np
+
+from junlearn.types import Feed, PyTree
+
+__all__ = ["is_feed", "paired", "pad_rows", "sequential", "shuffled", "steps"]
+
+
+def sequential(
+    indices: np.ndarray, batch_size: int, *, source: str = "train", view: str = "eval"
+) -> Feed:
+    """All `indices` once, in the order given; the last batch is padded."""
+    indices = np.asarray(indices, np.int32)
+    if indices.ndim != 1 or indices.size == 0:
+        raise ValueError(f"a feed needs a non-empty list of indices, got shape {indices.shape}")
+    count = -(-indices.size // batch_size)
+    padding = count * batch_size - indices.size
+    first_of_last = indices[(count - 1) * batch_size]
+    index = np.concatenate([indices, np.full(padding, first_of_last, np.int32)])
+    mask = np.arange(index.size) < indices.size
+    return Feed(
+        index.reshape(count, batch_size), mask.reshape(count, batch_size), source=source, view=view
+    )
+
+
+def shuffled(
+    rng: np.random.Generator,
+    indices: np.ndarray,
+    batch_size: int,
+    *,
+    source: str = "train",
+    view: str = "eval",
+) -> Feed:
+    """All `indices` once in random order; the last batch is padded (nothing is dropped)."""
+    return sequential(rng.permutation(indices), batch_size, source=source, view=view)
+
+
+def paired(
+    rng: np.random.Generator,
+    indices: dict[str, np.ndarray],
+    batch_size: int,
+    *,
+    leader: str,
+    source: str = "train",
+    view: str = "eval",
+) -> dict[str, Feed]:
+    """One batch of each set per step. The epoch is one pass over `leader`; the others are cycled.
+
+    A set that ends before the leader starts again in a new random order, ragged last batch included; a set that is
+    longer is cut where the leader ends.
+    """
+    length = -(-len(indices[leader]) // batch_size)
+
+    def cycle(values: np.ndarray) -> Feed:
+        passes = -(-length // -(-len(values) // batch_size))
+        rounds = [shuffled(rng, values, batch_size) for _ in range(passes)]
+        return Feed(
+            np.concatenate([r.index for r in rounds])[:length],
+            np.concatenate([r.mask for r in rounds])[:length],
+            source=source,
+            view=view,
+        )
+
+    return {name: cycle(np.asarray(values)) for name, values in indices.items()}
+
+
+def is_feed(node: PyTree) -> bool:
+    """True at a Feed: the leaf predicate for trees of feeds."""
+    return isinstance(node, Feed)
+
+
+def steps(feed: Feed) -> int:
+    """Number of batches T."""
+    return feed.index.shape[0]
+
+
+def pad_rows(feed: Feed, multiple: int) -> Feed:
+    """Widen every batch by masked rows until B is a multiple of `multiple` (the number of devices)."""
+    extra = -feed.index.shape[1] % multiple
+    if not extra:
+        return feed
+    filler = np.repeat(feed.index[:, :1], extra, axis=1)
+    return feed._replace(
+        index=np.concatenate([feed.index, filler], axis=1),
+        mask=np.concatenate([feed.mask, np.zeros_like(filler, bool)], axis=1),
+    )

@@ -1,0 +1,49 @@
+"""Per-example gradients: the empirical Fisher diagonal in bounded memory."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from optax import microbatching
+
+from junlearn.types import Array, PyTree
+
+__all__ = ["sum_of_squares"]
+
+
+def sum_of_squares(
+    loss: Callable[[PyTree, PyTree], Array],
+    params: PyTree,
+    rows: PyTree,
+    mask: Array,
+    *,
+    microbatch: int | None = None,
+) -> PyTree:
+    """Sum over the rows with `mask[B]` True of the squared gradient of `loss(params, row)`.
+
+    `loss` gets the rows one at a time, each leaf with a batch axis of 1, so ordinary batch code works unchanged; the
+    network must run in eval mode (with batch statistics a per-example gradient is not defined). Divided by the number
+    of rows this is the diagonal of the empirical Fisher information.
+
+    At most `microbatch` gradients are held at once (None: all B). B is padded up to a multiple of it.
+    """
+    size = mask.shape[0]
+    padding = 0 if microbatch is None else -size % microbatch
+
+    def widen(leaf: Array) -> Array:
+        return jnp.concatenate([leaf, jnp.repeat(leaf[:1], padding, axis=0)]) if padding else leaf
+
+    rows = jax.tree.map(widen, rows)
+    weight = jnp.concatenate([mask, jnp.zeros(padding, mask.dtype)])
+
+    def weighted(params: PyTree, row: PyTree, keep: Array) -> Array:
+        return jnp.where(keep[0], loss(params, row), 0.0)
+
+    total, _ = microbatching.micro_grad(
+        weighted,
+        batch_argnums=(1, 2),
+        microbatch_size=microbatch,
+        accumulator=microbatching.AccumulationType.SUM,
+        transform_fn=lambda gradient: jax.tree.map(jnp.square, gradient),
+    )(params, rows, weight)
+    return total

@@ -1,0 +1,24 @@
+"""Losses that methods share: pure functions of logits that take a mask."""
+
+import jax.numpy as jnp
+import optax
+
+from junlearn.types import Array
+
+__all__ = ["accuracy", "cross_entropy", "masked_mean"]
+
+
+def masked_mean(values: Array, mask: Array) -> Array:
+    """Mean of `values[B]` over the rows where `mask[B]` is True; 0 if there are none."""
+    return jnp.where(mask, values, 0).sum() / jnp.maximum(mask.sum(), 1)
+
+
+def cross_entropy(logits: Array, labels: Array, mask: Array) -> Array:
+    """Mean cross entropy of `logits[B,K]` against integer `labels[B]`, in nats."""
+    losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return masked_mean(losses, mask)
+
+
+def accuracy(logits: Array, labels: Array, mask: Array) -> Array:
+    """Share of the rows of `logits[B,K]` whose largest entry is the label, in [0, 1]."""
+    return masked_mean((jnp.argmax(logits, axis=-1) == labels).astype(logits.dtype), mask)

@@ -1,0 +1,25 @@
+"""Unlearning methods, one module each: `Config`, `State`, `make(config, model) -> Method` and `NEEDS`."""
+
+from types import ModuleType
+
+from junlearn.methods import (
+    finetune,
+    fisher,
+    neggrad,
+    neggrad_plus,
+    random_labels,
+    retrain,
+    ssd,
+)
+
+__all__ = ["METHODS"]
+
+METHODS: dict[str, ModuleType] = {
+    "finetune": finetune,
+    "fisher": fisher,
+    "neggrad": neggrad,
+    "neggrad_plus": neggrad_plus,
+    "random_labels": random_labels,
+    "retrain": retrain,
+    "ssd": ssd,
+}

@@ -1,0 +1,175 @@
+"""Fisher forgetting: add Gaussian noise, more of it where the retain data does not care.
+
+Setting: retain images without labels; the forgotten classes of a class request are known from the request.
+
+    (1)  F = (1/|D_r|) sum_{x in D_r} sum_y p_y(x) (d CE(f_theta(x), y) / d theta)^2      true Fisher diagonal
+    (2)  v = min(1 / (F + 1e-8), 1e3), for the head min(v, 1e2);  v <- alpha v
+    (3)  arrays with several axes: v <- mean of v over the input axis (second to last), broadcast back
+    (4)  class request: the head's weights of the forgotten classes get mean 0 and v = 1e-4, and the head v <- 10 v
+    (5)  arrays with one axis: v <- 10 v  (once, also in the head)
+    (6)  theta <- mu + sqrt(v) N(0, 1)
+
+The head is found by its place (last group of `Model.layers`, arrays with K outputs); the released code takes any array
+whose first axis has length K. BatchNorm runs in eval mode, p is not differentiated.
+
+Defaults (alpha as in SSD, arXiv 2308.07707):
+
+    alpha       1e-06
+    batch_size  16
+    microbatch  None
+
+Reference: Golatkar, Achille, Soatto, CVPR 2020 (arXiv 1911.04933). Cost: K backward passes for every retain example.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from junlearn import feeds, losses
+from junlearn.errors import ConfigError
+from junlearn.fields import Count, Positive
+from junlearn.gradients import sum_of_squares
+from junlearn.types import (
+    Array,
+    Batch,
+    Key,
+    Method,
+    Metrics,
+    Model,
+    PyTree,
+    Sources,
+    Split,
+    Stage,
+    Variables,
+)
+
+__all__ = ["NEEDS", "Config", "State", "draw", "make", "moments", "perturb"]
+
+NEEDS = frozenset({"retain.x"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Hyper-parameters of Fisher forgetting."""
+
+    alpha: Positive = 1e-6
+    """Scale of the noise variance."""
+    batch_size: Count = 16
+    microbatch: Count | None = None
+    """Per-example gradients held in memory at once; None: batch_size times the number of classes."""
+
+
+class State(NamedTuple):
+    """The weights stay as they are until `finish`."""
+
+    variables: Variables
+    fisher: PyTree
+    """Sum over the examples seen."""
+    count: Array
+    forgotten: Array
+    """bool[K]: the classes of a class request; all False in any other scenario."""
+    key: Key
+
+
+def moments(
+    params: PyTree, fisher: PyTree, forgotten: Array, alpha: float, head: str
+) -> tuple[PyTree, PyTree]:
+    """Equations 2 to 5: mean and variance of every weight before the draw. `head`: the last group of `params`."""
+    by_class = forgotten.any()
+
+    def leaf(path: tuple[jax.tree_util.DictKey, ...], theta: Array, f: Array) -> tuple[Array, Array]:
+        is_head = path[0].key == head and theta.shape[-1] == forgotten.shape[0]
+        variance = jnp.minimum(1 / (f + 1e-8), 1e3)
+        if is_head:
+            variance = jnp.minimum(variance, 1e2)
+        variance = alpha * variance
+        if theta.ndim > 1:
+            variance = jnp.broadcast_to(variance.mean(axis=-2, keepdims=True), theta.shape)
+        mean = theta
+        if is_head:
+            column = jnp.broadcast_to(forgotten, theta.shape) if theta.ndim == 1 else forgotten[None]
+            mean = jnp.where(column, 0.0, theta)
+            variance = jnp.where(column, 1e-4, variance)
+            if theta.ndim > 1:
+                variance = jnp.where(by_class, 10 * variance, variance)
+        if theta.ndim == 1:
+            variance = 10 * variance
+        return mean, variance
+
+    pairs = jax.tree_util.tree_map_with_path(leaf, params, fisher)
+    return (
+        jax.tree.map(lambda _, pair: pair[0], params, pairs),
+        jax.tree.map(lambda _, pair: pair[1], params, pairs),
+    )
+
+
+def draw(key: Key, params: PyTree) -> PyTree:
+    """Standard normal noise, one independent stream an array."""
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(key, len(leaves))
+    return structure.unflatten(
+        [jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
+    )
+
+
+def perturb(mean: PyTree, variance: PyTree, noise: PyTree) -> PyTree:
+    """Equation 6."""
+    return jax.tree.map(lambda m, v, n: m + jnp.sqrt(v) * n, mean, variance, noise)
+
+
+def make(config: Config, model: Model) -> Method:
+    """One accumulating stage, then one draw."""
+    if not model.layers:
+        raise ConfigError("fisher must know the head: give the model its layers, input to output")
+
+    def observe(state: State, batch: Batch) -> tuple[State, Metrics]:
+        variables = state.variables
+        classes = state.forgotten.shape[0]
+
+        def loss(params: PyTree, row: tuple[Array, Array]) -> Array:
+            logits, _, _ = model.apply(Variables(params, variables.stats), row[0])
+            p_y = jax.nn.softmax(jax.lax.stop_gradient(logits[0]))[row[1][0]]
+            # p (d CE)^2 is the square of d (sqrt(p) CE) where p is held constant.
+            return jnp.sqrt(p_y) * losses.cross_entropy(logits, row[1], jnp.ones(1, bool))
+
+        rows = jnp.repeat(batch.x, classes, axis=0)
+        labels = jnp.tile(jnp.arange(classes), batch.mask.shape[0])
+        squares = sum_of_squares(
+            loss,
+            variables.params,
+            (rows, labels),
+            jnp.repeat(batch.mask, classes),
+            microbatch=config.microbatch,
+        )
+        return state._replace(
+            fisher=jax.tree.map(jnp.add, state.fisher, squares),
+            count=state.count + batch.mask.sum(),
+        ), {}
+
+    def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
+        classes = model.num_classes(variables, sources)
+        forgotten = jnp.zeros(classes, bool).at[jnp.asarray(split.classes, jnp.int32)].set(True)
+        fisher = jax.tree.map(jnp.zeros_like, variables.params)
+        return State(variables, fisher, jnp.zeros((), jnp.int32), forgotten, key)
+
+    def plan(split: Split) -> list[Stage]:
+        return [
+            Stage(
+                "Fisher information",
+                observe,
+                lambda rng, state: feeds.sequential(split.retain, config.batch_size),
+            )
+        ]
+
+    def finish(state: State) -> Variables:
+        params = state.variables.params
+        fisher = jax.tree.map(lambda total: total / state.count, state.fisher)
+        mean, variance = moments(
+            params, fisher, state.forgotten, config.alpha, model.layers[-1]
+        )
+        params = perturb(mean, variance, draw(state.key, params))
+        return state.variables._replace(params=params)
+
+    return Method(init, plan, finish)
