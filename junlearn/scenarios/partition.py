@@ -1,0 +1,44 @@
+"""From a rule to a Split: the part that all scenarios share."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from junlearn.errors import ConfigError, unknown
+from junlearn.types import Split
+
+__all__ = ["partition", "resolve"]
+
+
+def partition(
+    forget: np.ndarray, forget_test: np.ndarray, classes: tuple[int, ...] = ()
+) -> Split:
+    """The Split of boolean marks over "train" (`forget[N]`) and "test" (`forget_test[M]`); indices ascend."""
+    if not forget.any():
+        raise ConfigError("the forget set is empty: the scenario selects no training example")
+    if forget.all():
+        raise ConfigError("the retain set is empty: the scenario forgets every training example")
+    return Split(
+        forget=np.flatnonzero(forget),
+        retain=np.flatnonzero(~forget),
+        forget_test=np.flatnonzero(forget_test),
+        retain_test=np.flatnonzero(~forget_test),
+        classes=classes,
+    )
+
+
+def resolve(wanted: Sequence[int | str], names: Sequence[str], kind: str) -> tuple[int, ...]:
+    """Class numbers of `wanted`, each a number or a name out of `names`."""
+
+    def number(value: int | str) -> int:
+        if isinstance(value, str) and value in names:
+            return names.index(value)
+        if isinstance(value, str) and not value.lstrip("-").isdigit():
+            raise unknown(kind, value, names)
+        if not 0 <= int(value) < len(names):
+            raise ConfigError(
+                f"{kind} {value} does not exist: the dataset has {len(names)} (0 to {len(names) - 1})"
+            )
+        return int(value)
+
+    return tuple(sorted({number(value) for value in wanted}))

@@ -1,0 +1,112 @@
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from junlearn.errors import ConfigError
+from junlearn.scenarios import SCENARIOS
+from junlearn.types import Data, Dataset
+
+
+def dataset(labels, test_labels, fine=None, fine_test=None, fine_classes=()):
+    def data(y, f):
+        y = np.asarray(y, np.int32)
+        return Data(np.zeros((len(y), 2, 2, 1), np.uint8), y, None, f)
+
+    return Dataset(
+        name="made_up",
+        version="1",
+        fingerprint="0",
+        sources={"train": data(labels, fine), "test": data(test_labels, fine_test)},
+        views={},
+        classes=("ant", "bee", "cat", "dog"),
+        fine_classes=fine_classes,
+    )
+
+
+def split(name, data, seed=0, **fields):
+    scenario = SCENARIOS[name]
+    return scenario.make(scenario.Config(**fields), data, jax.random.key(seed))
+
+
+def assert_partition(s, train, test):
+    assert sorted([*s.forget, *s.retain]) == list(range(train))
+    assert sorted([*s.forget_test, *s.retain_test]) == list(range(test))
+    assert len(s.forget) and len(s.retain)
+
+
+LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=40).map(lambda rest: [0, 1, 2, 3, *rest])
+
+
+@given(LABELS, LABELS, st.sets(st.integers(0, 3), min_size=1, max_size=3))
+def test_class_partitions_and_takes_all_of_the_class(labels, test_labels, classes):
+    s = split("class", dataset(labels, test_labels), classes=tuple(classes))
+    assert_partition(s, len(labels), len(test_labels))
+    assert {labels[i] for i in s.forget} == classes
+    assert not {labels[i] for i in s.retain} & classes
+    assert not {test_labels[i] for i in s.retain_test} & classes
+    assert s.classes == tuple(sorted(classes))
+
+
+@given(LABELS, st.floats(0.2, 0.8), st.integers(0, 9))
+def test_random_partitions_and_truncates(labels, fraction, seed):
+    s = split("random", dataset(labels, labels), seed, fraction=fraction)
+    assert_partition(s, len(labels), len(labels))
+    assert len(s.forget) == int(fraction * len(labels))
+    assert len(s.forget_test) == 0 and s.classes == ()
+
+
+@given(LABELS, st.integers(0, 9))
+def test_random_fraction_per_class(labels, seed):
+    fractions = (0.0, 0.5, 1.0, 0.25)
+    s = split("random", dataset(labels, labels), seed, fractions=fractions)
+    assert_partition(s, len(labels), len(labels))
+    for label, fraction in enumerate(fractions):
+        taken = sum(labels[i] == label for i in s.forget)
+        assert taken == int(fraction * labels.count(label))
+
+
+def test_random_is_a_function_of_the_key():
+    data = dataset([0, 1, 2, 3] * 20, [0])
+    one, same, other = (split("random", data, seed, count=30) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.forget, same.forget)
+    assert not np.array_equal(one.forget, other.forget)
+    assert len(one.forget) == 30
+
+
+def test_subclass_splits_by_fine_label():
+    fine = np.array([0, 1, 2, 2], np.int32)
+    data = dataset([0, 0, 1, 1], [0, 1], fine, np.array([2, 0], np.int32), ("ox", "yak", "rocket"))
+    s = split("subclass", data)
+    np.testing.assert_array_equal(s.forget, [2, 3])
+    np.testing.assert_array_equal(s.forget_test, [0])
+    assert s.classes == ()
+    with pytest.raises(ConfigError, match="did you mean 'rocket'"):
+        split("subclass", data, subclasses=("roket",))
+
+
+def test_classes_by_name():
+    data = dataset([0, 1, 2, 3], [0])
+    np.testing.assert_array_equal(split("class", data, classes=("bee", "3", 2)).forget, [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("class", {"classes": (12,)}, "class 12 does not exist: the dataset has 4"),
+        ("class", {"classes": (-1,)}, "class -1 does not exist"),
+        ("class", {"classes": ("wasp",)}, "unknown class 'wasp'"),
+        ("class", {"classes": ()}, "forget set is empty"),
+        ("class", {"classes": (0, 1, 2, 3)}, "retain set is empty"),
+        ("random", {"fraction": 0.0}, "forget set is empty"),
+        ("random", {"fraction": 1.0}, "retain set is empty"),
+        ("random", {"count": 9}, "count is 9, and the training set has 4"),
+        ("random", {"fractions": (0.5,)}, "one for each"),
+        ("random", {"count": 2, "fractions": (0.5,) * 4}, "not both"),
+        ("subclass", {}, "needs fine labels"),
+    ],
+)
+def test_mistakes(name, fields, message):
+    with pytest.raises(ConfigError, match=message):
+        split(name, dataset([0, 1, 2, 3], [0]), **fields)
