@@ -1,0 +1,54 @@
+"""From indices to network input, inside the compiled step."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+
+from junlearn.augment import make_views
+from junlearn.feeds import is_feed
+from junlearn.types import Array, Batch, Feed, Key, PyTree, Sources, View
+
+__all__ = ["PLAIN_VIEWS", "Rows", "Spec", "gather", "specify"]
+
+PLAIN_VIEWS: Mapping[str, View] = make_views((0.0,), (1.0,), None, "none")
+"""For arrays without a dataset: uint8 scaled to [0, 1], float as it is, no augmentation."""
+
+Rows = list[tuple[Array, Array]]
+"""(index, mask) of every Feed of a tree, in tree order; [T,B] for an epoch, [B] for a step."""
+
+
+class Spec(NamedTuple):
+    """The part of a tree of feeds that is known when the step is compiled."""
+
+    structure: jax.tree_util.PyTreeDef
+    sources: tuple[str, ...]
+    views: tuple[str, ...]
+
+
+def specify(tree: PyTree) -> tuple[Spec, Rows]:
+    """Split a tree of feeds into what the compiler knows and the index arrays of the epoch."""
+    leaves: list[Feed]
+    leaves, structure = jax.tree.flatten(tree, is_leaf=is_feed)
+    spec = Spec(structure, tuple(f.source for f in leaves), tuple(f.view for f in leaves))
+    return spec, [(f.index, f.mask) for f in leaves]
+
+
+def gather(
+    spec: Spec, rows: Rows, sources: Sources, views: Mapping[str, View], key: Key
+) -> PyTree:
+    """The batch of one step: a Batch at the place of each Feed.
+
+    The random key of an example is `fold_in(key, index)`, with `key` that of the epoch: its augmentation depends on
+    neither the layout of the batch nor the number of devices.
+    """
+
+    def batch(name: str, view: str, index: Array, mask: Array) -> Batch:
+        picked = jax.tree.map(lambda column: column[index], sources[name])
+        keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index)
+        return Batch(views[view](picked, keys), picked.y, index, mask)
+
+    return spec.structure.unflatten(
+        batch(name, view, index, mask)
+        for name, view, (index, mask) in zip(spec.sources, spec.views, rows, strict=True)
+    )

@@ -1,0 +1,69 @@
+"""Outputs of a network on many examples, in large padded batches of one compiled shape."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from junlearn import feeds, losses
+from junlearn.types import Array, Data, Model, Sources, Variables, View
+
+__all__ = ["evaluate_accuracy", "logits"]
+
+
+@lru_cache(maxsize=32)
+def _predictor(model: Model, view: View) -> Any:
+    """The compiled forward pass; kept, so that another network of the same model compiles nothing."""
+
+    @jax.jit
+    def predict(variables: Variables, data: Data, index: Array) -> Array:
+        rows = jax.tree.map(lambda column: column[index], data)
+        keys = jax.random.split(jax.random.key(0), index.shape[0])
+        return model.apply(variables, view(rows, keys))[0]
+
+    return predict
+
+
+def logits(
+    model: Model,
+    variables: Variables,
+    data: Data,
+    indices: np.ndarray | None = None,
+    *,
+    view: View,
+    batch_size: int = 512,
+) -> np.ndarray:
+    """float32[N,K] of the rows `indices` of `data` (None: all), in eval mode and in the order given.
+
+    `view` must be deterministic (the dataset's "eval" view): it gets fixed keys.
+    """
+    if indices is None:
+        indices = np.arange(data.y.shape[0])
+    if len(indices) == 0:
+        return np.zeros((0, 0), np.float32)
+    predict = _predictor(model, view)
+    feed = feeds.sequential(indices, min(batch_size, len(indices)))
+    outputs = [predict(variables, data, index) for index in feed.index]
+    return np.concatenate(jax.device_get(outputs))[: len(indices)]
+
+
+def evaluate_accuracy(
+    model: Model,
+    variables: Variables,
+    sources: Sources,
+    indices: np.ndarray,
+    source: str = "train",
+    *,
+    views: Mapping[str, View],
+) -> dict[str, float]:
+    """`{"accuracy", "loss"}` of a network on `indices` of a source: what a stage's `until` can ask for."""
+    outputs = jnp.asarray(logits(model, variables, sources[source], indices, view=views["eval"]))
+    labels = jnp.asarray(sources[source].y)[indices]
+    mask = jnp.ones(len(indices), bool)
+    return {
+        "accuracy": float(losses.accuracy(outputs, labels, mask)),
+        "loss": float(losses.cross_entropy(outputs, labels, mask)),
+    }

@@ -1,0 +1,199 @@
+"""The only loop: it feeds the stages of a method, and keeps time, progress and checkpoints.
+
+A run is a pure function of its arguments. Data order comes from `np.random.default_rng((seed, stage, epoch))`, the
+randomness of augmentation from `(key, stage, epoch, example)`, that of the method from the key in its own state, so a
+run that is cut off goes on from its last snapshot to the same result, bit for bit.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from junlearn import checkpoint, feeds
+from junlearn.batches import PLAIN_VIEWS, Rows, Spec, specify
+from junlearn.evaluation import evaluate_accuracy
+from junlearn.program import Program
+from junlearn.types import (
+    Key,
+    Method,
+    Model,
+    PyTree,
+    Sources,
+    Split,
+    Stage,
+    Variables,
+    View,
+)
+
+__all__ = ["Progress", "Result", "place", "run"]
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+"""`(stage, steps done, steps in all, metrics)`: called about twice a second."""
+
+
+class Result(NamedTuple):
+    """What a run leaves."""
+
+    model: Model
+    """The method's network: the one that was passed, unless the method changed it."""
+    variables: Variables
+    history: list[dict[str, Any]]
+    """One entry an epoch: stage, epoch, steps, and the mean of every metric over its steps."""
+    seconds: dict[str, float]
+    """compile, run (steps alone) and total wall time, summed over interruptions."""
+
+
+@dataclass
+class _Position:
+    """How far a run has come: what a snapshot holds beside the state."""
+
+    stage: int = 0
+    epoch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    """Sums of the metrics over the steps of the current epoch."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(
+        default_factory=lambda: {"compile": 0.0, "run": 0.0, "total": 0.0}
+    )
+
+    def add(self, metrics: dict[str, np.ndarray], count: int) -> None:
+        """Account for `count` steps with one value each of every metric."""
+        self.step += count
+        for name, values in metrics.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(values.sum(dtype=np.float64))
+
+    def close_epoch(self, stage: str) -> None:
+        """Turn the sums into an entry of the history and go to the next epoch."""
+        means = {name: total / self.step for name, total in self.sums.items()}
+        self.history.append({"stage": stage, "epoch": self.epoch, "steps": self.step, **means})
+        self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
+
+
+def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """Copies of the arrays on the device, on every device of `mesh` where there is one."""
+    copies = jax.tree.map(jnp.array, tree)
+    if mesh is None:
+        return copies
+    return jax.device_put(copies, NamedSharding(mesh, PartitionSpec()))
+
+
+def run(
+    method: Method,
+    model: Model,
+    variables: Variables,
+    sources: Sources,
+    split: Split,
+    *,
+    key: Key,
+    seed: int = 0,
+    views: Mapping[str, View] | None = None,
+    loop: Literal["auto", "python", "scan"] = "auto",
+    mesh: Mesh | None = None,
+    store: checkpoint.Store | None = None,
+    save_seconds: float = 30.0,
+    progress: Progress | None = None,
+) -> Result:
+    """Run all stages of `method` from `variables` and finish.
+
+    `key` feeds the method and the augmentation, `seed` the data order. `views` default to scaling uint8 to [0, 1].
+    `loop`: a Python loop of the compiled step, or `lax.scan` over chunks; "auto" is the first on a CPU (where
+    convolutions in a scan are slow) and the second elsewhere. With `mesh` (one axis, "data") every batch is split over
+    its devices. With `store` the run goes on from the newest snapshot there, saves one every `save_seconds` and one at
+    the end; a finished run is only read back.
+
+    Raises DivergedError when a loss is NaN or infinite, CheckpointError as `junlearn.checkpoint` does.
+    """
+    began = saved = time.perf_counter()
+    views = views or PLAIN_VIEWS
+    key, view_key = jax.random.split(key)
+    sources = _resident(sources, mesh)
+    # The state is donated to every step: its arrays must be its own, and no two of them the same.
+    state = place(method.init(key, variables, sources, split), mesh)
+    stages = method.plan(split)
+    position = _Position()
+    if store is not None and (found := checkpoint.restore(store, state)) is not None:
+        state, position = found[0], _Position(**found[1])
+    earlier = position.seconds["total"]
+    scan = loop == "scan" or (loop == "auto" and jax.default_backend() != "cpu")
+
+    def evaluate(
+        variables: Variables, indices: np.ndarray, source: str = "train"
+    ) -> dict[str, float]:
+        return evaluate_accuracy(model, variables, sources, indices, source, views=views)
+
+    program: Program | None = None
+    rows: Rows | None = None
+    while position.stage < len(stages):
+        stage = stages[position.stage]
+        if rows is None:
+            spec, rows = _draw(stage, seed, position, state, mesh)
+            program = Program.of(program, stage, spec, views, mesh, scan, position.seconds)
+            epoch_key = jax.random.fold_in(
+                jax.random.fold_in(view_key, position.stage), position.epoch
+            )
+            steps = rows[0][0].shape[0]
+        assert program is not None
+        limit = min(steps, _next_check(position.step, stage))
+        state, metrics, count = program.advance(
+            state, sources, rows, epoch_key, position.step, limit, position.epoch
+        )
+        position.add(metrics, count)
+        if progress is not None:
+            last = {name: float(values[-1]) for name, values in metrics.items()}
+            done = position.epoch * steps + position.step
+            progress(stage.name, done, stage.epochs * steps, last)
+
+        epoch_ends = position.step == steps
+        asked = stage.until is not None and (epoch_ends or position.step == limit)
+        stops = asked and stage.until(state, evaluate)  # type: ignore[misc]
+        if epoch_ends or stops:
+            position.close_epoch(stage.name)
+            rows = None
+        if stops or position.epoch == stage.epochs:
+            position.stage, position.epoch = position.stage + 1, 0
+        now = time.perf_counter()
+        if position.stage == len(stages) or now - saved >= save_seconds:
+            position.seconds["total"] = earlier + now - began
+            if store is not None:
+                checkpoint.save(store, state, asdict(position))
+            saved = time.perf_counter()
+
+    finished = method.finish(state)
+    if not isinstance(finished, Variables):
+        model, finished = finished
+    return Result(model, jax.block_until_ready(finished), position.history, position.seconds)
+
+
+def _resident(sources: Sources, mesh: Mesh | None) -> Sources:
+    """The sources on the device; arrays that are there already are not copied."""
+    resident = {name: jax.tree.map(jnp.asarray, data) for name, data in sources.items()}
+    if mesh is None:
+        return resident
+    return jax.device_put(resident, NamedSharding(mesh, PartitionSpec()))
+
+
+def _draw(
+    stage: Stage, seed: int, position: _Position, state: PyTree, mesh: Mesh | None
+) -> tuple[Spec, Rows]:
+    """The feed of the current epoch, its batches a multiple of the number of devices."""
+    rng = np.random.default_rng((seed, position.stage, position.epoch))
+    devices = 1 if mesh is None else mesh.size
+    tree = jax.tree.map(
+        lambda feed: feeds.pad_rows(feed, devices), stage.feed(rng, state), is_leaf=feeds.is_feed
+    )
+    return specify(tree)
+
+
+def _next_check(step: int, stage: Stage) -> int:
+    """The first step after `step` at which the stage's `until` is asked within the epoch."""
+    if stage.until is None or stage.check_every is None:
+        return sys.maxsize
+    return (step // stage.check_every + 1) * stage.check_every

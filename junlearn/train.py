@@ -1,0 +1,35 @@
+"""The original and the retrained network, both as the `retrain` method run by `junlearn.run`."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from junlearn.methods import retrain
+from junlearn.run import Result, run
+from junlearn.types import Key, Model, Sources, Split, Variables
+
+__all__ = ["everything", "train"]
+
+
+def everything(sources: Sources) -> Split:
+    """The Split of the original: nothing is forgotten."""
+    none = np.zeros(0, int)
+    tests = sources["test"].y.shape[0] if "test" in sources else 0
+    return Split(none, np.arange(sources["train"].y.shape[0]), none, np.arange(tests))
+
+
+def train(
+    config: retrain.Config,
+    model: Model,
+    sources: Sources,
+    split: Split | None = None,
+    *,
+    key: Key | None = None,
+    **options: Any,
+) -> Result:
+    """Train a fresh network on `split.retain` (None: on all of "train"); `options` go to `junlearn.run.run`."""
+    split = everything(sources) if split is None else split
+    key = jax.random.key(0) if key is None else key
+    nothing = Variables({}, {})
+    return run(retrain.make(config, model), model, nothing, sources, split, key=key, **options)

@@ -1,0 +1,98 @@
+"""Settings for the whole suite, and the tiny problems that it runs on."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+from junlearn.datasets import DATASETS  # noqa: E402
+from junlearn.models import MODELS  # noqa: E402
+from junlearn.types import Data, Model, Sources, Split, Variables  # noqa: E402
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without prepared datasets the tests that read them are left out of the selection."""
+    if os.environ.get("TFDS_DATA_DIR"):
+        return
+    real = [item for item in items if item.get_closest_marker("realdata")]
+    if real:
+        config.hook.pytest_deselected(items=real)
+        items[:] = [item for item in items if item not in real]
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    return jax.random.key(0)
+
+
+@pytest.fixture
+def tfds_dir() -> Path:
+    return Path(os.environ["TFDS_DATA_DIR"])
+
+
+@pytest.fixture
+def golden():
+    """The arrays of a reference case as a dict."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        with np.load(GOLDEN / f"{name}.npz") as case:
+            return dict(case)
+
+    return load
+
+
+class Problem(NamedTuple):
+    """A network with random weights on a few random images of four classes, one of them to be forgotten."""
+
+    model: Model
+    variables: Variables
+    sources: Sources
+    split: Split
+
+
+def make_problem(name: str, size: int = 8, train: int = 46, test: int = 14) -> Problem:
+    rng = np.random.default_rng(7)
+    classes = 4
+    component = MODELS[name]
+    model = component.make(component.Config(), classes, (size, size, 1))
+
+    def data(count: int) -> Data:
+        y = np.resize(np.arange(classes, dtype=np.int32), count)
+        x = rng.normal(size=(count, size, size, 1)).astype(np.float32) + y[:, None, None, None] / 2
+        return Data(x, y)
+
+    sources = {"train": data(train), "test": data(test)}
+    variables = model.init(jax.random.key(3), model.example(sources))
+    forget, forget_test = sources["train"].y == 1, sources["test"].y == 1
+    split = Split(
+        np.flatnonzero(forget),
+        np.flatnonzero(~forget),
+        np.flatnonzero(forget_test),
+        np.flatnonzero(~forget_test),
+        (1,),
+    )
+    return Problem(model, variables, sources, split)
+
+
+@pytest.fixture(scope="session")
+def mlp() -> Problem:
+    return make_problem("mlp", size=4)
+
+
+@pytest.fixture(scope="session")
+def convnet() -> Problem:
+    return make_problem("small_cnn")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return DATASETS["digits"].make(DATASETS["digits"].Config())

@@ -1,0 +1,232 @@
+"""What every registered method must do. A new method is in all of these by being in METHODS."""
+
+import ast
+import dataclasses
+import functools
+import inspect
+import re
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from junlearn import checkpoint, feeds
+from junlearn.batches import PLAIN_VIEWS, gather, specify
+from junlearn.methods import METHODS
+from junlearn.run import run
+from junlearn.types import Data, Method, Variables
+from tests.conftest import make_problem
+
+NAMES = sorted(METHODS)
+PROBLEMS = {
+    "mlp": functools.partial(make_problem, "mlp", size=4),
+    "convnet": functools.partial(make_problem, "small_cnn"),
+}
+
+SETTINGS = {
+    # Quick settings for tiny problems; every method runs more than one step of a ragged epoch.
+    "finetune": {"epochs": 2, "batch_size": 16},
+    "fisher": {"batch_size": 8},
+    "neggrad": {"epochs": 2, "batch_size": 8},
+    "neggrad_plus": {"epochs": 2, "batch_size": 8},
+    "random_labels": {"epochs": 2, "batch_size": 16},
+    "retrain": {"epochs": 2, "batch_size": 16},
+    "ssd": {"alpha": 1.0, "batch_size": 16},
+}
+
+
+def make(name, model) -> Method:
+    module = METHODS[name]
+    return module.make(module.Config(**SETTINGS[name]), model)
+
+
+def result(name, problem, *, method=None, seed=5, **options):
+    method = make(name, problem.model) if method is None else method
+    return run(
+        method,
+        problem.model,
+        problem.variables,
+        problem.sources,
+        problem.split,
+        key=jax.random.key(seed),
+        **options,
+    )
+
+
+@functools.cache
+def baseline(name, problem_name):
+    """The plain run that many tests compare with, done once."""
+    return result(name, PROBLEMS[problem_name]())
+
+
+def with_stages(method: Method, change) -> Method:
+    """The method with `change` applied to each of its stages."""
+    return method._replace(plan=lambda split: [change(stage) for stage in method.plan(split)])
+
+
+def test_every_method_has_settings():
+    assert set(SETTINGS) == set(METHODS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_signatures(name, mlp):
+    module = METHODS[name]
+    assert {"Config", "State", "make", "NEEDS"} <= set(module.__all__)
+    assert module.Config.__dataclass_params__.frozen
+    assert all(field.kw_only for field in dataclasses.fields(module.Config))
+    assert list(inspect.signature(module.make).parameters) == ["config", "model"]
+    assert issubclass(module.State, tuple)
+    assert isinstance(module.NEEDS, frozenset)
+    method = make(name, mlp.model)
+    assert list(inspect.signature(method.init).parameters) == [
+        "key",
+        "variables",
+        "sources",
+        "split",
+    ]
+    assert list(inspect.signature(method.plan).parameters) == ["split"]
+    assert list(inspect.signature(method.finish).parameters) == ["state"]
+    for stage in method.plan(mlp.split):
+        assert list(inspect.signature(stage.step).parameters) == ["state", "batch"]
+        assert list(inspect.signature(stage.feed).parameters) == ["rng", "state"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_defaults_are_those_of_the_docstring(name):
+    """The head of a method's file has a table of its defaults, one `field  value` a line."""
+    module = METHODS[name]
+    block = module.__doc__.split("Defaults", 1)[1]
+    table = dict(re.findall(r"^ {4}(\w+) {2,}(.+)$", block, re.MULTILINE))
+    stated = {field: ast.literal_eval(value) for field, value in table.items()}
+    assert stated == dataclasses.asdict(module.Config())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_state_is_a_fixed_point_of_every_stage(name, convnet):
+    method = make(name, convnet.model)
+    sources = jax.tree.map(jnp.asarray, convnet.sources)
+    state = method.init(jax.random.key(0), convnet.variables, sources, convnet.split)
+    for stage in method.plan(convnet.split):
+        spec, rows = specify(stage.feed(np.random.default_rng(0), state))
+        row = [(index[0], mask[0]) for index, mask in rows]
+        batch = gather(spec, row, sources, PLAIN_VIEWS, jax.random.key(1))
+        after, metrics = jax.eval_shape(stage.step, state, batch)
+        chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+        assert all(value.shape == () for value in metrics.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_trace_a_stage_and_finite(name, convnet):
+    traces: dict[str, int] = {}
+
+    def counted(stage):
+        def step(state, batch):
+            traces[stage.name] = traces.get(stage.name, 0) + 1
+            return stage.step(state, batch)
+
+        return stage._replace(step=step)
+
+    method = with_stages(make(name, convnet.model), counted)
+    done = result(name, convnet, method=method)
+    chex.assert_tree_all_finite(done.variables)
+    assert set(traces.values()) == {1}
+    assert len(traces) == len(method.plan(convnet.split))
+    chex.assert_trees_all_equal_shapes_and_dtypes(done.variables, convnet.variables)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equal_keys_give_equal_bits_and_inputs_stay(name, mlp):
+    before = jax.tree.map(np.array, (mlp.variables, mlp.sources))
+    first, second = baseline(name, "mlp"), result(name, mlp)
+    chex.assert_trees_all_equal(first.variables, second.variables)
+    assert first.history == second.history
+    chex.assert_trees_all_equal(before, (mlp.variables, mlp.sources))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_key_is_used_twice(name, mlp):
+    with jax.debug_key_reuse(True):
+        result(name, mlp)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scan_equals_python_loop(name, mlp):
+    python, scan = baseline(name, "mlp"), result(name, mlp, loop="scan")
+    chex.assert_trees_all_close(python.variables, scan.variables, rtol=1e-5, atol=1e-6)
+    for a, b in zip(python.history, scan.history, strict=True):
+        assert a.keys() == b.keys()
+        numbers = a.keys() - {"stage"}
+        assert [a[n] for n in numbers] == pytest.approx([b[n] for n in numbers], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("problem", ["mlp", "convnet"])
+def test_masked_rows_change_nothing(name, problem):
+    plain = baseline(name, problem)
+    problem = PROBLEMS[problem]()
+
+    def widened(stage):
+        def feed(rng, state):
+            def widen(f):
+                return feeds.pad_rows(f, f.index.shape[1] + 5)
+
+            return jax.tree.map(widen, stage.feed(rng, state), is_leaf=feeds.is_feed)
+
+        return stage._replace(feed=feed)
+
+    padded = result(name, problem, method=with_stages(make(name, problem.model), widened))
+    chex.assert_trees_all_close(plain.variables, padded.variables, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reads_only_what_it_needs(name, mlp):
+    """Everything outside NEEDS is NaN or an impossible label, and the result is the same, bit for bit."""
+    needs = METHODS[name].NEEDS
+    assert needs <= {"forget.x", "forget.y", "retain.x", "retain.y", "surrogate.x", "test.x", "test.y"}
+    train, test = (Data(d.x.copy(), d.y.copy()) for d in (mlp.sources["train"], mlp.sources["test"]))
+    for part, rows in (("forget", mlp.split.forget), ("retain", mlp.split.retain)):
+        if f"{part}.x" not in needs:
+            train.x[rows] = np.nan
+        if f"{part}.y" not in needs:
+            train.y[rows] = -(10**6)
+    if "test.x" not in needs:
+        test.x[:] = np.nan
+    if "test.y" not in needs:
+        test.y[:] = -(10**6)
+    hidden = mlp._replace(sources={"train": train, "test": test})
+    chex.assert_trees_all_equal(baseline(name, "mlp").variables, result(name, hidden).variables)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_goes_on_from_a_checkpoint_in_mid_plan(name, mlp, tmp_path):
+    store = checkpoint.Store(tmp_path / "run", owner=name)
+    reports = 0
+
+    def progress(stage, done, total, metrics):
+        nonlocal reports
+        reports += 1
+        if reports == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        result(name, mlp, store=store, save_seconds=0, progress=progress)
+    assert list(store.directory.glob("0*"))
+    resumed = result(name, mlp, store=store, save_seconds=0)
+    whole = baseline(name, "mlp")
+    chex.assert_trees_all_equal(resumed.variables, whole.variables)
+    assert resumed.history == whole.history
+    read_back = result(name, mlp, store=store, progress=progress)
+    chex.assert_trees_all_equal(read_back.variables, whole.variables)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_returns_plain_variables(name):
+    done = baseline(name, "mlp")
+    assert isinstance(done.variables, Variables)
+    assert done.seconds["total"] >= done.seconds["run"] > 0
