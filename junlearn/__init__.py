@@ -1,1 +1,42 @@
-"""junlearn."""
+"""Machine unlearning for image classifiers in JAX: make a network forget chosen training examples, and measure it."""
+
+__version__ = "0.1.0"
+
+from junlearn.api import evaluate, split_off, train, unlearn
+from junlearn.errors import CheckpointError, ConfigError, DataError, DivergedError, JunlearnError
+from junlearn.run import Result, run
+from junlearn.types import (
+    Batch,
+    Data,
+    Dataset,
+    Feed,
+    Method,
+    Model,
+    Split,
+    Stage,
+    Variables,
+)
+
+__all__ = [
+    "Batch",
+    "CheckpointError",
+    "ConfigError",
+    "Data",
+    "DataError",
+    "Dataset",
+    "DivergedError",
+    "Feed",
+    "JunlearnError",
+    "Method",
+    "Model",
+    "Result",
+    "Split",
+    "Stage",
+    "Variables",
+    "__version__",
+    "evaluate",
+    "run",
+    "split_off",
+    "train",
+    "unlearn",
+]

@@ -1,0 +1,126 @@
+"""The library for a person with a model and arrays of their own: `train`, `unlearn`, `evaluate`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from junlearn import config, judge, metrics
+from junlearn import train as training
+from junlearn.batches import PLAIN_VIEWS
+from junlearn.errors import ConfigError, unknown
+from junlearn.methods import METHODS, retrain
+from junlearn.metrics import DEFAULT_METRICS, Context, Outputs
+from junlearn.run import Result, run
+from junlearn.types import Data, Key, Model, Sources, Split, Variables, View
+
+__all__ = ["evaluate", "split_off", "train", "unlearn"]
+
+RUN_OPTIONS = ("seed", "views", "loop", "mesh", "store", "save_seconds", "progress")
+"""Keywords of `train` and `unlearn` that go to `junlearn.run.run`; all others are fields of the method's Config."""
+
+
+def split_off(data: Data | Sources, forget: np.ndarray | Sequence[int]) -> Split:
+    """The Split that forgets the rows `forget` of the training set and retains the others.
+
+    Raises ConfigError if either set is empty, or an index is out of range or given twice.
+    """
+    sources = _sources(data)
+    size = sources["train"].y.shape[0]
+    forget = np.asarray(forget, int)
+    if forget.size == 0 or len(np.unique(forget)) != forget.size:
+        raise ConfigError("forget must hold at least one index, and each only once")
+    if forget.min() < 0 or forget.max() >= size:
+        raise ConfigError(f"forget holds an index outside of 0 to {size - 1}")
+    if forget.size == size:
+        raise ConfigError("the retain set is empty: every training example is to be forgotten")
+    retain = np.setdiff1d(np.arange(size), forget)
+    tests = sources["test"].y.shape[0] if "test" in sources else 0
+    return Split(np.sort(forget), retain, np.zeros(0, int), np.arange(tests))
+
+
+def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Result:
+    """Train a fresh network on all of `data` (or of `data["train"]`).
+
+    `options` are fields of the recipe (`junlearn.methods.retrain.Config`) and keywords of `junlearn.run.run`. The
+    result holds `variables`, `history` (metrics of every epoch) and `seconds`.
+    """
+    fields, runs = _sort(options)
+    recipe = config.build(retrain.Config, fields, "train")
+    return training.train(recipe, model, _sources(data), key=key, **runs)
+
+
+def unlearn(
+    model: Model,
+    variables: Variables,
+    data: Data | Sources,
+    split: Split | np.ndarray | Sequence[int],
+    method: str = "finetune",
+    *,
+    key: Key,
+    **options: Any,
+) -> Result:
+    """Make a trained network forget.
+
+    `data` is the training set, or a dict with it under "train"; uint8 images are scaled to [0, 1], float arrays taken
+    as they are (other `views` can be passed). `split` is a Split or the indices to forget. `options` are fields of the
+    method's `Config` and keywords of `junlearn.run.run`. The result holds `variables` (and `model`, should the method
+    change it), `history` and `seconds`.
+
+    Raises ConfigError for a method or a field that does not exist, or a value out of range.
+    """
+    if method not in METHODS:
+        raise unknown("method", method, METHODS)
+    fields, runs = _sort(options)
+    settings = config.build(METHODS[method].Config, fields, method)
+    if not isinstance(split, Split):
+        split = split_off(data, split)
+    made = METHODS[method].make(settings, model)
+    return run(made, model, variables, _sources(data), split, key=key, **runs)
+
+
+def evaluate(
+    model: Model,
+    variables: Variables,
+    data: Data | Sources,
+    split: Split | np.ndarray | Sequence[int],
+    *,
+    original: Variables | None = None,
+    retrain: Variables | None = None,
+    random: Variables | None = None,
+    views: Mapping[str, View] = PLAIN_VIEWS,
+    metrics_: Sequence[str] = DEFAULT_METRICS,
+) -> dict[str, float]:
+    """Judge a network: every metric for which the data and the reference networks are there.
+
+    `original`, `retrain` and `random` are networks of the same model: before unlearning, trained without the forget
+    set, and untrained. Keys of the result name metric and split, such as `accuracy/forget_train`.
+    """
+    sources = {n: jax.tree.map(jnp.asarray, d) for n, d in _sources(data).items()}
+    if not isinstance(split, Split):
+        split = split_off(data, split)
+
+    def outputs(network: Variables) -> Outputs:
+        return judge.outputs(model, network, sources, split, views)
+
+    context = Context(
+        outputs(variables),
+        judge.labels(sources, split),
+        original=None if original is None else outputs(original),
+        retrain=None if retrain is None else outputs(retrain),
+        random=None if random is None else outputs(random),
+        classes=split.classes,
+    )
+    return metrics.compute(context, metrics_)
+
+
+def _sources(data: Data | Sources) -> Sources:
+    return {"train": data} if isinstance(data, Data) else data
+
+
+def _sort(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fields of a Config, and keywords of the run."""
+    runs = {name: value for name, value in options.items() if name in RUN_OPTIONS}
+    return {name: value for name, value in options.items() if name not in runs}, runs

@@ -1,0 +1,165 @@
+"""From command-line arguments to an experiment: the table of a file, changed by options, filled into its schema."""
+
+import argparse
+import contextlib
+import dataclasses
+import io
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from junlearn import config
+from junlearn.datasets import DATASETS
+from junlearn.errors import ConfigError, unknown
+from junlearn.methods import METHODS
+from junlearn.metrics import METRICS
+from junlearn.models import MODELS
+from junlearn.scenarios import SCENARIOS
+
+__all__ = [
+    "catalogue",
+    "default_workdir",
+    "experiment",
+    "keep_compilations",
+    "split_arguments",
+]
+
+DESCRIPTION = (
+    "Pretrain, retrain, unlearn, measure. Other commands: `list` (what can be named), `prepare NAME` (datasets). "
+    "Without --config: digits, a small CNN, class removal, several methods."
+)
+
+
+def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """What must be known before the other options can be: files, directories and the names of components."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--workdir")
+    parser.add_argument("--cache-dir", "--cache_dir")
+    for kind in config.COMPONENTS:
+        parser.add_argument(f"--{kind}.name")
+    parser.add_argument("--methods", nargs="+")
+    try:
+        return parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error)) from error
+
+
+def experiment(options: argparse.Namespace, rest: list[str]) -> Any:
+    """The experiment of a configuration file with the command line's changes. Raises ConfigError."""
+    if options.config is None:
+        table = config.read(Path(str(files("junlearn") / "first_run.toml")))
+    else:
+        table = config.read(options.config)
+    table = _short_method(table)
+    for kind in config.COMPONENTS:
+        name = getattr(options, f"{kind}.name")
+        if name is not None and table.get(kind, {}).get("name") != name:
+            table[kind] = {"name": name}
+    if options.methods is not None:
+        table["methods"] = options.methods
+        sections = table.get("method", {})
+        table["method"] = {label: sections[label] for label in options.methods if label in sections}
+    start = config.parse(table)
+    if len(start.methods) == 1:
+        prefix = f"--method.{start.methods[0]}."
+        rest = [
+            re.sub(r"^--method\.", prefix, argument) if not argument.startswith(prefix) else argument
+            for argument in rest
+        ]
+    changed = _tyro(start, rest)
+    return config.parse(config.plain(changed))
+
+
+def default_workdir(experiment: Any) -> str:
+    """`runs/DATASET_SCENARIO` below the current directory."""
+    return f"runs/{experiment.dataset.name}_{experiment.scenario.name}"
+
+
+def keep_compilations(cache_dir: str | None) -> None:
+    """Let JAX keep compiled programs below the cache directory, so that the next run starts at once."""
+    import jax
+
+    from junlearn.datasets.cache import dataset_cache_dir
+
+    directory = dataset_cache_dir(cache_dir).parent / "compiled"
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def catalogue() -> dict[str, dict[str, str]]:
+    """Everything that a configuration can name, with a line on each."""
+
+    def first_line(thing: Any) -> str:
+        return (thing.__doc__ or "").strip().splitlines()[0]
+
+    registries: dict[str, Mapping[str, Any]] = {
+        "models": MODELS,
+        "datasets": DATASETS,
+        "scenarios": SCENARIOS,
+    }
+    return {
+        "methods": {name: first_line(module) for name, module in METHODS.items()},
+        **{
+            kind: {name: component.summary for name, component in registry.items()}
+            for kind, registry in registries.items()
+        },
+        "metrics": {name: first_line(function) for name, function in METRICS.items()},
+    }
+
+
+def _short_method(table: dict[str, Any]) -> dict[str, Any]:
+    """`[method]` with the fields themselves, where there is only one method, as `[method.LABEL]`."""
+    labels, section = table.get("methods"), table.get("method", {})
+    bare = isinstance(section, Mapping) and any(not isinstance(v, Mapping) for v in section.values())
+    if bare and isinstance(labels, list) and len(labels) == 1:
+        return {**table, "method": {labels[0]: section}}
+    return dict(table)
+
+
+def _tyro(start: Any, arguments: list[str]) -> Any:
+    """`start` with the options in `arguments`; every mistake in them is a ConfigError of one line."""
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            changed, unparsed = tyro.cli(
+                type(start),
+                prog="python -m junlearn.main",
+                description=DESCRIPTION,
+                args=arguments,
+                default=start,
+                return_unknown_args=True,
+                config=(tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands),
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise ConfigError(_one_line(complaint.getvalue())) from None
+    if unparsed:
+        raise unknown("option", unparsed[0].split("=")[0], _options(type(start)))
+    return changed
+
+
+def _one_line(box: str) -> str:
+    """The message in one of tyro's boxes, without the frame and the help that follows it."""
+    lines = [line.strip(" │╭╰╮╯") for line in box.splitlines()]
+    body = [line for line in lines if line and not line.startswith("─")]
+    rules = [i for i, line in enumerate(lines) if line.startswith("──") and i > 0]
+    if rules:
+        body = [line for line in lines[1 : rules[0]] if line]
+    return " ".join(body)
+
+
+def _options(cls: type, prefix: str = "--") -> list[str]:
+    """Every option that the schema has."""
+    names = []
+    for item in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(item.type):
+            names += _options(item.type, f"{prefix}{item.name}.")  # type: ignore[arg-type]
+        else:
+            names.append(f"{prefix}{item.name.replace('_', '-')}")
+    return names

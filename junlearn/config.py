@@ -1,0 +1,211 @@
+"""What an experiment is: a typed schema built from the registries, read from TOML or JSON, checked, hashed.
+
+The schema of a run depends on the names it uses: the section `[dataset]` has the fields of that dataset's `Config`,
+`[method.LABEL]` those of that method's. `schema` builds the frozen dataclass for a table, `parse` fills it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+
+from junlearn.datasets import DATASETS
+from junlearn.errors import ConfigError, unknown
+from junlearn.fields import NonNegative, Seed
+from junlearn.methods import METHODS, retrain
+from junlearn.metrics import DEFAULT_METRICS, METRICS
+from junlearn.models import MODELS
+from junlearn.scenarios import SCENARIOS
+
+__all__ = [
+    "Experiment",
+    "Loop",
+    "Seeds",
+    "build",
+    "digest",
+    "parse",
+    "plain",
+    "read",
+    "schema",
+]
+
+COMPONENTS: Mapping[str, Mapping[str, Any]] = {
+    "dataset": DATASETS,
+    "model": MODELS,
+    "scenario": SCENARIOS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeds:
+    """One seed for each source of randomness; None: the run's `seed`."""
+
+    order: Seed | None = None
+    """Order of the data in every epoch."""
+    initialisation: Seed | None = None
+    """Initial weights of the original and of the retrained network."""
+    scenario: Seed | None = None
+    """Which examples are forgotten, where that is drawn."""
+    method: Seed | None = None
+    """What the unlearning methods draw."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """How the run is carried out; none of it changes what is computed."""
+
+    kind: Literal["auto", "python", "scan"] = "auto"
+    """auto: a Python loop of the compiled step on a CPU, a compiled scan elsewhere."""
+    devices: Literal["one", "all"] = "one"
+    """all: every batch is split over all devices."""
+    distributed: bool = False
+    """Join the other processes of a cluster (`jax.distributed.initialize`) before anything else."""
+    save_seconds: NonNegative = 30.0
+    """Wall time between two checkpoints of a running stage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One run: a dataset, a model, a scenario, the recipe of the original, the methods and the metrics.
+
+    The class that `schema` returns adds `dataset`, `model`, `scenario` (each with its `name`) and `method` (one field a
+    label) to these fields.
+    """
+
+    methods: tuple[str, ...]
+    """Labels of the methods to run, in order. A label is a method's name, unless its section names another."""
+    seed: Seed = 0
+    seeds: Seeds = field(default_factory=Seeds)
+    train: retrain.Config = field(default_factory=retrain.Config)
+    """Recipe of the original and of the retrained network."""
+    retrain_init: Literal["other", "same"] = "other"
+    """Initial weights of the retrained network: another draw than the original's, or the same."""
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    loop: Loop = field(default_factory=Loop)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The table in a TOML file, or in a JSON file such as a run's `config.json`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"configuration {path} is not valid: {error}") from error
+
+
+def schema(table: Mapping[str, Any]) -> type:
+    """The dataclass for the names that `table` uses. Raises ConfigError for a name that does not exist."""
+    sections = [_component(kind, table.get(kind, {})) for kind in COMPONENTS]
+    labels = table.get("methods")
+    if not isinstance(labels, list | tuple) or not labels:
+        raise ConfigError("methods: a list of at least one method is needed")
+    given = _table("method", table.get("method", {}))
+    for label in given:
+        if label not in labels:
+            raise ConfigError(f"method.{label} is configured but not in methods {list(labels)}")
+    parts = []
+    for label in labels:
+        name = _table(f"method.{label}", given.get(label, {})).get("name", label)
+        if name not in METHODS:
+            raise unknown("method", name, METHODS)
+        parts.append((label, _named(f"method_{label}", name, METHODS[name].Config)))
+    if len(set(labels)) != len(labels):
+        raise ConfigError(f"methods: a label stands twice in {list(labels)}")
+    struct = dataclasses.make_dataclass(
+        "Methods",
+        [(label, part, field(default_factory=part)) for label, part in parts],
+        frozen=True,
+        kw_only=True,
+    )
+    return dataclasses.make_dataclass(
+        "Experiment",
+        [*sections, ("method", struct, field(default_factory=struct))],
+        bases=(Experiment,),
+        frozen=True,
+        kw_only=True,
+    )
+
+
+def parse(table: Mapping[str, Any]) -> Any:
+    """The experiment in `table`, all defaults filled in. Raises ConfigError for anything that is not allowed."""
+    experiment = build(schema(table), table)
+    for name in experiment.metrics:
+        if name not in METRICS:
+            raise unknown("metric", name, METRICS)
+    return experiment
+
+
+def build(cls: type, table: Mapping[str, Any], where: str = "") -> Any:
+    """An instance of the dataclass `cls` from plain values: unknown keys, wrong types and ranges are errors."""
+    _check_keys(cls, table, where)
+    try:
+        return msgspec.convert(table, cls)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        place = ".".join(part for part in (where, path.rstrip("`").lstrip(".")) if part)
+        raise ConfigError(f"{place}: {message}" if place else message) from error
+
+
+def plain(value: Any) -> Any:
+    """Nested dicts and lists of a configuration, as JSON has them."""
+    return msgspec.to_builtins(value)
+
+
+def digest(value: Any) -> str:
+    """Sixteen hexadecimal digits that name a configuration: equal for equal values, whatever their order."""
+    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _component(kind: str, section: Any) -> tuple[str, type, Any]:
+    registry = COMPONENTS[kind]
+    name = _table(kind, section).get("name")
+    if name is None:
+        raise ConfigError(f"{kind}.name is missing; known: {', '.join(sorted(registry))}")
+    if name not in registry:
+        raise unknown(kind, name, registry)
+    cls = _named(kind, name, registry[name].Config)
+    return kind, cls, field(default_factory=cls)
+
+
+def _named(title: str, name: str, config: type) -> type:
+    """`config` with the fixed field `name` beside its own."""
+    return dataclasses.make_dataclass(
+        title,
+        [("name", Literal[name], field(default=name))],
+        bases=(config,),
+        frozen=True,
+        kw_only=True,
+    )
+
+
+def _table(where: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: expected a table, got {value!r}")
+    return value
+
+
+def _check_keys(cls: type, table: Mapping[str, Any], where: str) -> None:
+    """Unknown keys, at every depth; the dataclass conversion would pass over them."""
+    known = {f.name: f.type for f in dataclasses.fields(cls)}
+    for key, value in table.items():
+        place = f"{where}.{key}" if where else key
+        if key not in known:
+            raise unknown("configuration key", place, _places(known, where))
+        kind = known[key]
+        inner = [kind, *get_args(kind)] if get_origin(kind) is not None else [kind]
+        for option in inner:
+            if dataclasses.is_dataclass(option) and isinstance(value, Mapping):
+                _check_keys(option, value, place)  # type: ignore[arg-type]
+
+
+def _places(names: Mapping[str, Any], where: str) -> list[str]:
+    return [f"{where}.{name}" if where else name for name in names]

@@ -1,0 +1,264 @@
+"""One experiment end to end: data, original, retrained reference, methods, metrics, records.
+
+Nothing that is complete is done twice: networks are looked up by the hash of all that determines their numbers (the
+original and the reference below the cache directory, shared by every run; the methods' below the run's own), records
+by the hash of that and of the metrics.
+"""
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import AxisType, Mesh
+
+from junlearn import judge, metrics, records
+from junlearn.checkpoint import Store
+from junlearn.config import Seeds, digest, plain
+from junlearn.datasets import DATASETS
+from junlearn.datasets.cache import dataset_cache_dir
+from junlearn.locks import exclusive
+from junlearn.methods import METHODS
+from junlearn.metrics import Context, Outputs
+from junlearn.models import MODELS
+from junlearn.progress import Reporter
+from junlearn.records import Record
+from junlearn.run import Result, place, run
+from junlearn.scenarios import SCENARIOS
+from junlearn.train import everything, train
+from junlearn.types import Dataset, Key, Model, Sources, Split, Variables
+
+__all__ = ["execute"]
+
+ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM = range(5)
+"""Purposes of random keys: streams that never meet, also where their seeds are equal."""
+
+PLACES = ("data_dir", "path")
+"""Fields of a dataset's section that say where it lies, not what it is."""
+
+
+class Problem(NamedTuple):
+    """What stands before any network is trained."""
+
+    experiment: Any
+    dataset: Dataset
+    model: Model
+    split: Split
+    sources: Sources
+    seeds: dict[str, int]
+    mesh: Mesh | None
+
+
+def execute(
+    experiment: Any, workdir: Path, cache_dir: str | None, reporter: Reporter
+) -> list[Record]:
+    """Run the experiment in `workdir` and return its records: original, retrained network, then every method."""
+    with exclusive(workdir):
+        path = workdir / "config.json"
+        _write(path, json.dumps(plain(experiment), indent=2) + "\n")
+        problem = _prepare(experiment, cache_dir, reporter)
+        return _judge_all(problem, workdir, dataset_cache_dir(cache_dir).parent, reporter)
+
+
+def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
+    with reporter.counting(f"reading {experiment.dataset.name}") as progress:
+        dataset = DATASETS[experiment.dataset.name].make(
+            experiment.dataset, cache_dir=cache_dir, progress=progress
+        )
+    seeds = {
+        name: experiment.seed if seed is None else seed
+        for name, seed in plain(experiment.seeds or Seeds()).items()
+    }
+    model = MODELS[experiment.model.name].make(
+        experiment.model, len(dataset.classes), dataset.input_shape
+    )
+    split = SCENARIOS[experiment.scenario.name].make(
+        experiment.scenario, dataset, _key(seeds["scenario"], SCENARIO)
+    )
+    mesh = None
+    if experiment.loop.devices == "all" and jax.device_count() > 1:
+        mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    sources = place(dataset.sources, mesh)
+    reporter.say(
+        f"{dataset.name} {dataset.version}: {len(split.forget):,} training examples to forget, "
+        f"{len(split.retain):,} to retain"
+    )
+    return Problem(experiment, dataset, model, split, sources, seeds, mesh)
+
+
+def _judge_all(
+    problem: Problem, workdir: Path, cache_dir: Path, reporter: Reporter
+) -> list[Record]:
+    experiment = problem.experiment
+    log = workdir / "records.jsonl"
+    complete = {(r["config_hash"], r["role"], r["method"]): r for r in records.read(log)}
+    shared = cache_dir / "models"
+
+    original_identity = _original_identity(problem)
+    reference_identity = original_identity | {
+        "scenario": plain(experiment.scenario),
+        "scenario_seed": problem.seeds["scenario"],
+        "retrain_init": experiment.retrain_init,
+    }
+
+    @cache
+    def original() -> Result:
+        return _train(problem, "original", original_identity, shared, reporter)
+
+    @cache
+    def reference() -> Result:
+        return _train(problem, "retrain", reference_identity, shared, reporter)
+
+    @cache
+    def outputs_of(role: str) -> Outputs:
+        if role == "random":
+            key = _key(problem.seeds["initialisation"], RANDOM)
+            variables = problem.model.init(key, problem.model.example(problem.sources))
+        else:
+            variables = {"original": original, "retrain": reference}[role]().variables
+        return _outputs(problem, problem.model, variables)
+
+    def judge_one(role: Any, label: str, identity: dict[str, Any], result: Any) -> Record:
+        config = {**plain(experiment), "methods": [label], "method": {}}
+        if role == "unlearn":
+            config["method"] = {label: plain(getattr(experiment.method, label))}
+        name = digest(identity | {"metrics": experiment.metrics})
+        if (name, role, label) in complete:
+            return complete[name, role, label]
+        done: Result = result()
+        with reporter.timing(f"{label}: evaluated"):
+            judged = (
+                outputs_of(role)
+                if role != "unlearn"
+                else _outputs(problem, done.model, done.variables)
+            )
+            context = Context(
+                judged,
+                judge.labels(problem.sources, problem.split),
+                original=outputs_of("original"),
+                retrain=outputs_of("retrain"),
+                random=outputs_of("random"),
+                classes=problem.split.classes,
+            )
+            values = metrics.compute(context, experiment.metrics)
+        record = records.new(config, name, role, label, values, done.seconds, done.history)
+        if jax.process_index() == 0:
+            records.append(log, record)
+        return record
+
+    found = [
+        judge_one("original", "original", original_identity | {"split": reference_identity}, original),
+        judge_one("retrain", "retrain", reference_identity, reference),
+    ]
+    for label in experiment.methods:
+        config = getattr(experiment.method, label)
+        identity = reference_identity | {
+            "method": plain(config),
+            "method_seed": problem.seeds["method"],
+        }
+        found.append(
+            judge_one(
+                "unlearn",
+                label,
+                identity,
+                lambda label=label, config=config, identity=identity: _unlearn(
+                    problem, label, config, identity, original(), workdir, reporter
+                ),
+            )
+        )
+    return found
+
+
+def _original_identity(problem: Problem) -> dict[str, Any]:
+    """All that determines the numbers of the original network."""
+    dataset = plain(problem.experiment.dataset)
+    return {
+        "format": 1,
+        "dataset": {name: value for name, value in dataset.items() if name not in PLACES},
+        "fingerprint": problem.dataset.fingerprint,
+        "model": plain(problem.experiment.model),
+        "train": plain(problem.experiment.train),
+        "order": problem.seeds["order"],
+        "initialisation": problem.seeds["initialisation"],
+    }
+
+
+def _train(
+    problem: Problem, role: str, identity: dict[str, Any], shared: Path, reporter: Reporter
+) -> Result:
+    """The original or the retrained network, trained or read back; two runs that want the same one take turns."""
+    other = role == "retrain" and problem.experiment.retrain_init == "other"
+    store = Store(shared / digest(identity), digest(identity))
+    split = problem.split if role == "retrain" else everything(problem.sources)
+    with exclusive(store.directory, waiting=reporter.say), reporter.following(role) as progress:
+        result = train(
+            problem.experiment.train,
+            problem.model,
+            problem.sources,
+            split,
+            key=_key(problem.seeds["initialisation"], RETRAIN if other else ORIGINAL),
+            **_options(problem, store),
+            progress=progress,
+        )
+    reporter.say(f"{role}: {_spent(result)}")
+    return result
+
+
+def _unlearn(
+    problem: Problem,
+    label: str,
+    config: Any,
+    identity: dict[str, Any],
+    original: Result,
+    workdir: Path,
+    reporter: Reporter,
+) -> Result:
+    owner = digest(identity)
+    store = Store(workdir / "checkpoints" / f"{label}-{owner}", owner)
+    with reporter.following(label) as progress:
+        result = run(
+            METHODS[config.name].make(config, problem.model),
+            problem.model,
+            original.variables,
+            problem.sources,
+            problem.split,
+            key=_key(problem.seeds["method"], METHOD),
+            **_options(problem, store),
+            progress=progress,
+        )
+    reporter.say(f"{label}: {_spent(result)}")
+    return result
+
+
+def _options(problem: Problem, store: Store) -> dict[str, Any]:
+    loop = problem.experiment.loop
+    return {
+        "seed": problem.seeds["order"],
+        "views": problem.dataset.views,
+        "loop": loop.kind,
+        "mesh": problem.mesh,
+        "store": store,
+        "save_seconds": loop.save_seconds,
+    }
+
+
+def _outputs(problem: Problem, model: Model, variables: Variables) -> Outputs:
+    return judge.outputs(model, variables, problem.sources, problem.split, problem.dataset.views)
+
+
+def _spent(result: Result) -> str:
+    seconds = result.seconds
+    return f"{seconds['run']:.1f} s in steps, {seconds['compile']:.1f} s compiling"
+
+
+def _key(seed: int, purpose: int) -> Key:
+    return jax.random.fold_in(jax.random.key(seed), purpose)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file in one step."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,34 @@
+"""Exclusive use of a directory by one process; the lock goes with the process, however it ends."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from junlearn.errors import ConfigError
+
+__all__ = ["exclusive"]
+
+
+@contextmanager
+def exclusive(
+    directory: Path, *, waiting: Callable[[str], None] | None = None
+) -> Iterator[None]:
+    """Hold `directory` (made if missing). If another process has it: ConfigError, or with `waiting` tell and wait."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / ".lock", "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            message = f"{directory} is in use by another run (process {holder})"
+            if waiting is None:
+                raise ConfigError(f"{message}; choose another --workdir") from None
+            waiting(message)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

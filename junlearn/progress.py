@@ -1,0 +1,70 @@
+"""What a person sees while a run is going on."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+
+from junlearn.run import Progress
+
+__all__ = ["Reporter"]
+
+
+class Reporter:
+    """Lines and progress bars on the terminal; on a pipe or in a log only the lines."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        self.console.print(text, highlight=False)
+
+    @contextmanager
+    def counting(self, title: str) -> Iterator[Callable[[int, int], None]]:
+        """`(done, total)` as a bar with the time left."""
+        with self.following(title) as follow:
+            yield lambda done, total: follow("", done, total, {})
+
+    @contextmanager
+    def following(self, title: str) -> Iterator[Progress]:
+        """The progress of a run as a bar for each stage, with the time left and the last loss."""
+        bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[loss]}"),
+            console=self.console,
+            transient=True,
+        )
+        tasks: dict[str, int] = {}
+
+        def follow(stage: str, done: int, total: int, metrics: dict[str, float]) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(f"{title} {stage}".strip(), total=total, loss="")
+            loss = f"loss {metrics['loss']:.4g}" if "loss" in metrics else ""
+            bars.update(tasks[stage], completed=done, total=total, loss=loss)
+
+        with bars:
+            yield follow
+
+    @contextmanager
+    def timing(self, text: str) -> Iterator[None]:
+        """Say `text` and how long it took when it is done, if that was a second or more."""
+        began = time.perf_counter()
+        yield
+        took = time.perf_counter() - began
+        if took >= 1:
+            self.say(f"{text}: {took:.1f} s")
