@@ -48,6 +48,7 @@ class Reporter:
             TextColumn("{task.fields[loss]}"),
             console=self.console,
             transient=True,
+            disable=not self.console.is_terminal,
         )
         tasks: dict[str, int] = {}
 
