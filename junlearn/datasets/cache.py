@@ -1,0 +1,213 @@
+"""Decoded datasets kept on disk: one uncompressed `.npz` each, which numpy alone can read.
+
+Members are the arrays of each source (`train/x`, `train/y`, ...) and `meta`, JSON as uint8. No
+pickle. The file's name holds the dataset, its version and a hash that identifies the source, so a
+source that is prepared again or changed gets a new cache. Zip's CRC-32 of each member detects
+damage. Writing is atomic: whoever reads sees a whole file, and processes that build the same cache
+replace it by an equal one.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import secrets
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from junlearn.errors import DataError
+from junlearn.types import Data, Sources
+
+__all__ = [
+    "Cached",
+    "cached",
+    "dataset_cache_dir",
+    "digests",
+    "fingerprint",
+    "identify",
+    "load_cache",
+    "load_orphan",
+    "save_cache",
+]
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+
+
+class Cached(NamedTuple):
+    """A decoded dataset with its provenance."""
+
+    name: str
+    version: str
+    identity: str
+    """Hash that tells one state of the source from another."""
+    source: str
+    """Directory that it was decoded from."""
+    sources: Sources
+    """Host numpy arrays."""
+    digests: Mapping[str, str]
+    """Hash of each array, by member name."""
+    classes: tuple[str, ...] = ()
+    """Class names, where the source carries them."""
+
+
+def dataset_cache_dir(cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """The caches' folder, in `cache_dir`, else JUNLEARN_CACHE_DIR, else ~/.cache/junlearn."""
+    root = cache_dir or os.environ.get("JUNLEARN_CACHE_DIR") or "~/.cache/junlearn"
+    return Path(root).expanduser().absolute() / "datasets"
+
+
+def identify(*parts: object) -> str:
+    """A short hash of what has a faithful `repr`: numbers, strings, tuples and lists of them."""
+    return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+
+
+def _stem(name: str) -> str:
+    """`name` as the first part of a file name, free of the hyphen that ends it."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "_", name)
+
+
+def _members(sources: Sources) -> dict[str, np.ndarray]:
+    return {
+        f"{split}/{field}": array
+        for split, data in sources.items()
+        for field, array in data._asdict().items()
+        if array is not None
+    }
+
+
+def digests(sources: Sources) -> dict[str, str]:
+    """blake2b of each array (dtype, shape and content), by name: `"train/x"`, `"train/y"`, ..."""
+    result = {}
+    for name, array in _members(sources).items():
+        contiguous = np.ascontiguousarray(array)
+        content = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
+        content.update(contiguous.data if contiguous.size else b"")
+        result[name] = content.hexdigest()
+    return result
+
+
+def fingerprint(of_arrays: Mapping[str, str]) -> str:
+    """blake2b over the arrays of a dataset, from their `digests`."""
+    return hashlib.blake2b(repr(sorted(of_arrays.items())).encode(), digest_size=16).hexdigest()
+
+
+def save_cache(path: Path, content: Cached) -> None:
+    """Write `content` to `path` at once: a temporary file beside it, fsync, rename."""
+    meta = content._asdict() | {"format": FORMAT, "digests": dict(content.digests)}
+    del meta["sources"]
+    arrays = {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            np.savez(file, **arrays, **_members(content.sources))  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read_meta(archive: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    meta = json.loads(archive["meta"].tobytes())
+    if meta["format"] != FORMAT:
+        raise ValueError(f"written in format {meta['format']}, not {FORMAT}")
+    return meta
+
+
+def load_cache(path: str | os.PathLike[str]) -> Cached:
+    """Read a cache file; the library that it was decoded with is not needed.
+
+    Raises DataError if it is truncated, damaged or not a cache of this format; FileNotFoundError if
+    there is none.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            # numpy stops at the end of an array, so a damaged header could pass its own check.
+            damaged = zipfile.ZipFile(file).testzip()
+            if damaged is not None:
+                raise ValueError(f"bad checksum of {damaged}")
+            file.seek(0)
+            arrays = np.load(file, allow_pickle=False)
+            meta = _read_meta(arrays)
+            fields: dict[str, dict[str, np.ndarray]] = {}
+            for member in meta["digests"]:
+                split, field = member.split("/")
+                fields.setdefault(split, {})[field] = arrays[member]
+        return Cached(
+            name=meta["name"],
+            version=meta["version"],
+            identity=meta["identity"],
+            source=meta["source"],
+            sources={split: Data(**columns) for split, columns in fields.items()},
+            digests=meta["digests"],
+            classes=tuple(meta["classes"]),
+        )
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a damaged file can make any layer of the reading fail
+        raise DataError(
+            f"the cache {os.fspath(path)} cannot be read ({error}): delete it"
+        ) from error
+
+
+def load_orphan(
+    name: str, source: Path, cache_dir: str | os.PathLike[str] | None = None
+) -> Cached | None:
+    """The newest cache of `name` that was made from the directory `source`, which is gone now.
+
+    None if there is none. A cache made from another directory is never taken: it may hold other
+    data. Raises DataError, naming the file, if the only candidate is damaged.
+    """
+    good, damaged = [], []
+    for path in dataset_cache_dir(cache_dir).glob(f"{_stem(name)}-*.npz"):
+        try:
+            with path.open("rb") as file:  # numpy would leave a damaged file open
+                meta = _read_meta(np.load(file, allow_pickle=False))
+        except Exception:  # judged, and named to the user, by load_cache
+            damaged.append(path)
+        else:
+            if meta["source"] == str(source):
+                good.append(path)
+    candidates = good or damaged
+    if not candidates:
+        return None
+    newest = max(candidates, key=lambda path: path.stat().st_mtime)
+    content = load_cache(newest)
+    log.info("%s is gone; read from its cache %s", source, newest)
+    return content
+
+
+def cached(
+    decode: Callable[[], Cached],
+    *,
+    name: str,
+    version: str,
+    identity: str,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Cached:
+    """The dataset from its cache, else from `decode`, whose result is then cached.
+
+    A damaged cache is rebuilt, and the log says so. A cache that cannot be written is logged and
+    does no other harm.
+    """
+    path = dataset_cache_dir(cache_dir) / f"{_stem(name)}-{version}-{identity}.npz"
+    try:
+        return load_cache(path)
+    except FileNotFoundError:
+        pass
+    except DataError as error:
+        log.warning("%s; rebuilding it", str(error).removesuffix(": delete it"))
+    content = decode()
+    try:
+        save_cache(path, content)
+    except OSError as error:
+        log.warning("cannot write the cache %s (%s); the next run decodes again", path, error)
+    return content

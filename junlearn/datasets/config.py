@@ -1,0 +1,85 @@
+"""What every dataset lets one configure, and how decoded arrays become a `Dataset`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from junlearn.augment import AUGMENTATIONS, make_views
+from junlearn.datasets.cache import fingerprint
+from junlearn.errors import ConfigError, unknown
+from junlearn.fields import Count
+from junlearn.types import Dataset, Sources
+
+__all__ = ["Augmentation", "DatasetConfig", "Progress", "assemble"]
+
+Augmentation = Literal["none", "crop", "crop_flip", "crop_flip_rotate", "resized_crop_flip"]
+"""See `junlearn.augment.AUGMENTATIONS`."""
+
+Progress = Callable[[int, int], None]
+"""`(done, total)` examples decoded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetConfig:
+    """The fields that all datasets share; raises ConfigError for values out of range."""
+
+    data_dir: str | None = None
+    """Where TFDS prepared its datasets; None: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    image_size: Count | None = None
+    """Side of the images that the network gets; None: as they are."""
+    mean: tuple[float, ...] | None = None
+    """Subtracted from pixels in [0, 1], one for each channel; None: the dataset's own."""
+    std: tuple[float, ...] | None = None
+    """Divides what is left; None: the dataset's own."""
+    augmentation: Augmentation = "none"
+    """What the view `augment` does to a training image."""
+
+    def __post_init__(self) -> None:
+        if self.image_size is not None and self.image_size < 1:
+            raise ConfigError(f"dataset.image_size must be at least 1, not {self.image_size}")
+        if self.std is not None and not all(value > 0 for value in self.std):
+            raise ConfigError(f"dataset.std must be positive, not {self.std}")
+        if self.augmentation not in AUGMENTATIONS:
+            raise unknown("augmentation", self.augmentation, AUGMENTATIONS)
+
+
+def _statistics(
+    field: str, given: Sequence[float] | None, default: Sequence[float], channels: int
+) -> Sequence[float]:
+    values = default if given is None else given
+    if len(values) != channels:
+        raise ConfigError(
+            f"dataset.{field} has {len(values)} values, the images have {channels} channel(s)"
+        )
+    return values
+
+
+def assemble(
+    config: DatasetConfig,
+    *,
+    name: str,
+    version: str,
+    digests: Mapping[str, str],
+    sources: Sources,
+    classes: tuple[str, ...],
+    mean: Sequence[float],
+    std: Sequence[float],
+    fine_classes: tuple[str, ...] = (),
+) -> Dataset:
+    """A `Dataset` from decoded arrays; `config` may override the defaults `mean` and `std`.
+
+    `digests` are those of the arrays in `sources`. Raises ConfigError if the configuration does not
+    fit the images.
+    """
+    channels = sources["train"].x.shape[-1]
+    mean = _statistics("mean", config.mean, mean, channels)
+    std = _statistics("std", config.std, std, channels)
+    return Dataset(
+        name=name,
+        version=version,
+        fingerprint=fingerprint(digests),
+        sources=sources,
+        views=make_views(mean, std, config.image_size, config.augmentation),
+        classes=classes,
+        fine_classes=fine_classes,
+    )
