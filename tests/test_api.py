@@ -1,0 +1,226 @@
+"""The library as a person with arrays and a module of their own uses it."""
+
+import io
+import json
+import threading
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from rich.console import Console
+
+import junlearn
+from junlearn import records, report
+from junlearn.errors import ConfigError
+from junlearn.locks import exclusive
+from junlearn.progress import Reporter
+
+
+class Mine(nn.Module):
+    """A module that knows nothing of junlearn."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.relu(nn.Dense(32)(x.reshape(len(x), -1)))
+        return nn.Dense(10)(x)
+
+
+@pytest.fixture(scope="module")
+def trained(digits):
+    train = digits.sources["train"]
+    data = junlearn.Data(train.x[:600], train.y[:600])
+    model = junlearn.Model.from_linen(Mine(), input_shape=(8, 8, 1))
+    done = junlearn.train(model, data, key=jax.random.key(0), epochs=8, batch_size=32)
+    return model, data, done.variables
+
+
+def test_forgetting_ten_examples(trained):
+    model, data, variables = trained
+    forget = np.arange(0, 100, 10)
+    done = junlearn.unlearn(
+        *(model, variables, data, forget),
+        method="random_labels",
+        key=jax.random.key(1),
+        epochs=15,
+        learning_rate=1e-2,
+    )
+    assert len(done.history) == 15 and {"loss", "accuracy", "stage"} <= set(done.history[0])
+    before = junlearn.evaluate(model, variables, data, forget)
+    after = junlearn.evaluate(model, done.variables, data, forget, original=variables)
+    assert after["accuracy/forget_train"] < before["accuracy/forget_train"]
+    assert after["accuracy/retain_train"] > 0.9
+    assert "tow" not in after and "accuracy/test" not in after
+
+
+def test_references_bring_their_metrics(trained, digits):
+    model, data, variables = trained
+    test = digits.sources["test"]
+    sources = {"train": data, "test": junlearn.Data(test.x, test.y)}
+    values = junlearn.evaluate(
+        *(model, variables, sources, np.arange(50)),
+        original=variables,
+        retrain=variables,
+        random=model.init(jax.random.key(5), model.example(sources)),
+    )
+    assert values["tow"] == 1 and values["js/forget_train"] == pytest.approx(0, abs=1e-12)
+    assert 0.3 < values["zrf/forget_train"] < 1
+    assert values["accuracy/test"] > 0.8
+
+
+def test_own_loop_gives_what_the_driver_gives(trained):
+    """init, plan, step, finish are enough for those who own their loop."""
+    from junlearn import batches
+    from junlearn.methods import finetune
+
+    model, data, variables = trained
+    split = junlearn.split_off(data, np.arange(20))
+    method = finetune.make(finetune.Config(epochs=1, batch_size=100), model)
+    key = jax.random.key(3)
+    sources = {"train": jax.tree.map(jnp.asarray, data)}
+    state = method.init(jax.random.split(key)[0], variables, sources, split)
+    (stage,) = method.plan(split)
+    spec, rows = batches.specify(stage.feed(np.random.default_rng((0, 0, 0)), state))
+    step = jax.jit(stage.step)
+    for t in range(len(rows[0][0])):
+        batch = batches.gather(
+            spec, [(i[t], m[t]) for i, m in rows], sources, batches.PLAIN_VIEWS, key
+        )
+        state, _ = step(state, batch)
+    driven = junlearn.unlearn(
+        model, variables, data, split, method="finetune", key=key, epochs=1, batch_size=100
+    )
+    chex.assert_trees_all_close(method.finish(state), driven.variables, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "finetun"}, "did you mean 'finetune'"),
+        ({"method": "ssd", "alfa": 1.0}, "did you mean 'ssd.alpha'"),
+        ({"method": "finetune", "epochs": 0}, "finetune.epochs: Expected `int` >= 1"),
+    ],
+)
+def test_mistakes(trained, options, message):
+    model, data, variables = trained
+    with pytest.raises(ConfigError, match=message):
+        junlearn.unlearn(model, variables, data, [1, 2], key=jax.random.key(0), **options)
+
+
+@pytest.mark.parametrize(
+    ("forget", "message"),
+    [
+        ([], "at least one"),
+        ([1, 1], "only once"),
+        ([600], "outside of 0 to 599"),
+        ([-1], "outside"),
+        (range(600), "retain set is empty"),
+    ],
+)
+def test_split_off_mistakes(trained, forget, message):
+    with pytest.raises(ConfigError, match=message):
+        junlearn.split_off(trained[1], list(forget))
+
+
+def test_split_off(trained):
+    split = junlearn.split_off(trained[1], [5, 3])
+    np.testing.assert_array_equal(split.forget, [3, 5])
+    assert len(split.retain) == 598 and not {3, 5} & set(split.retain)
+
+
+def record(**changes):
+    plain = {
+        "dataset": {"name": "digits"},
+        "model": {"name": "mlp"},
+        "scenario": {"name": "class"},
+        "seed": 0,
+    }
+    seconds = {"compile": 1.0, "run": 2.5, "total": 4.0}
+    metrics = {"accuracy/test": 0.9876, "tow": 0.5}
+    return {
+        **records.new(plain, "abc", "unlearn", "ssd", metrics, seconds, []),
+        **changes,
+    }
+
+
+def test_records_survive_a_write_that_was_cut_off(tmp_path):
+    path = tmp_path / "records.jsonl"
+    assert records.read(path) == []
+    records.append(path, record(seed=1))
+    with open(path, "a") as file:
+        file.write('{"dataset": "di')
+    assert [r["seed"] for r in records.read(path)] == [1]
+    records.append(path, record(seed=2))
+    assert [r["seed"] for r in records.read(path)] == [1, 2]
+    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 2
+
+
+def printed(width, *rows):
+    file = io.StringIO()
+    report.table(list(rows), Console(width=width, file=file))
+    return file.getvalue()
+
+
+def test_table():
+    other = record(method="x", role="retrain", metrics={"accuracy/test": 1.0})
+    wide, narrow = (printed(width, record(), other) for width in (120, 80))
+    for text in (wide, narrow):
+        assert "98.76" in text and "0.500" in text and "2.5" in text
+        assert "JS" not in text.split("JS divergence")[0]
+        assert max(map(len, text.splitlines())) <= 120
+    assert wide.count("method") == 1 and narrow.count("method") == 2
+    assert "-" in [line.split()[-1] for line in narrow.splitlines() if line.startswith(" x")]
+
+
+def test_a_lock_is_waited_for(tmp_path):
+    messages, order = [], []
+    inside, leave = threading.Event(), threading.Event()
+
+    def holder():
+        with exclusive(tmp_path / "d"):
+            inside.set()
+            leave.wait(10)
+            order.append("holder")
+
+    thread = threading.Thread(target=holder)
+    thread.start()
+    inside.wait(10)
+    with pytest.raises(ConfigError, match="is in use by another run"), exclusive(tmp_path / "d"):
+        pass
+
+    def waiting(message):
+        messages.append(message)
+        leave.set()
+
+    with exclusive(tmp_path / "d", waiting=waiting):
+        order.append("second")
+    thread.join()
+    assert order == ["holder", "second"] and "in use" in messages[0]
+
+
+def test_progress_bars_on_a_terminal():
+    console = Console(force_terminal=True, width=100, record=True)
+    with console.capture() as captured:
+        reporter = Reporter(console)
+        with reporter.following("original") as follow:
+            follow("train", 3, 10, {"loss": 1.5})
+            follow("train", 10, 10, {"loss": 0.5})
+        with reporter.counting("reading") as count:
+            count(1, 2)
+        reporter.say("done")
+    text = captured.get()
+    assert "original train" in text and "loss 0.5" in text and "done" in text
+
+
+def test_a_quiet_log_has_lines_only():
+    console = Console(force_terminal=False, width=100)
+    with console.capture() as captured:
+        reporter = Reporter(console)
+        with reporter.following("original") as follow:
+            follow("train", 3, 10, {"loss": 1.5})
+        reporter.say("done")
+        with reporter.timing("quick"):
+            pass
+    assert captured.get() == "done\n"

@@ -1,0 +1,204 @@
+import dataclasses
+import json
+
+import jax
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from junlearn import cli, config
+from junlearn.datasets import DATASETS
+from junlearn.errors import ConfigError
+from junlearn.methods import METHODS
+from junlearn.models import MODELS
+from junlearn.scenarios import SCENARIOS
+
+BASE = {
+    "methods": ["finetune"],
+    "dataset": {"name": "digits"},
+    "model": {"name": "mlp"},
+    "scenario": {"name": "class"},
+}
+
+
+@st.composite
+def tables(draw):
+    """Tables of real names with some fields set."""
+    labels = draw(st.lists(st.sampled_from(sorted(METHODS)), min_size=1, unique=True))
+    method = {}
+    for label in labels:
+        fields = {f.name for f in dataclasses.fields(METHODS[label].Config)}
+        section = {"batch_size": draw(st.integers(1, 4096))}
+        if "learning_rate" in fields:
+            section["learning_rate"] = draw(st.floats(1e-8, 10))
+        if draw(st.booleans()):
+            method[label] = section
+    return {
+        "methods": labels,
+        "method": method,
+        "dataset": {"name": draw(st.sampled_from(sorted(DATASETS)))},
+        "model": {"name": draw(st.sampled_from(sorted(MODELS)))},
+        "scenario": {"name": draw(st.sampled_from(sorted(SCENARIOS)))},
+        "seed": draw(st.integers(0, 2**31)),
+        "seeds": {"method": draw(st.none() | st.integers(0, 99))},
+        "train": {"epochs": draw(st.integers(1, 500)), "milestones": [3, 5]},
+    }
+
+
+@given(tables())
+def test_round_trip(table):
+    experiment = config.parse(table)
+    text = json.dumps(config.plain(experiment))
+    again = config.parse(json.loads(text))
+    assert config.plain(again) == config.plain(experiment)
+    assert config.digest(again) == config.digest(experiment)
+    for label, section in table["method"].items():
+        for name, value in section.items():
+            assert getattr(getattr(again.method, label), name) == value
+
+
+@given(tables())
+def test_digest_ignores_order_and_sees_every_value(table):
+    plain = config.plain(config.parse(table))
+    backwards = dict(reversed(plain.items()))
+    assert config.digest(plain) == config.digest(backwards)
+    assert config.digest(plain | {"seed": plain["seed"] + 1}) != config.digest(plain)
+
+
+def test_defaults_are_filled_in():
+    experiment = config.parse(BASE)
+    assert experiment.method.finetune.learning_rate == 0.02
+    assert experiment.scenario.classes == (0,)
+    assert experiment.train.epochs == 10
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        experiment.seed = 3
+
+
+def test_two_variants_of_one_method():
+    table = BASE | {
+        "methods": ["ssd", "ssd_batch"],
+        "method": {"ssd_batch": {"name": "ssd", "importance": "batch"}},
+    }
+    experiment = config.parse(table)
+    assert experiment.method.ssd.importance == "example"
+    assert experiment.method.ssd_batch.importance == "batch"
+    assert experiment.method.ssd_batch.name == "ssd"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sed": 1}, "unknown configuration key 'sed'; did you mean 'seed'?"),
+        ({"train": {"epoch": 3}}, "'train.epoch'; did you mean 'train.epochs'?"),
+        (
+            {"method": {"finetune": {"learnin_rate": 1.0}}},
+            "did you mean 'method.finetune.learning_rate'?",
+        ),
+        ({"methods": ["finetun"]}, "unknown method 'finetun'; did you mean 'finetune'?"),
+        ({"dataset": {"name": "mnits"}}, "unknown dataset 'mnits'; did you mean 'mnist'?"),
+        ({"model": {"name": "resnet81"}}, "unknown model 'resnet81'; did you mean 'resnet18'?"),
+        ({"scenario": {"name": "clas"}}, "unknown scenario 'clas'; did you mean 'class'?"),
+        ({"metrics": ["acuracy"]}, "unknown metric 'acuracy'; did you mean 'accuracy'?"),
+        ({"dataset": {}}, "dataset.name is missing"),
+        ({"dataset": "mnist"}, "dataset: expected a table, got 'mnist'"),
+        ({"methods": []}, "methods: a list of at least one"),
+        ({"methods": ["ssd", "ssd"]}, "a label stands twice"),
+        ({"method": {"ssd": {}}}, "method.ssd is configured but not in methods"),
+        ({"seed": "one"}, "seed: Expected `int`, got `str`"),
+        ({"seed": -1}, "seed: Expected `int` >= 0"),
+        ({"train": {"epochs": 0}}, "train.epochs: Expected `int` >= 1"),
+        ({"train": {"epochs": 1.5}}, "train.epochs: Expected `int`, got `float`"),
+        ({"train": {"optimizer": "sdg"}}, "train.optimizer: Invalid enum value 'sdg'"),
+        ({"train": {"learning_rate": 0}}, "train.learning_rate: Expected `float` > 0"),
+        ({"train": {"momentum": 1.0}}, "train.momentum: Expected `float` < 1"),
+        ({"scenario": {"name": "random", "fraction": 1.2}}, "scenario.fraction: Expected `float` <= 1"),
+        ({"dataset": {"name": "digits", "image_size": 0}}, "dataset.image_size"),
+        ({"loop": {"kind": "while"}}, "loop.kind: Invalid enum value"),
+    ],
+)
+def test_mistakes_are_named(change, message):
+    with pytest.raises(ConfigError) as caught:
+        config.parse(BASE | change)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_build_checks_a_single_section():
+    with pytest.raises(ConfigError, match=r"ssd\.alpha: Expected `float` >= 0"):
+        config.build(METHODS["ssd"].Config, {"alpha": -1.0}, "ssd")
+
+
+def parsed(*arguments):
+    return cli.experiment(*cli.split_arguments(list(arguments)))
+
+
+def test_the_command_line_changes_a_file(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text(
+        'methods = ["ssd"]\nseed = 3\n[dataset]\nname = "digits"\n[model]\nname = "mlp"\n'
+        '[scenario]\nname = "class"\nclasses = [1]\n[method]\nalpha = 2.0\n'
+    )
+    plain = parsed("--config", str(file))
+    assert plain.method.ssd.alpha == 2.0
+    changed = parsed(
+        *("--config", str(file), "--seed", "1", "--method.alpha", "5", "--scenario.classes", "2", "3"),
+        *("--train.batch-size", "7", "--train.augment", "False", "--seeds.method=4"),
+        *("--model.hidden", "8"),
+    )
+    assert changed.seed == 1 and changed.method.ssd.alpha == 5.0
+    assert changed.scenario.classes == (2, 3)
+    assert changed.train.batch_size == 7 and changed.train.augment is False
+    assert changed.seeds.method == 4 and changed.model.hidden == (8,)
+
+
+def test_names_on_the_command_line_choose_the_schema():
+    changed = parsed(
+        *("--dataset.name", "mnist", "--model.name", "laf_cnn", "--scenario.name", "random"),
+        *("--scenario.fraction", "0.2", "--methods", "ssd", "fisher", "--method.fisher.alpha", "2e-6"),
+    )
+    assert changed.dataset.name == "mnist" and changed.scenario.fraction == 0.2
+    assert changed.methods == ("ssd", "fisher") and changed.method.fisher.alpha == 2e-6
+
+
+def test_json_of_a_run_is_a_configuration(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(config.plain(parsed())))
+    assert config.plain(parsed("--config", str(file))) == config.plain(parsed())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--sed", "1"), "unknown option '--sed'; did you mean '--seed'?"),
+        (("--train.epoch=1",), "did you mean '--train.epochs'?"),
+        (("--methods", "ssd", "--method.alpa", "1"), "did you mean '--method.ssd.alpha'?"),
+        (("--train.epochs", "many"), "--train.epochs"),
+        (("--train.epochs", "0"), "train.epochs: Expected `int` >= 1"),
+        (("--train.optimizer", "sdg"), "--train.optimizer"),
+        (("--config",), "--config"),
+        (("--config", "missing.toml"), "cannot read configuration missing.toml: No such file"),
+        (("--methods", "sdd"), "unknown method 'sdd'; did you mean 'ssd'?"),
+    ],
+)
+def test_mistakes_on_the_command_line(arguments, message):
+    with pytest.raises(ConfigError) as caught:
+        parsed(*arguments)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_broken_file(tmp_path):
+    (tmp_path / "a.toml").write_text("methods = [")
+    (tmp_path / "a.json").write_text("{")
+    for name in ("a.toml", "a.json"):
+        with pytest.raises(ConfigError, match=f"{name} is not valid"):
+            config.read(tmp_path / name)
+
+
+def test_compilations_are_kept(tmp_path, monkeypatch):
+    before = jax.config.jax_compilation_cache_dir
+    try:
+        cli.keep_compilations(str(tmp_path))
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "compiled")
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
