@@ -1,7 +1,7 @@
 """From indices to network input, inside the compiled step."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -14,14 +14,14 @@ __all__ = ["PLAIN_VIEWS", "Rows", "Spec", "gather", "specify"]
 PLAIN_VIEWS: Mapping[str, View] = make_views((0.0,), (1.0,), None, "none")
 """For arrays without a dataset: uint8 scaled to [0, 1], float as it is, no augmentation."""
 
-Rows = list[tuple[Array, Array]]
+Rows = list[tuple[Any, Any]]
 """(index, mask) of every Feed of a tree, in tree order; [T,B] for an epoch, [B] for a step."""
 
 
 class Spec(NamedTuple):
     """The part of a tree of feeds that is known when the step is compiled."""
 
-    structure: jax.tree_util.PyTreeDef
+    structure: Any
     sources: tuple[str, ...]
     views: tuple[str, ...]
 
@@ -34,9 +34,7 @@ def specify(tree: PyTree) -> tuple[Spec, Rows]:
     return spec, [(f.index, f.mask) for f in leaves]
 
 
-def gather(
-    spec: Spec, rows: Rows, sources: Sources, views: Mapping[str, View], key: Key
-) -> PyTree:
+def gather(spec: Spec, rows: Rows, sources: Sources, views: Mapping[str, View], key: Key) -> PyTree:
     """The batch of one step: a Batch at the place of each Feed.
 
     The random key of an example is `fold_in(key, index)`, with `key` that of the epoch: its augmentation depends on
@@ -48,7 +46,10 @@ def gather(
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index)
         return Batch(views[view](picked, keys), picked.y, index, mask)
 
-    return spec.structure.unflatten(
-        batch(name, view, index, mask)
-        for name, view, (index, mask) in zip(spec.sources, spec.views, rows, strict=True)
+    return jax.tree.unflatten(
+        spec.structure,
+        [
+            batch(name, view, index, mask)
+            for name, view, (index, mask) in zip(spec.sources, spec.views, rows, strict=True)
+        ],
     )

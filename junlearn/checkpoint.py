@@ -55,7 +55,9 @@ def save(store: Store, state: PyTree, position: dict[str, Any]) -> None:
     except Exception as error:
         _sweep(store, snapshots)
         kept = f"the previous checkpoint {snapshots[-1]} is intact" if snapshots else "none existed"
-        raise CheckpointError(f"cannot save checkpoint {path} ({_reason(error)}); {kept}") from error
+        raise CheckpointError(
+            f"cannot save checkpoint {path} ({_reason(error)}); {kept}"
+        ) from error
     for old in snapshots[: len(snapshots) + 1 - KEPT]:
         shutil.rmtree(old)
 
@@ -81,7 +83,9 @@ def restore(store: Store, target: PyTree) -> tuple[PyTree, dict[str, Any]] | Non
     try:
         return ocp.load(path, abstract), note["position"]
     except Exception as error:
-        raise CheckpointError(f"checkpoint {path} cannot be read ({_reason(error)}); {REMEDY}") from error
+        raise CheckpointError(
+            f"checkpoint {path} cannot be read ({_reason(error)}); {REMEDY}"
+        ) from error
 
 
 def _complete(store: Store) -> list[Path]:

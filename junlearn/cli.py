@@ -68,7 +68,9 @@ def experiment(options: argparse.Namespace, rest: list[str]) -> Any:
     if len(start.methods) == 1:
         prefix = f"--method.{start.methods[0]}."
         rest = [
-            re.sub(r"^--method\.", prefix, argument) if not argument.startswith(prefix) else argument
+            re.sub(r"^--method\.", prefix, argument)
+            if not argument.startswith(prefix)
+            else argument
             for argument in rest
         ]
     changed = _tyro(start, rest)
@@ -115,7 +117,9 @@ def catalogue() -> dict[str, dict[str, str]]:
 def _short_method(table: dict[str, Any]) -> dict[str, Any]:
     """`[method]` with the fields themselves, where there is only one method, as `[method.LABEL]`."""
     labels, section = table.get("methods"), table.get("method", {})
-    bare = isinstance(section, Mapping) and any(not isinstance(v, Mapping) for v in section.values())
+    bare = isinstance(section, Mapping) and any(
+        not isinstance(v, Mapping) for v in section.values()
+    )
     if bare and isinstance(labels, list) and len(labels) == 1:
         return {**table, "method": {labels[0]: section}}
     return dict(table)

@@ -46,9 +46,7 @@ def updater(
         )
         change, optimizer = tx.update(gradient, state.optimizer, state.variables.params)
         params = optax.apply_updates(state.variables.params, change)
-        state = Descent(
-            Variables(params, stats), optimizer, state.key, state.step + 1, state.extra
-        )
+        state = Descent(Variables(params, stats), optimizer, state.key, state.step + 1, state.extra)
         return state, {"loss": value, **metrics}
 
     return update

@@ -6,7 +6,14 @@ Everything else that goes wrong is a failure while running and ends with status 
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["CheckpointError", "ConfigError", "DataError", "DivergedError", "JunlearnError", "unknown"]
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DivergedError",
+    "JunlearnError",
+    "unknown",
+]
 
 
 class JunlearnError(Exception):

@@ -149,7 +149,9 @@ def _judge_all(
         return record
 
     found = [
-        judge_one("original", "original", original_identity | {"split": reference_identity}, original),
+        judge_one(
+            "original", "original", original_identity | {"split": reference_identity}, original
+        ),
         judge_one("retrain", "retrain", reference_identity, reference),
     ]
     for label in experiment.methods:

@@ -8,7 +8,7 @@ import numpy as np
 
 from junlearn.types import Feed, PyTree
 
-__all__ = ["is_feed", "paired", "pad_rows", "sequential", "shuffled", "steps"]
+__all__ = ["is_feed", "pad_rows", "paired", "sequential", "shuffled", "steps"]
 
 
 def sequential(

@@ -6,7 +6,7 @@ import numpy as np
 
 from junlearn import evaluation
 from junlearn.metrics import Outputs
-from junlearn.types import Data, Model, Sources, Split, Variables, View
+from junlearn.types import Model, Sources, Split, Variables, View
 
 __all__ = ["labels", "outputs"]
 
@@ -19,7 +19,7 @@ def outputs(
     views: Mapping[str, View],
 ) -> Outputs:
     """Logits of one network on every split that is not empty; each example is computed once."""
-    names = [name for name in ("train", "test") if name in sources]
+    names = _present(sources)
     whole = {
         name: evaluation.logits(model, variables, sources[name], view=views["eval"])
         for name in names
@@ -29,13 +29,12 @@ def outputs(
 
 def labels(sources: Sources, split: Split) -> dict[str, np.ndarray]:
     """The labels of the same rows."""
+    whole = {name: np.asarray(sources[name].y) for name in _present(sources)}
+    return _by_split(whole, split)
 
-    def host(data: Data) -> np.ndarray:
-        return np.asarray(data.y)
 
-    return _by_split(
-        {name: host(sources[name]) for name in ("train", "test") if name in sources}, split
-    )
+def _present(sources: Sources) -> list[str]:
+    return [name for name in ("train", "test") if name in sources]
 
 
 def _by_split(whole: dict[str, np.ndarray], split: Split) -> dict[str, np.ndarray]:

@@ -12,9 +12,7 @@ __all__ = ["exclusive"]
 
 
 @contextmanager
-def exclusive(
-    directory: Path, *, waiting: Callable[[str], None] | None = None
-) -> Iterator[None]:
+def exclusive(directory: Path, *, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold `directory` (made if missing). If another process has it: ConfigError, or with `waiting` tell and wait."""
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / ".lock", "a+") as lock:

@@ -10,11 +10,9 @@ Exit status: 0 success, 2 a mistake in usage, configuration or files (one line o
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 __all__ = ["main"]
 
@@ -60,7 +58,9 @@ def _run(arguments: list[str]) -> int:
 
 
 def _list(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="junlearn list", description="What can be named in a configuration.")
+    parser = argparse.ArgumentParser(
+        prog="junlearn list", description="What can be named in a configuration."
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
     options = parser.parse_args(arguments)
     from junlearn import cli
@@ -77,9 +77,13 @@ def _list(arguments: list[str]) -> int:
 
 
 def _prepare(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="junlearn prepare", description="Download and prepare datasets through TFDS.")
+    parser = argparse.ArgumentParser(
+        prog="junlearn prepare", description="Download and prepare datasets through TFDS."
+    )
     parser.add_argument("names", nargs="+", metavar="NAME")
-    parser.add_argument("--data-dir", help="where to; default: TFDS_DATA_DIR, else ~/tensorflow_datasets")
+    parser.add_argument(
+        "--data-dir", help="where to; default: TFDS_DATA_DIR, else ~/tensorflow_datasets"
+    )
     options = parser.parse_args(arguments)
     from junlearn.datasets.prepare import prepare
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
 import jax
 import numpy as np
@@ -105,7 +105,9 @@ class Program:
         total = rows[0][0].shape[0]
         chunk = total // -(-total // SCAN_STEPS)
         count = chunk if limit - start >= chunk else 1
-        piece = [(index[start : start + count], mask[start : start + count]) for index, mask in rows]
+        piece = [
+            (index[start : start + count], mask[start : start + count]) for index, mask in rows
+        ]
         placed = self._place(piece, PartitionSpec(None, "data"))
         step = self._step(state, sources, placed, key)
         began = time.perf_counter()

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -50,7 +51,7 @@ class Reporter:
             transient=True,
             disable=not self.console.is_terminal,
         )
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def follow(stage: str, done: int, total: int, metrics: dict[str, float]) -> None:
             if stage not in tasks:

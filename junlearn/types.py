@@ -127,7 +127,9 @@ class Dataset(NamedTuple):
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(H, W, C) of what the network gets."""
-        rows = jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype), self.sources["train"])
+        rows = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype), self.sources["train"]
+        )
         keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 1))
         return jax.eval_shape(self.views["eval"], rows, keys).shape[1:]
 
@@ -150,7 +152,7 @@ class Split(NamedTuple):
 class Feed(NamedTuple):
     """One epoch of batches as indices: T steps of B rows, padded with `mask` False."""
 
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # the name of a tuple method, kept for its meaning
     """int32[T,B] into the source."""
     mask: np.ndarray
     """bool[T,B]: False where a row only fills the batch."""
@@ -165,7 +167,7 @@ class Batch(NamedTuple):
     """float32[B,H,W,C]."""
     y: Array
     """int32[B]."""
-    index: Array
+    index: Array  # type: ignore[assignment]
     """int32[B] into the source."""
     mask: Array
     """bool[B]."""

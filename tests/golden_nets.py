@@ -80,7 +80,12 @@ def batches(case: dict[str, np.ndarray], prefix: str = "batch") -> tuple[Data, F
     lengths = case[f"{prefix}_len"]
     widest = int(lengths.max())
     ends = np.cumsum(lengths)
-    index = np.stack([np.minimum(np.arange(widest) + end - n, end - 1) for n, end in zip(lengths, ends, strict=True)])
+    index = np.stack(
+        [
+            np.minimum(np.arange(widest) + end - n, end - 1)
+            for n, end in zip(lengths, ends, strict=True)
+        ]
+    )
     mask = np.arange(widest)[None, :] < lengths[:, None]
     data = Data(jnp.asarray(case[f"{prefix}_x"]), jnp.asarray(case[f"{prefix}_y"]))
     return data, Feed(index.astype(np.int32), mask)

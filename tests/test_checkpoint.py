@@ -63,7 +63,9 @@ def test_another_configuration_is_refused_and_not_overwritten(store, state):
     assert snapshots(store) == ["00000000"]
 
 
-@pytest.mark.parametrize("damage", [lambda c: c[: len(c) // 2], lambda c: c[:-1] + bytes([c[-1] ^ 1])])
+@pytest.mark.parametrize(
+    "damage", [lambda c: c[: len(c) // 2], lambda c: c[:-1] + bytes([c[-1] ^ 1])]
+)
 def test_damage_to_any_file_is_noticed(store, state, damage):
     checkpoint.save(store, state, {})
     found = [p for p in store.directory.rglob("*") if p.is_file() and p.stat().st_size]
@@ -71,7 +73,7 @@ def test_damage_to_any_file_is_noticed(store, state, damage):
     for path in found:
         content = path.read_bytes()
         path.write_bytes(damage(content))
-        with pytest.raises(CheckpointError, match="is damaged.*delete this folder") as caught:
+        with pytest.raises(CheckpointError, match=r"is damaged.*delete this folder") as caught:
             checkpoint.restore(store, state)
         assert "\n" not in str(caught.value)
         path.write_bytes(content)

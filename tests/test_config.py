@@ -111,7 +111,10 @@ def test_two_variants_of_one_method():
         ({"train": {"optimizer": "sdg"}}, "train.optimizer: Invalid enum value 'sdg'"),
         ({"train": {"learning_rate": 0}}, "train.learning_rate: Expected `float` > 0"),
         ({"train": {"momentum": 1.0}}, "train.momentum: Expected `float` < 1"),
-        ({"scenario": {"name": "random", "fraction": 1.2}}, "scenario.fraction: Expected `float` <= 1"),
+        (
+            {"scenario": {"name": "random", "fraction": 1.2}},
+            "scenario.fraction: Expected `float` <= 1",
+        ),
         ({"dataset": {"name": "digits", "image_size": 0}}, "dataset.image_size"),
         ({"loop": {"kind": "while"}}, "loop.kind: Invalid enum value"),
     ],
@@ -141,7 +144,17 @@ def test_the_command_line_changes_a_file(tmp_path):
     plain = parsed("--config", str(file))
     assert plain.method.ssd.alpha == 2.0
     changed = parsed(
-        *("--config", str(file), "--seed", "1", "--method.alpha", "5", "--scenario.classes", "2", "3"),
+        *(
+            "--config",
+            str(file),
+            "--seed",
+            "1",
+            "--method.alpha",
+            "5",
+            "--scenario.classes",
+            "2",
+            "3",
+        ),
         *("--train.batch-size", "7", "--train.augment", "False", "--seeds.method=4"),
         *("--model.hidden", "8"),
     )
@@ -154,7 +167,15 @@ def test_the_command_line_changes_a_file(tmp_path):
 def test_names_on_the_command_line_choose_the_schema():
     changed = parsed(
         *("--dataset.name", "mnist", "--model.name", "laf_cnn", "--scenario.name", "random"),
-        *("--scenario.fraction", "0.2", "--methods", "ssd", "fisher", "--method.fisher.alpha", "2e-6"),
+        *(
+            "--scenario.fraction",
+            "0.2",
+            "--methods",
+            "ssd",
+            "fisher",
+            "--method.fisher.alpha",
+            "2e-6",
+        ),
     )
     assert changed.dataset.name == "mnist" and changed.scenario.fraction == 0.2
     assert changed.methods == ("ssd", "fisher") and changed.method.fisher.alpha == 2e-6

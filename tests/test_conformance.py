@@ -184,8 +184,18 @@ def test_masked_rows_change_nothing(name, problem):
 def test_reads_only_what_it_needs(name, mlp):
     """Everything outside NEEDS is NaN or an impossible label, and the result is the same, bit for bit."""
     needs = METHODS[name].NEEDS
-    assert needs <= {"forget.x", "forget.y", "retain.x", "retain.y", "surrogate.x", "test.x", "test.y"}
-    train, test = (Data(d.x.copy(), d.y.copy()) for d in (mlp.sources["train"], mlp.sources["test"]))
+    assert needs <= {
+        "forget.x",
+        "forget.y",
+        "retain.x",
+        "retain.y",
+        "surrogate.x",
+        "test.x",
+        "test.y",
+    }
+    train, test = (
+        Data(d.x.copy(), d.y.copy()) for d in (mlp.sources["train"], mlp.sources["test"])
+    )
     for part, rows in (("forget", mlp.split.forget), ("retain", mlp.split.retain)):
         if f"{part}.x" not in needs:
             train.x[rows] = np.nan

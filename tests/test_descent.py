@@ -222,7 +222,9 @@ def test_fisher_with_little_noise_only_resets_the_class(mlp):
                 assert np.abs(after[layer][name][..., 1]).max() < 0.2
                 keep = [0, 2, 3]
                 np.testing.assert_allclose(
-                    after[layer][name][..., jnp.array(keep)], before[..., jnp.array(keep)], atol=1e-6
+                    after[layer][name][..., jnp.array(keep)],
+                    before[..., jnp.array(keep)],
+                    atol=1e-6,
                 )
             else:
                 np.testing.assert_allclose(after[layer][name], before, atol=1e-6)

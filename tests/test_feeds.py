@@ -44,9 +44,7 @@ def test_equal_seeds_give_equal_epochs(values, batch, seed):
 @given(indices, indices, batches, seeds)
 def test_paired_follows_its_leader(leader, other, batch, seed):
     other = other + 10**7
-    pair = feeds.paired(
-        np.random.default_rng(seed), {"a": leader, "b": other}, batch, leader="a"
-    )
+    pair = feeds.paired(np.random.default_rng(seed), {"a": leader, "b": other}, batch, leader="a")
     assert sorted(used(pair["a"])) == sorted(leader)
     assert pair["a"].index.shape == pair["b"].index.shape
     counts = np.unique(used(pair["b"]), return_counts=True)

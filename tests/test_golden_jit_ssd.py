@@ -68,7 +68,7 @@ def test_ssd_microbatches_are_exact(kind, golden):
 @pytest.mark.parametrize("kind", KINDS)
 def test_ssd_result(kind, golden):
     case = golden(f"jit_ssd/ssd_{kind}")
-    names = dict(alpha=float(case["alpha_example"]), dampening=float(case["lam_example"]))
+    names = {"alpha": float(case["alpha_example"]), "dampening": float(case["lam_example"])}
     method, state, variables = ssd_state(kind, case, **names)
     done = method.finish(state)
     close(done.params, params(kind, case, "_out_example"))
@@ -104,7 +104,7 @@ def test_fisher(kind, request_kind, golden):
     method = fisher.make(fisher.Config(alpha=float(case["alpha"]), batch_size=5), model)
     state = method.init(jax.random.key(0), variables, sources, split)
     state, _ = drive(method.plan(split)[0], state, sources)
-    information = jax.tree.map(lambda total: total / state.count, state.fisher)
+    information = jax.tree.map(lambda total: total / state.seen, state.fisher)
     close(information, params(kind, case, "_fisher"))
     mean, variance = fisher.moments(
         variables.params, information, state.forgotten, float(case["alpha"]), model.layers[-1]

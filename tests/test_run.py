@@ -105,7 +105,9 @@ def test_evaluate_gives_accuracy_and_loss(mlp):
 
     stage = Stage("a", seen, lambda rng, s: feeds.sequential(np.arange(4), 2), 2, until)
     go(counting([stage]), mlp)
-    logits = mlp.model.apply(mlp.variables, jnp.asarray(mlp.sources["train"].x[mlp.split.forget]))[0]
+    logits = mlp.model.apply(mlp.variables, jnp.asarray(mlp.sources["train"].x[mlp.split.forget]))[
+        0
+    ]
     labels = mlp.sources["train"].y[mlp.split.forget]
     assert answers[0]["accuracy"] == pytest.approx(np.mean(np.argmax(logits, 1) == labels))
     log_p = jax.nn.log_softmax(logits)[np.arange(len(labels)), labels]
@@ -192,7 +194,9 @@ def test_augmentation_depends_on_the_example_and_the_epoch_alone(mlp):
     large = go(method(16), mlp, views=views, seed=2)
     spread = go(method(8), mlp, views=views, seed=3, mesh=mesh)
     chex.assert_trees_all_close(small.variables, large.variables, rtol=1e-6)
-    chex.assert_trees_all_close(*map(jax.device_get, (small.variables, spread.variables)), rtol=1e-6)
+    chex.assert_trees_all_close(
+        *map(jax.device_get, (small.variables, spread.variables)), rtol=1e-6
+    )
 
 
 def test_two_feeds_in_one_step(mlp):

@@ -57,9 +57,7 @@ def make(config: Config, model: Model) -> Method:
             Stage(
                 "finetune",
                 step,
-                lambda rng, state: feeds.shuffled(
-                    rng, split.retain, config.batch_size, view=view
-                ),
+                lambda rng, state: feeds.shuffled(rng, split.retain, config.batch_size, view=view),
                 config.epochs,
             )
         ]

@@ -67,7 +67,8 @@ class State(NamedTuple):
     variables: Variables
     fisher: PyTree
     """Sum over the examples seen."""
-    count: Array
+    seen: Array
+    """Number of those examples."""
     forgotten: Array
     """bool[K]: the classes of a class request; all False in any other scenario."""
     key: Key
@@ -79,7 +80,9 @@ def moments(
     """Equations 2 to 5: mean and variance of every weight before the draw. `head`: the last group of `params`."""
     by_class = forgotten.any()
 
-    def leaf(path: tuple[jax.tree_util.DictKey, ...], theta: Array, f: Array) -> tuple[Array, Array]:
+    def leaf(
+        path: tuple[jax.tree_util.DictKey, ...], theta: Array, f: Array
+    ) -> tuple[Array, Array]:
         is_head = path[0].key == head and theta.shape[-1] == forgotten.shape[0]
         variance = jnp.minimum(1 / (f + 1e-8), 1e3)
         if is_head:
@@ -89,7 +92,9 @@ def moments(
             variance = jnp.broadcast_to(variance.mean(axis=-2, keepdims=True), theta.shape)
         mean = theta
         if is_head:
-            column = jnp.broadcast_to(forgotten, theta.shape) if theta.ndim == 1 else forgotten[None]
+            column = (
+                jnp.broadcast_to(forgotten, theta.shape) if theta.ndim == 1 else forgotten[None]
+            )
             mean = jnp.where(column, 0.0, theta)
             variance = jnp.where(column, 1e-4, variance)
             if theta.ndim > 1:
@@ -109,9 +114,8 @@ def draw(key: Key, params: PyTree) -> PyTree:
     """Standard normal noise, one independent stream an array."""
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(key, len(leaves))
-    return structure.unflatten(
-        [jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
-    )
+    noise = [jax.random.normal(k, a.shape, a.dtype) for k, a in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, noise)
 
 
 def perturb(mean: PyTree, variance: PyTree, noise: PyTree) -> PyTree:
@@ -145,7 +149,7 @@ def make(config: Config, model: Model) -> Method:
         )
         return state._replace(
             fisher=jax.tree.map(jnp.add, state.fisher, squares),
-            count=state.count + batch.mask.sum(),
+            seen=state.seen + batch.mask.sum(),
         ), {}
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
@@ -165,10 +169,8 @@ def make(config: Config, model: Model) -> Method:
 
     def finish(state: State) -> Variables:
         params = state.variables.params
-        fisher = jax.tree.map(lambda total: total / state.count, state.fisher)
-        mean, variance = moments(
-            params, fisher, state.forgotten, config.alpha, model.layers[-1]
-        )
+        fisher = jax.tree.map(lambda total: total / state.seen, state.fisher)
+        mean, variance = moments(params, fisher, state.forgotten, config.alpha, model.layers[-1])
         params = perturb(mean, variance, draw(state.key, params))
         return state.variables._replace(params=params)
 

@@ -74,9 +74,7 @@ def make(config: Config, model: Model) -> Method:
         variables = Variables(params, state.variables.stats)
 
         def entropy(part: Batch) -> tuple[Array, PyTree]:
-            logits, _, stats = model.apply(
-                variables, part.x, train=True, key=key, mask=part.mask
-            )
+            logits, _, stats = model.apply(variables, part.x, train=True, key=key, mask=part.mask)
             return losses.cross_entropy(logits, part.y, part.mask), stats
 
         retain, stats = entropy(batch["retain"])

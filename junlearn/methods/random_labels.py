@@ -81,9 +81,7 @@ def make(config: Config, model: Model) -> Method:
             Stage(
                 "relabelled",
                 step,
-                lambda rng, state: feeds.shuffled(
-                    rng, everything, config.batch_size, view=view
-                ),
+                lambda rng, state: feeds.shuffled(rng, everything, config.batch_size, view=view),
                 config.epochs,
             )
         ]

@@ -82,9 +82,7 @@ def make(config: Config, model: Model) -> Method:
             Stage(
                 "train",
                 descend(loss, optimizer(split)),
-                lambda rng, state: feeds.shuffled(
-                    rng, split.retain, config.batch_size, view=view
-                ),
+                lambda rng, state: feeds.shuffled(rng, split.retain, config.batch_size, view=view),
                 config.epochs,
             )
         ]

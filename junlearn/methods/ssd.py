@@ -75,11 +75,12 @@ class Importance(NamedTuple):
     """A running sum over the rows (or batches) seen."""
 
     total: PyTree
-    count: Array
+    seen: Array
+    """Examples, or batches."""
 
     def mean(self) -> PyTree:
         """Equation 1."""
-        return jax.tree.map(lambda total: total / self.count, self.total)
+        return jax.tree.map(lambda total: total / self.seen, self.total)
 
 
 class State(NamedTuple):
@@ -92,9 +93,7 @@ class State(NamedTuple):
     """int32[N]: D in reading order."""
 
 
-def dampen(
-    params: PyTree, forget: PyTree, full: PyTree, alpha: float, dampening: float
-) -> PyTree:
+def dampen(params: PyTree, forget: PyTree, full: PyTree, alpha: float, dampening: float) -> PyTree:
     """Equations 2 and 3 on trees of one structure."""
 
     def leaf(theta: Array, i_f: Array, i_d: Array) -> Array:
@@ -127,7 +126,7 @@ def make(config: Config, model: Model) -> Method:
             squares = jax.tree.map(jnp.square, jax.grad(loss)(variables.params, rows, batch.mask))
             count = jnp.ones((), jnp.int32)
         total = jax.tree.map(jnp.add, importance.total, squares)
-        return Importance(total, importance.count + count)
+        return Importance(total, importance.seen + count)
 
     def observe_full(state: State, batch: Batch) -> tuple[State, Metrics]:
         full = observe(state.full, state.variables, batch)

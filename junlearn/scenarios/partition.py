@@ -10,9 +10,7 @@ from junlearn.types import Split
 __all__ = ["partition", "resolve"]
 
 
-def partition(
-    forget: np.ndarray, forget_test: np.ndarray, classes: tuple[int, ...] = ()
-) -> Split:
+def partition(forget: np.ndarray, forget_test: np.ndarray, classes: tuple[int, ...] = ()) -> Split:
     """The Split of boolean marks over "train" (`forget[N]`) and "test" (`forget_test[M]`); indices ascend."""
     if not forget.any():
         raise ConfigError("the forget set is empty: the scenario selects no training example")
