@@ -7,16 +7,17 @@ by the hash of that and of the metrics.
 
 import json
 import os
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 from jax.sharding import AxisType, Mesh
 
 from junlearn import judge, metrics, records
 from junlearn.checkpoint import Store
-from junlearn.config import Seeds, digest, plain
+from junlearn.config import digest, plain
 from junlearn.datasets import DATASETS
 from junlearn.datasets.cache import dataset_cache_dir
 from junlearn.locks import exclusive
@@ -51,15 +52,27 @@ class Problem(NamedTuple):
     mesh: Mesh | None
 
 
+class Case(NamedTuple):
+    """A network to be judged."""
+
+    role: Literal["original", "retrain", "unlearn"]
+    label: str
+    identity: dict[str, Any]
+    """All that determines its numbers."""
+    result: Callable[[], Result]
+    """Trains it, or reads it back; asked once."""
+
+
 def execute(
     experiment: Any, workdir: Path, cache_dir: str | None, reporter: Reporter
 ) -> list[Record]:
     """Run the experiment in `workdir` and return its records: original, retrained network, then every method."""
     with exclusive(workdir):
-        path = workdir / "config.json"
-        _write(path, json.dumps(plain(experiment), indent=2) + "\n")
+        _write(workdir / "config.json", json.dumps(plain(experiment), indent=2) + "\n")
         problem = _prepare(experiment, cache_dir, reporter)
-        return _judge_all(problem, workdir, dataset_cache_dir(cache_dir).parent, reporter)
+        shared = dataset_cache_dir(cache_dir).parent / "models"
+        cases = _cases(problem, shared, workdir / "checkpoints", reporter)
+        return _judge(problem, cases, workdir / "records.jsonl", reporter)
 
 
 def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
@@ -69,7 +82,7 @@ def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Prob
         )
     seeds = {
         name: experiment.seed if seed is None else seed
-        for name, seed in plain(experiment.seeds or Seeds()).items()
+        for name, seed in plain(experiment.seeds).items()
     }
     model = MODELS[experiment.model.name].make(
         experiment.model, len(dataset.classes), dataset.input_shape
@@ -80,97 +93,88 @@ def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Prob
     mesh = None
     if experiment.loop.devices == "all" and jax.device_count() > 1:
         mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
-    sources = place(dataset.sources, mesh)
     reporter.say(
         f"{dataset.name} {dataset.version}: {len(split.forget):,} training examples to forget, "
         f"{len(split.retain):,} to retain"
     )
+    sources = place(dataset.sources, mesh)
     return Problem(experiment, dataset, model, split, sources, seeds, mesh)
 
 
-def _judge_all(
-    problem: Problem, workdir: Path, cache_dir: Path, reporter: Reporter
-) -> list[Record]:
-    experiment = problem.experiment
-    log = workdir / "records.jsonl"
-    complete = {(r["config_hash"], r["role"], r["method"]): r for r in records.read(log)}
-    shared = cache_dir / "models"
-
+def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> list[Case]:
+    """The original, the retrained reference, then one case a method."""
+    experiment, seeds = problem.experiment, problem.seeds
     original_identity = _original_identity(problem)
     reference_identity = original_identity | {
         "scenario": plain(experiment.scenario),
-        "scenario_seed": problem.seeds["scenario"],
+        "scenario_seed": seeds["scenario"],
         "retrain_init": experiment.retrain_init,
     }
 
-    @cache
-    def original() -> Result:
-        return _train(problem, "original", original_identity, shared, reporter)
+    def trained(role: str, identity: dict[str, Any]) -> Callable[[], Result]:
+        return cache(lambda: _train(problem, role, identity, shared, reporter))
 
-    @cache
-    def reference() -> Result:
-        return _train(problem, "retrain", reference_identity, shared, reporter)
+    original = trained("original", original_identity)
+    cases = [
+        Case("original", "original", original_identity, original),
+        Case("retrain", "retrain", reference_identity, trained("retrain", reference_identity)),
+    ]
+    for label in experiment.methods:
+        config = getattr(experiment.method, label)
+        identity = reference_identity | {"method": plain(config), "method_seed": seeds["method"]}
+        unlearned = partial(_unlearn, problem, label, config, identity, original, own, reporter)
+        cases.append(Case("unlearn", label, identity, unlearned))
+    return cases
+
+
+def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporter) -> list[Record]:
+    """The record of every case: found in `log`, or made and added to it."""
+    metrics_wanted = problem.experiment.metrics
+    original, reference, *_ = cases
 
     @cache
     def outputs_of(role: str) -> Outputs:
         if role == "random":
             key = _key(problem.seeds["initialisation"], RANDOM)
-            variables = problem.model.init(key, problem.model.example(problem.sources))
-        else:
-            variables = {"original": original, "retrain": reference}[role]().variables
-        return _outputs(problem, problem.model, variables)
+            return _outputs(problem, problem.model, problem.model.fresh(key, problem.sources))
+        done = (original if role == "original" else reference).result()
+        return _outputs(problem, done.model, done.variables)
 
-    def judge_one(role: Any, label: str, identity: dict[str, Any], result: Any) -> Record:
-        config = {**plain(experiment), "methods": [label], "method": {}}
-        if role == "unlearn":
-            config["method"] = {label: plain(getattr(experiment.method, label))}
-        name = digest(identity | {"metrics": experiment.metrics})
-        if (name, role, label) in complete:
-            return complete[name, role, label]
-        done: Result = result()
-        with reporter.timing(f"{label}: evaluated"):
-            judged = (
-                outputs_of(role)
-                if role != "unlearn"
-                else _outputs(problem, done.model, done.variables)
-            )
-            context = Context(
-                judged,
-                judge.labels(problem.sources, problem.split),
-                original=outputs_of("original"),
-                retrain=outputs_of("retrain"),
-                random=outputs_of("random"),
-                classes=problem.split.classes,
-            )
-            values = metrics.compute(context, experiment.metrics)
-        record = records.new(config, name, role, label, values, done.seconds, done.history)
-        if jax.process_index() == 0:
-            records.append(log, record)
-        return record
-
-    found = [
-        judge_one(
-            "original", "original", original_identity | {"split": reference_identity}, original
-        ),
-        judge_one("retrain", "retrain", reference_identity, reference),
-    ]
-    for label in experiment.methods:
-        config = getattr(experiment.method, label)
-        identity = reference_identity | {
-            "method": plain(config),
-            "method_seed": problem.seeds["method"],
-        }
-        found.append(
-            judge_one(
-                "unlearn",
-                label,
-                identity,
-                lambda label=label, config=config, identity=identity: _unlearn(
-                    problem, label, config, identity, original(), workdir, reporter
-                ),
-            )
+    known = {(r["config_hash"], r["role"], r["method"]): r for r in records.read(log)}
+    found = []
+    for case in cases:
+        name = digest(
+            {"network": case.identity, "reference": reference.identity, "metrics": metrics_wanted}
         )
+        record = known.get((name, case.role, case.label))
+        if record is None:
+            done, *_ = case.result(), original.result(), reference.result()
+            with reporter.timing(f"{case.label}: evaluated"):
+                context = Context(
+                    _outputs(problem, done.model, done.variables)
+                    if case.role == "unlearn"
+                    else outputs_of(case.role),
+                    judge.labels(problem.sources, problem.split),
+                    original=outputs_of("original"),
+                    retrain=outputs_of("retrain"),
+                    random=outputs_of("random"),
+                    classes=problem.split.classes,
+                )
+                values = metrics.compute(context, metrics_wanted)
+            record = records.new(
+                _own_config(problem, case), name, case.role, case.label, values, done
+            )
+            if jax.process_index() == 0:
+                records.append(log, record)
+        found.append(record)
     return found
+
+
+def _own_config(problem: Problem, case: Case) -> dict[str, Any]:
+    """The resolved configuration, without the methods that this case is not about."""
+    config = plain(problem.experiment)
+    section = {case.label: config["method"][case.label]} if case.role == "unlearn" else {}
+    return config | {"methods": list(section), "method": section}
 
 
 def _original_identity(problem: Problem) -> dict[str, Any]:
@@ -213,17 +217,17 @@ def _unlearn(
     label: str,
     config: Any,
     identity: dict[str, Any],
-    original: Result,
-    workdir: Path,
+    original: Callable[[], Result],
+    own: Path,
     reporter: Reporter,
 ) -> Result:
-    owner = digest(identity)
-    store = Store(workdir / "checkpoints" / f"{label}-{owner}", owner)
+    start = original().variables
+    store = Store(own / f"{label}-{digest(identity)}", digest(identity))
     with reporter.following(label) as progress:
         result = run(
             METHODS[config.name].make(config, problem.model),
             problem.model,
-            original.variables,
+            start,
             problem.sources,
             problem.split,
             key=_key(problem.seeds["method"], METHOD),

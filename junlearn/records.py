@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict
 import jax
 
 import junlearn
+from junlearn.run import Result
 
 __all__ = ["Record", "append", "device", "new", "read", "versions"]
 
@@ -58,8 +59,7 @@ def new(
     role: Literal["original", "retrain", "unlearn"],
     method: str,
     metrics: dict[str, float],
-    seconds: dict[str, float],
-    history: list[dict[str, Any]],
+    result: Result,
 ) -> Record:
     """The record of a network that was judged just now."""
     return Record(
@@ -70,8 +70,8 @@ def new(
         role=role,
         seed=config["seed"],
         metrics=metrics,
-        seconds=seconds,
-        history=history,
+        seconds=result.seconds,
+        history=result.history,
         config=config,
         config_hash=config_hash,
         versions=versions(),

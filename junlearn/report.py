@@ -33,10 +33,11 @@ WIDE = 112
 """Columns of a terminal on which one table holds everything."""
 
 LEGEND = (
-    "Accuracies in %, seconds in steps. The row to match is that of the retrained network.\n"
-    "MIA: share of the forget set that an attack (on entropy, on confidence) calls member, and\n"
-    "balanced accuracy of the attack on entropy. On the forget set, against the retrained network:\n"
-    "JS divergence in nats, agreement of classes. ZRF, AUS, ToW: higher is better."
+    "Accuracies in %, seconds in steps. The row to match: the retrained network.\n"
+    "MIA: share of the forget set that an attack (on entropy, on confidence) calls\n"
+    "member, and balanced accuracy of the one on entropy. JS divergence (nats) and\n"
+    "agreement: to the retrained network, on the forget set. ZRF, AUS, ToW: higher\n"
+    "is better."
 )
 
 

@@ -63,6 +63,10 @@ class Model(NamedTuple):
         """Zeros [1,H,W,C] of the shape that the network takes: what `init` wants."""
         return jnp.zeros((1, *(self.input_shape or sources["train"].x.shape[1:])))
 
+    def fresh(self, key: Key, sources: "Sources") -> Variables:
+        """A newly initialised network, drawn in one compiled program."""
+        return jax.jit(self.init)(key, self.example(sources))
+
     def num_classes(self, variables: Variables, sources: "Sources") -> int:
         """K, the number of logits."""
         return jax.eval_shape(self.apply, variables, self.example(sources))[0].shape[-1]

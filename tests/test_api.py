@@ -138,9 +138,10 @@ def record(**changes):
         "seed": 0,
     }
     seconds = {"compile": 1.0, "run": 2.5, "total": 4.0}
+    result = junlearn.Result(None, None, [], seconds)
     metrics = {"accuracy/test": 0.9876, "tow": 0.5}
     return {
-        **records.new(plain, "abc", "unlearn", "ssd", metrics, seconds, []),
+        **records.new(plain, "abc", "unlearn", "ssd", metrics, result),
         **changes,
     }
 

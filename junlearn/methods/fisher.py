@@ -171,7 +171,7 @@ def make(config: Config, model: Model) -> Method:
         params = state.variables.params
         fisher = jax.tree.map(lambda total: total / state.seen, state.fisher)
         mean, variance = moments(params, fisher, state.forgotten, config.alpha, model.layers[-1])
-        params = perturb(mean, variance, draw(state.key, params))
+        params = perturb(mean, variance, jax.jit(draw)(state.key, params))
         return state.variables._replace(params=params)
 
     return Method(init, plan, finish)

@@ -10,7 +10,7 @@ statistics; the running statistics follow the retain batches only, so that the f
 Defaults (the rate and the epochs are ours):
 
     optimizer      "sgd"
-    learning_rate  0.01
+    learning_rate  0.001
     momentum       0.9
     weight_decay   0.0
     beta           0.95
@@ -56,7 +56,7 @@ class Config(Optimizer):
 
     beta: Fraction = 0.95
     """Weight of the retain loss; 1 is fine-tuning, 0 is ascent alone."""
-    learning_rate: Positive = 0.01
+    learning_rate: Positive = 1e-3
     epochs: Count = 5
     batch_size: Count = 64
     augment: bool = False

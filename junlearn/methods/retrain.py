@@ -75,7 +75,7 @@ def make(config: Config, model: Model) -> Method:
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         del variables
-        return start(key, model.init(key, model.example(sources)), optimizer(split))
+        return start(key, model.fresh(key, sources), optimizer(split))
 
     def plan(split: Split) -> list[Stage]:
         return [
