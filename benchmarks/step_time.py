@@ -1,0 +1,227 @@
+"""Time of one training step, JAX against PyTorch, on the same machine and threads.
+
+    python benchmarks/step_time.py
+    python benchmarks/step_time.py --loop scan --cases mnist-cnn-b128 --rounds 7
+
+Both libraries run in this process, one after the other, in alternating rounds, so that a change in the
+machine's load meets both; the table shows the medians over the rounds and their ratio. PyTorch's
+threads busy-wait between operations: on a machine that others use as well, set OMP_WAIT_POLICY=passive
+for a fair figure. The data is random: only time is measured. A case is a pair of functions that each
+do one unit of work; other scripts can give `compare` cases of their own.
+"""
+
+import argparse
+import math
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Case", "Timing", "compare", "print_table"]
+
+Work = Callable[[], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One thing that both libraries do."""
+
+    name: str
+    jax: Callable[[], Work]
+    """Builds and compiles what is timed; the function it returns does the work and waits for its end."""
+    torch: Callable[[], Work]
+    units: int = 1
+    """Steps in one call of the work; the table shows the time of one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Median seconds of a unit."""
+
+    name: str
+    jax: float
+    torch: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long JAX takes."""
+        return self.jax / self.torch
+
+
+def compare(cases: Sequence[Case], rounds: int = 5) -> list[Timing]:
+    """Time every case in `rounds` alternating rounds, after one of each that is not counted."""
+    timings = []
+    for case in cases:
+        work = {"jax": case.jax(), "torch": case.torch()}
+        seconds: dict[str, list[float]] = {"jax": [], "torch": []}
+        for number in range(rounds + 1):
+            for library, run in work.items():
+                start = time.perf_counter()
+                run()
+                if number > 0:
+                    seconds[library].append((time.perf_counter() - start) / case.units)
+        medians = {library: statistics.median(values) for library, values in seconds.items()}
+        timings.append(Timing(name=case.name, **medians))
+    return timings
+
+
+def print_table(timings: Sequence[Timing]) -> None:
+    print(f"{'case':<24}{'JAX ms':>10}{'PyTorch ms':>12}{'ratio':>8}")
+    for timing in timings:
+        print(
+            f"{timing.name:<24}{timing.jax * 1e3:>10.1f}{timing.torch * 1e3:>12.1f}"
+            f"{timing.ratio:>8.2f}"
+        )
+
+
+def step_case(
+    name: str,
+    *,
+    model: str,
+    input_shape: tuple[int, int, int],
+    batch: int,
+    optimizer: str,
+    steps: int,
+    loop: str,
+) -> Case:
+    """One training step of a registered model: cross entropy, gradient, optimiser update."""
+    return Case(
+        name=name,
+        jax=lambda: jax_steps(model, input_shape, batch, optimizer, steps, loop),
+        torch=lambda: torch_steps(model, input_shape, batch, optimizer, steps),
+        units=steps,
+    )
+
+
+def jax_steps(
+    name: str, input_shape: tuple[int, int, int], batch: int, optimizer: str, steps: int, loop: str
+) -> Work:
+    """`steps` training steps in JAX: a jitted, donated step in a Python loop, or one `lax.scan`."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    from junlearn.models import MODELS
+
+    component = MODELS[name]
+    model = component.make(component.Config(), 10, input_shape)
+    tx = optax.adam(1e-4) if optimizer == "adam" else optax.sgd(0.01, momentum=0.9)
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (batch * math.prod(input_shape),)).reshape(batch, *input_shape)
+    y = jax.random.randint(keys[1], (batch,), 0, 10)
+    rows = (x, y, jnp.ones(batch, bool))
+    variables = jax.jit(model.init)(keys[2], x[:1])
+
+    def step(state, rows):
+        variables, opt_state = state
+        x, y, mask = rows
+
+        def loss(params):
+            logits, _, stats = model.apply(
+                variables._replace(params=params), x, train=True, mask=mask
+            )
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
+            return losses.mean(), stats
+
+        (value, stats), grads = jax.value_and_grad(loss, has_aux=True)(variables.params)
+        updates, opt_state = tx.update(grads, opt_state)
+        params = optax.apply_updates(variables.params, updates)
+        return (variables._replace(params=params, stats=stats), opt_state), value
+
+    if loop == "scan":
+        run_steps = jax.jit(
+            lambda state, rows: jax.lax.scan(lambda s, _: step(s, rows), state, length=steps),
+            donate_argnums=0,
+        )
+    else:
+        one_step = jax.jit(step, donate_argnums=0)
+
+        def run_steps(state, rows):
+            for _ in range(steps):
+                state, value = one_step(state, rows)
+            return state, value
+
+    state = (variables, tx.init(variables.params))
+
+    def work() -> None:
+        nonlocal state
+        state, _ = jax.block_until_ready(run_steps(state, rows))
+
+    return work
+
+
+def torch_steps(
+    name: str, input_shape: tuple[int, int, int], batch: int, optimizer: str, steps: int
+) -> Work:
+    """`steps` training steps in PyTorch."""
+    import torch
+    from torch_models import LafCnn, ResNet18
+
+    torch.manual_seed(0)
+    module = {"laf_cnn": LafCnn, "resnet18": ResNet18}[name]()
+    if optimizer == "adam":
+        update = torch.optim.Adam(module.parameters(), 1e-4)
+    else:
+        update = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9)
+    height, width, channels = input_shape
+    x = torch.randn(batch, channels, height, width)
+    y = torch.randint(10, (batch,))
+
+    def work() -> None:
+        for _ in range(steps):
+            update.zero_grad()
+            torch.nn.functional.cross_entropy(module(x), y).backward()
+            update.step()
+
+    return work
+
+
+def training_steps(loop: str) -> list[Case]:
+    """The cases of this script."""
+    mnist = {"model": "laf_cnn", "input_shape": (28, 28, 1), "optimizer": "adam", "loop": loop}
+    cifar = {"model": "resnet18", "input_shape": (32, 32, 3), "optimizer": "sgd", "loop": loop}
+    return [
+        step_case("mnist-cnn-b32", batch=32, steps=40, **mnist),
+        step_case("mnist-cnn-b128", batch=128, steps=15, **mnist),
+        step_case("resnet18-b64", batch=64, steps=1, **cifar),
+    ]
+
+
+def print_machine(threads: int) -> None:
+    import jax
+    import torch
+
+    model = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as lines:
+            names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+        model = names[0] if names else model
+    print(f"cpu: {model}, {os.cpu_count()} cores, {threads} used")
+    print(f"python {platform.python_version()}, jax {jax.__version__}, torch {torch.__version__}")
+    print(f"jax device: {jax.devices()[0].device_kind}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="JAX against PyTorch, one training step")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--loop", choices=["python", "scan"], default="python")
+    names = [case.name for case in training_steps("python")]
+    parser.add_argument("--cases", nargs="+", choices=names, default=names)
+    arguments = parser.parse_args()
+
+    # XLA sizes its thread pool by the CPUs that the process may use, so this comes before the imports.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
+    import torch
+
+    torch.set_num_threads(arguments.threads)
+    print_machine(arguments.threads)
+    cases = [case for case in training_steps(arguments.loop) if case.name in arguments.cases]
+    print(f"loop: {arguments.loop}, rounds: {arguments.rounds}")
+    print_table(compare(cases, arguments.rounds))
+
+
+if __name__ == "__main__":
+    main()

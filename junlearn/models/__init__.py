@@ -1,0 +1,42 @@
+"""The networks: `MODELS` by name, and the adapters that make a `Model` of anyone's Flax module."""
+
+import math
+from functools import partial
+
+import jax
+
+from junlearn.models.adapters import from_linen, from_nnx
+from junlearn.models.cnn import LafCnnConfig, SmallCnnConfig, make_laf_cnn, make_small_cnn
+from junlearn.models.mlp import MlpConfig, make_mlp
+from junlearn.models.resnet import ResNetConfig, make_resnet
+from junlearn.types import Component, Variables
+
+__all__ = ["MODELS", "count_parameters", "from_linen", "from_nnx"]
+
+MODELS: dict[str, Component] = {
+    "mlp": Component("dense layers with ReLU on the flattened image", MlpConfig, make_mlp),
+    "small_cnn": Component(
+        "two 3×3 convolutions with BatchNorm, for small images", SmallCnnConfig, make_small_cnn
+    ),
+    "laf_cnn": Component(
+        "two 5×5 convolutions and a linear embedding (LAF and CaMU on MNIST)",
+        LafCnnConfig,
+        make_laf_cnn,
+    ),
+    "resnet18": Component(
+        "ResNet-18 with the 3×3 stem for 32×32 images (SSD, JiT)",
+        ResNetConfig,
+        partial(make_resnet, stem="cifar"),
+    ),
+    "resnet18_imagenet": Component(
+        "ResNet-18 as in torchvision, for 224×224 images (CaMU; LAF with embedding=256)",
+        ResNetConfig,
+        partial(make_resnet, stem="imagenet"),
+    ),
+}
+"""Every model by name; `make(config, num_classes, input_shape) -> Model`."""
+
+
+def count_parameters(variables: Variables) -> int:
+    """How many numbers `variables.params` holds; running statistics are not parameters."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables.params))

@@ -1,0 +1,130 @@
+"""Small convolutional networks for images of one object: LAF's CNN, and one for 8×8 digits.
+
+`LafCnn` is the network of LAF and CaMU for MNIST and Fashion-MNIST: two 5×5 convolutions, a linear
+embedding, and a head of two linear layers with nothing between them.
+"""
+
+from dataclasses import dataclass
+
+from flax import linen as nn
+
+from junlearn.errors import ConfigError
+from junlearn.fields import Count
+from junlearn.models.adapters import from_linen
+from junlearn.models.convolution import max_pool
+from junlearn.models.layers import BatchNorm, Conv, Dense
+from junlearn.types import Array, Model
+
+__all__ = ["LafCnn", "LafCnnConfig", "SmallCnn", "SmallCnnConfig", "make_laf_cnn", "make_small_cnn"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LafCnnConfig:
+    """The widths of `LafCnn`; the defaults are LAF's."""
+
+    channels: tuple[Count, Count] = (16, 32)
+    embedding: Count = 256
+    hidden: Count = 128
+    """Width between the two linear layers of the head."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallCnnConfig:
+    """The widths of `SmallCnn`."""
+
+    channels: tuple[Count, Count] = (16, 32)
+    embedding: Count = 64
+
+
+class FactoredHead(nn.Module):
+    """A linear classifier as the product of two: no non-linearity stands between its layers."""
+
+    hidden: int
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, embedding: Array) -> Array:
+        """`[B,D] -> logits[B,K]`."""
+        return Dense(self.num_classes, name="dense2")(Dense(self.hidden, name="dense1")(embedding))
+
+
+class LafCnn(nn.Module):
+    """conv 5×5, ReLU, pool, conv 5×5, ReLU, pool, linear embedding, factored linear head."""
+
+    num_classes: int
+    channels: tuple[int, int] = (16, 32)
+    embedding: int = 256
+    hidden: int = 128
+
+    @nn.compact
+    def __call__(
+        self, x: Array, train: bool = False, mask: Array | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """`x[B,H,W,C] -> (logits[B,K], {"conv1", "conv2", "embedding"})`; train and eval mode are the same."""
+        del train, mask
+        features = {}
+        for number, width in enumerate(self.channels, start=1):
+            conv = Conv(width, (5, 5), padding=((2, 2), (2, 2)), name=f"conv{number}")
+            x = features[f"conv{number}"] = max_pool(nn.relu(conv(x)), 2)
+        embedding = Dense(self.embedding, name="fc1")(x.reshape(len(x), -1))
+        logits = FactoredHead(self.hidden, self.num_classes, name="head")(embedding)
+        return logits, {**features, "embedding": embedding}
+
+
+class ConvBlock(nn.Module):
+    """conv 3×3, BatchNorm, ReLU, pool."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool, mask: Array | None) -> Array:
+        """`[B,H,W,C] -> [B,H/2,W/2,features]`."""
+        x = Conv(self.features, (3, 3), padding=((1, 1), (1, 1)), use_bias=False, name="conv")(x)
+        x = BatchNorm(name="norm")(x, train=train, mask=mask)
+        return max_pool(nn.relu(x), 2)
+
+
+class SmallCnn(nn.Module):
+    """Two convolution blocks with BatchNorm, a dense embedding after ReLU, a linear head."""
+
+    num_classes: int
+    channels: tuple[int, int] = (16, 32)
+    embedding: int = 64
+
+    @nn.compact
+    def __call__(
+        self, x: Array, train: bool = False, mask: Array | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """`x[B,H,W,C] -> (logits[B,K], {"block1", "block2", "embedding"})`."""
+        features = {}
+        for number, width in enumerate(self.channels, start=1):
+            x = features[f"block{number}"] = ConvBlock(width, name=f"block{number}")(x, train, mask)
+        embedding = nn.relu(Dense(self.embedding, name="fc1")(x.reshape(len(x), -1)))
+        return Dense(self.num_classes, name="head")(embedding), {**features, "embedding": embedding}
+
+
+def make_laf_cnn(
+    config: LafCnnConfig, num_classes: int, input_shape: tuple[int, int, int]
+) -> Model:
+    """LAF's CNN for `input_shape` (H, W, C). Raises ConfigError for images under 4×4."""
+    _check_two_pools("laf_cnn", input_shape)
+    module = LafCnn(num_classes, config.channels, config.embedding, config.hidden)
+    return from_linen(module, layers=("conv1", "conv2", "fc1", "head"), input_shape=input_shape)
+
+
+def make_small_cnn(
+    config: SmallCnnConfig, num_classes: int, input_shape: tuple[int, int, int]
+) -> Model:
+    """The small CNN for `input_shape` (H, W, C). Raises ConfigError for images under 4×4."""
+    _check_two_pools("small_cnn", input_shape)
+    module = SmallCnn(num_classes, config.channels, config.embedding)
+    return from_linen(module, layers=("block1", "block2", "fc1", "head"), input_shape=input_shape)
+
+
+def _check_two_pools(name: str, input_shape: tuple[int, int, int]) -> None:
+    height, width, _ = input_shape
+    if min(height, width) < 4:
+        raise ConfigError(
+            f"model {name!r} halves its input twice and needs images of 4×4 or more, "
+            f"not {height}×{width}"
+        )

@@ -1,0 +1,138 @@
+"""The layers of the registered models: PyTorch's initial values, and a BatchNorm that knows of padding.
+
+`Conv` and `Dense` start from PyTorch's defaults, which the reproduced papers trained with: weights
+and biases uniform on ±1/√fan_in. `BatchNorm` differs from Flax's in what the published numbers
+need: the running variance takes the unbiased variance of the batch (as PyTorch does), the variance
+has two passes, and rows that only fill the batch change nothing.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.nn import initializers
+
+from junlearn.models.convolution import Padding, conv2d
+from junlearn.types import Array, Key
+
+__all__ = ["BatchNorm", "Conv", "Dense", "Initializer", "he_normal_fan_out", "uniform_fan_in"]
+
+Initializer = Callable[[Key, tuple[int, ...]], Array]
+"""`(key, shape) -> values`."""
+
+
+def uniform_fan_in(key: Key, shape: tuple[int, ...]) -> Array:
+    """A kernel uniform on ±1/√fan_in: PyTorch's default (Kaiming uniform with a = √5)."""
+    return _uniform(key, shape, math.prod(shape[:-1]))
+
+
+def he_normal_fan_out(key: Key, shape: tuple[int, ...]) -> Array:
+    """A kernel normal with variance 2 / fan_out: the convolutions of torchvision's ResNet."""
+    fan_out = math.prod(shape[:-2]) * shape[-1]
+    return jax.random.normal(key, (math.prod(shape),)).reshape(shape) * math.sqrt(2 / fan_out)
+
+
+def _uniform(key: Key, shape: tuple[int, ...], fan_in: int) -> Array:
+    """Uniform on ±1/√fan_in. Drawn flat: XLA takes seconds to compile a draw with four axes on CPU."""
+    bound = 1 / math.sqrt(fan_in)
+    flat = jax.random.uniform(key, (math.prod(shape),), minval=-bound, maxval=bound)
+    return flat.reshape(shape)
+
+
+class Conv(nn.Module):
+    """2-D convolution, `[B,H,W,C] -> [B,H',W',features]`; parameters "kernel" [kh,kw,C,features] and "bias"."""
+
+    features: int
+    kernel_size: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    padding: Padding = ((0, 0), (0, 0))
+    use_bias: bool = True
+    kernel_init: Initializer = uniform_fan_in
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Convolve `x`."""
+        shape = (*self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        y = conv2d(x, kernel, strides=self.strides, padding=self.padding)
+        if not self.use_bias:
+            return y
+        bias = self.param("bias", _uniform, (self.features,), math.prod(shape[:-1]))
+        return y + bias.reshape(1, 1, 1, -1)
+
+
+class Dense(nn.Module):
+    """Linear layer, `[..., D] -> [..., features]`; parameters "kernel" [D,features] and "bias"."""
+
+    features: int
+    kernel_init: Initializer = uniform_fan_in
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Apply the layer to the last axis of `x`."""
+        fan_in = x.shape[-1]
+        kernel = self.param("kernel", self.kernel_init, (fan_in, self.features))
+        bias = self.param("bias", _uniform, (self.features,), fan_in)
+        return x @ kernel + bias.reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all axes but the last, with PyTorch's running statistics.
+
+    Parameters "scale" and "bias"; collection "batch_stats" with "mean" and "var", updated in train
+    mode as `momentum · old + (1 - momentum) · new`. The batch is normalised with its biased
+    variance, the running variance takes the unbiased one: n/(n-1) times as large, n values a channel.
+    """
+
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False, mask: Array | None = None) -> Array:
+        """Normalise `x[B,...,C]`; with `train` by the statistics of the rows where `mask[B]` is True.
+
+        What stands in the other rows has no influence on the rest, even if it is not finite. A batch
+        without any row leaves the running statistics as they are.
+        """
+        if mask is not None:
+            x = jnp.where(_rows(mask, x), x, 0)
+        width = (x.shape[-1],)
+        scale = self.param("scale", initializers.ones, width)
+        bias = self.param("bias", initializers.zeros, width)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, width)
+        running_var = self.variable("batch_stats", "var", jnp.ones, width)
+        if train:
+            mean, var, count = _moments(x, mask)
+            if not self.is_initializing():
+                unbiased = var * (count / jnp.maximum(count - 1, 1))
+                rate = jnp.where(count > 0, 1 - self.momentum, 0.0)
+                running_mean.value += rate * (mean - running_mean.value)
+                running_var.value += rate * (unbiased - running_var.value)
+        else:
+            mean, var = running_mean.value, running_var.value
+        lead = (1,) * (x.ndim - 1) + (-1,)
+        factor = scale * jax.lax.rsqrt(var + self.epsilon)
+        return (x - mean.reshape(lead)) * factor.reshape(lead) + bias.reshape(lead)
+
+
+def _moments(x: Array, mask: Array | None) -> tuple[Array, Array, Array]:
+    """Mean[C], biased variance[C] and the number of values of `x[B,...,C]` over the rows in the mask.
+
+    The other rows must be zero.
+    """
+    axes = tuple(range(x.ndim - 1))
+    positions = math.prod(x.shape[1:-1])
+    if mask is None:
+        return x.mean(axes), x.var(axes), jnp.float32(x.shape[0] * positions)
+    count = mask.sum(dtype=jnp.float32) * positions
+    divisor = jnp.maximum(count, 1)
+    mean = x.sum(axes) / divisor
+    centred = jnp.where(_rows(mask, x), x - mean.reshape((1,) * (x.ndim - 1) + (-1,)), 0)
+    return mean, jnp.square(centred).sum(axes) / divisor, count
+
+
+def _rows(mask: Array, x: Array) -> Array:
+    """`mask[B]` shaped to broadcast over `x[B,...]`."""
+    return mask.reshape(-1, *(1,) * (x.ndim - 1))

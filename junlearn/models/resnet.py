@@ -1,0 +1,174 @@
+"""ResNet-18 with the CIFAR stem and with the ImageNet stem.
+
+The CIFAR stem is one 3×3 convolution at full resolution, initialised as PyTorch does by default
+(SSD, JiT: 11,168,832 + 513 K parameters). The ImageNet stem is torchvision's, a 7×7 convolution with
+stride 2 and a max pool, its convolutions He-normal in fan-out; its head reads the 512 pooled
+features (CaMU: 11,181,642 parameters for K = 10) or a linear embedding of them (LAF: 256 wide,
+11,310,410 parameters).
+
+Reference: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from flax import linen as nn
+
+from junlearn.errors import ConfigError
+from junlearn.fields import Count
+from junlearn.models.adapters import from_linen
+from junlearn.models.convolution import max_pool
+from junlearn.models.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Initializer,
+    he_normal_fan_out,
+    uniform_fan_in,
+)
+from junlearn.types import Array, Model
+
+__all__ = ["DEPTHS", "STEMS", "BasicBlock", "ResNet", "ResNetConfig", "Stem", "make_resnet"]
+
+
+SAME_3X3 = ((1, 1), (1, 1))
+"""Padding that keeps the size of what a 3×3 convolution reads."""
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions beside a shortcut, which is projected where the shape changes."""
+
+    features: int
+    stride: int
+    kernel_init: Initializer
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool, mask: Array | None) -> Array:
+        """`[B,H,W,C] -> [B,H/stride,W/stride,features]`."""
+        stride = (self.stride, self.stride)
+        conv = partial(Conv, self.features, use_bias=False, kernel_init=self.kernel_init)
+        y = conv((3, 3), stride, padding=SAME_3X3, name="conv1")(x)
+        y = nn.relu(BatchNorm(name="norm1")(y, train=train, mask=mask))
+        y = conv((3, 3), padding=SAME_3X3, name="conv2")(y)
+        y = BatchNorm(name="norm2")(y, train=train, mask=mask)
+        if self.stride != 1 or x.shape[-1] != self.features:
+            x = conv((1, 1), stride, name="shortcut_conv")(x)
+            x = BatchNorm(name="shortcut_norm")(x, train=train, mask=mask)
+        return nn.relu(x + y)
+
+
+class Stem(NamedTuple):
+    """How an image enters the first stage, and how the convolutions behind it start."""
+
+    kernel_size: int
+    stride: int
+    pool: bool
+    """A 3×3 max pool with stride 2 at the end."""
+    kernel_init: Initializer
+    smallest: int
+    """Least height and width of an image: under it the last stages see nothing but padding."""
+
+
+class Depth(NamedTuple):
+    """The residual blocks of a network: which kind, and how many in each stage."""
+
+    block: Callable[..., nn.Module]
+    blocks: tuple[int, ...]
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+
+    def places(self) -> list[tuple[int, int]]:
+        """(stage, block) of every block in order, both counted from 1."""
+        counts = enumerate(self.blocks, start=1)
+        return [(stage, block) for stage, count in counts for block in range(1, count + 1)]
+
+
+STEMS = {
+    "cifar": Stem(3, 1, False, uniform_fan_in, 8),
+    "imagenet": Stem(7, 2, True, he_normal_fan_out, 8),
+}
+DEPTHS = {18: Depth(BasicBlock, (2, 2, 2, 2))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetConfig:
+    """What the head of a `ResNet` reads."""
+
+    embedding: Count | None = None
+    """Width of a linear embedding between the pooled features and the head; None: no such layer."""
+
+
+class StemLayer(nn.Module):
+    """Convolution, BatchNorm, ReLU and, for large images, a max pool."""
+
+    stem: Stem
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool, mask: Array | None) -> Array:
+        """`[B,H,W,C] -> [B,H',W',features]`."""
+        size, stride = self.stem.kernel_size, self.stem.stride
+        x = Conv(
+            self.features,
+            (size, size),
+            (stride, stride),
+            padding=((size // 2, size // 2),) * 2,
+            use_bias=False,
+            kernel_init=self.stem.kernel_init,
+            name="conv",
+        )(x)
+        x = nn.relu(BatchNorm(name="norm")(x, train=train, mask=mask))
+        return max_pool(x, 3, stride=2, padding=((1, 1), (1, 1))) if self.stem.pool else x
+
+
+class ResNet(nn.Module):
+    """Stem, stages of residual blocks, global average pool, optional linear embedding, linear head."""
+
+    num_classes: int
+    stem: Stem
+    depth: Depth
+    embedding: int | None = None
+
+    @nn.compact
+    def __call__(
+        self, x: Array, train: bool = False, mask: Array | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """`x[B,H,W,C] -> (logits[B,K], {"stem", "stage1", ..., "stage4", "embedding"})`."""
+        x = StemLayer(self.stem, self.depth.widths[0], name="stem")(x, train, mask)
+        features = {"stem": x}
+        for stage, block in self.depth.places():
+            stride = 2 if stage > 1 and block == 1 else 1
+            width = self.depth.widths[stage - 1]
+            name = f"stage{stage}_block{block}"
+            x = self.depth.block(width, stride, self.stem.kernel_init, name=name)(x, train, mask)
+            features[f"stage{stage}"] = x
+        embedding = x.mean((1, 2))
+        if self.embedding is not None:
+            embedding = Dense(self.embedding, name="fc1")(embedding)
+        return Dense(self.num_classes, name="head")(embedding), {**features, "embedding": embedding}
+
+
+def make_resnet(
+    config: ResNetConfig,
+    num_classes: int,
+    input_shape: tuple[int, int, int],
+    *,
+    stem: str,
+    depth: int = 18,
+) -> Model:
+    """A ResNet for `input_shape` (H, W, C); `stem` is a key of STEMS, `depth` one of DEPTHS.
+
+    Raises ConfigError for images smaller than the stem allows.
+    """
+    height, width, _ = input_shape
+    smallest = STEMS[stem].smallest
+    if min(height, width) < smallest:
+        raise ConfigError(
+            f"ResNet-{depth} with the {stem} stem needs images of {smallest}×{smallest} or more, "
+            f"not {height}×{width}"
+        )
+    blocks = [f"stage{stage}_block{block}" for stage, block in DEPTHS[depth].places()]
+    embedding = () if config.embedding is None else ("fc1",)
+    module = ResNet(num_classes, STEMS[stem], DEPTHS[depth], config.embedding)
+    return from_linen(module, layers=("stem", *blocks, *embedding, "head"), input_shape=input_shape)

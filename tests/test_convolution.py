@@ -1,0 +1,180 @@
+"""The CPU forms of convolution and pooling against `lax`, in every transformation."""
+
+from functools import partial
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from junlearn.models.convolution import conv2d, max_pool
+
+CONVOLUTIONS = {
+    # name: (B, H, W, C), (kh, kw, features), stride, padding: the layers of the registered models
+    "laf conv1": ((4, 28, 28, 1), (5, 5, 16), 1, 2),
+    "laf conv2": ((6, 14, 14, 16), (5, 5, 32), 1, 2),
+    "digits": ((3, 8, 8, 1), (3, 3, 16), 1, 1),
+    "cifar stem": ((2, 16, 16, 3), (3, 3, 8), 1, 1),
+    "imagenet stem": ((2, 17, 17, 3), (7, 7, 8), 2, 3),
+    "block": ((4, 8, 8, 16), (3, 3, 16), 1, 1),
+    "down": ((4, 8, 8, 8), (3, 3, 16), 2, 1),
+    "shortcut": ((4, 8, 8, 8), (1, 1, 16), 2, 0),
+    "one image": ((1, 7, 5, 4), (3, 3, 8), 1, 1),
+}
+POOLS = {
+    "2x2": ((3, 8, 8, 4), 2, None, 0),
+    "2x2, rest left out": ((3, 7, 9, 4), 2, None, 0),
+    "3x3, stride 2, padded": ((2, 9, 8, 4), 3, 2, 1),
+}
+
+
+def lax_conv(x, kernel, stride, pad):
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        ((pad, pad), (pad, pad)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def our_conv(x, kernel, stride, pad):
+    return conv2d(x, kernel, strides=(stride, stride), padding=((pad, pad), (pad, pad)))
+
+
+def lax_pool(x, size, stride, pad):
+    stride = stride or size
+    padding = ((0, 0), (pad, pad), (pad, pad), (0, 0))
+    return lax.reduce_window(
+        x, -jnp.inf, lax.max, (1, size, size, 1), (1, stride, stride, 1), padding
+    )
+
+
+def our_pool(x, size, stride, pad):
+    return max_pool(x, size, stride=stride, padding=((pad, pad), (pad, pad)))
+
+
+def assert_same(actual, expected):
+    """Equal to 1e-5 of the largest entry, leaf by leaf."""
+    chex.assert_trees_all_equal_shapes_and_dtypes(actual, expected)
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * max(1.0, float(jnp.abs(b).max())), rtol=0)
+
+
+def normal(*shape):
+    return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+
+
+@pytest.fixture(params=CONVOLUTIONS)
+def problem(request):
+    """Both convolutions, an input, a kernel, and a direction for each."""
+    shape, (height, width, features), stride, pad = CONVOLUTIONS[request.param]
+    depth = height * width * shape[-1]
+    x, dx = normal(2, *shape)
+    kernel, dkernel = normal(2, height, width, shape[-1], features) / depth**0.5
+    ours = partial(our_conv, stride=stride, pad=pad)
+    theirs = partial(lax_conv, stride=stride, pad=pad)
+    return ours, theirs, (x, kernel), (dx, dkernel)
+
+
+def loss(conv, x, kernel):
+    return jnp.square(jnp.tanh(conv(x, kernel))).sum()
+
+
+def test_values_gradients_and_hessian_vector_products_are_those_of_lax(problem):
+    ours, theirs, primals, tangents = problem
+
+    @partial(jax.jit, static_argnums=0)
+    def everything(conv, primals, tangents):
+        gradient = jax.grad(partial(loss, conv), (0, 1))
+        product = jax.jvp(gradient, primals, tangents)[1]
+        return conv(*primals), jax.jvp(conv, primals, tangents)[1], gradient(*primals), product
+
+    assert_same(everything(ours, primals, tangents), everything(theirs, primals, tangents))
+
+
+# One convolution that has patches in its forward pass, one that has not, one with a stride.
+SOME = pytest.mark.parametrize("problem", ["digits", "block", "down"], indirect=True)
+
+
+@SOME
+def test_vmap_over_examples_and_over_kernels(problem):
+    ours, theirs, (x, kernel), (_, dkernel) = problem
+    kernels = jnp.stack([kernel, dkernel])
+
+    @partial(jax.jit, static_argnums=0)
+    def mapped(conv):
+        gradient = jax.grad(partial(loss, conv), (0, 1))
+        per_example = jax.vmap(lambda row: gradient(row[None], kernel))(x)
+        per_kernel = jax.vmap(gradient, in_axes=(None, 0))(x, kernels)
+        return per_example, per_kernel
+
+    assert_same(mapped(ours), mapped(theirs))
+
+
+@SOME
+def test_descent_in_a_scan(problem):
+    ours, theirs, (x, kernel), _ = problem
+
+    @partial(jax.jit, static_argnums=0)
+    def descend(conv):
+        def step(kernel, _):
+            value, grad = jax.value_and_grad(partial(loss, conv), 1)(x, kernel)
+            return kernel - 1e-3 * grad, value
+
+        return lax.scan(step, kernel, None, length=3)
+
+    assert_same(descend(ours), descend(theirs))
+
+
+def test_gradient_of_a_gradient_in_reverse_mode():
+    x, kernel = normal(2, 6, 6, 2), normal(3, 3, 2, 4) / 4
+
+    def penalty(conv, kernel):
+        grads = jax.grad(lambda k: loss(partial(conv, stride=1, pad=1), x, k))(kernel)
+        return jnp.square(grads).sum()
+
+    actual, expected = (
+        jax.jit(jax.grad(partial(penalty, conv)))(kernel) for conv in (our_conv, lax_conv)
+    )
+    assert_same(actual, expected)
+
+
+def test_kernel_gradient_of_a_batch_spread_over_devices():
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    x, kernel = normal(8, 6, 6, 2), normal(3, 3, 2, 4) / 4
+    spread = jax.device_put(x, jax.NamedSharding(mesh, jax.P("data")))
+    grad = jax.jit(jax.grad(lambda x, k: loss(partial(our_conv, stride=1, pad=1), x, k), (0, 1)))
+    assert_same(grad(spread, kernel), grad(x, kernel))
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_max_pool_is_that_of_lax(name):
+    shape, *window = POOLS[name]
+    x, dx = normal(2, *shape)
+
+    @partial(jax.jit, static_argnums=0)
+    def everything(pool):
+        gradient = jax.grad(lambda x: jnp.square(pool(x, *window)).sum())
+        return pool(x, *window), gradient(x), jax.jvp(gradient, (x,), (dx,))[1]
+
+    assert_same(everything(our_pool), everything(lax_pool))
+
+
+def test_among_equal_values_the_first_gets_the_gradient():
+    x = jnp.zeros((1, 4, 4, 1))
+    actual, expected = (
+        jax.grad(lambda x, pool=pool: pool(x, 2, None, 0).sum())(x) for pool in (our_pool, lax_pool)
+    )
+    assert actual.sum() == 4
+    assert_same(actual, expected)
+
+
+def test_max_pool_keeps_nan():
+    for row, column in np.ndindex(2, 2):
+        x = np.zeros((1, 4, 4, 1), np.float32)
+        x[0, row, column, 0] = np.nan
+        pooled = np.asarray(max_pool(x, 2))
+        assert np.isnan(pooled[0, 0, 0, 0]) and np.isfinite(pooled.ravel()[1:]).all()
