@@ -25,10 +25,13 @@ def sum_of_squares(
     network must run in eval mode (with batch statistics a per-example gradient is not defined). Divided by the number
     of rows this is the diagonal of the empirical Fisher information.
 
-    At most `microbatch` gradients are held at once (None: all B). B is padded up to a multiple of it.
+    At most `microbatch` gradients are held at once; B is padded up to a multiple of it. None: one on a CPU, where a
+    gradient that stays in the cache is several times faster than many that do not, and all B elsewhere.
     """
     size = mask.shape[0]
-    padding = 0 if microbatch is None else -size % microbatch
+    if microbatch is None:
+        microbatch = 1 if jax.default_backend() == "cpu" else size
+    padding = -size % microbatch
 
     def widen(leaf: Array) -> Array:
         return jnp.concatenate([leaf, jnp.repeat(leaf[:1], padding, axis=0)]) if padding else leaf

@@ -58,7 +58,7 @@ class Config:
     """Scale of the noise variance."""
     batch_size: Count = 16
     microbatch: Count | None = None
-    """Per-example gradients held in memory at once; None: batch_size times the number of classes."""
+    """Per-example gradients held in memory at once; None: one on a CPU, batch_size times K elsewhere."""
 
 
 class State(NamedTuple):
@@ -112,9 +112,14 @@ def moments(
 
 def draw(key: Key, params: PyTree) -> PyTree:
     """Standard normal noise, one independent stream an array."""
+
+    def normal(key: Key, leaf: Array) -> Array:
+        # Drawn flat: XLA compiles a draw of several axes many times longer.
+        return jax.random.normal(key, (leaf.size,), leaf.dtype).reshape(leaf.shape)
+
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(key, len(leaves))
-    noise = [jax.random.normal(k, a.shape, a.dtype) for k, a in zip(keys, leaves, strict=True)]
+    noise = [normal(k, leaf) for k, leaf in zip(keys, leaves, strict=True)]
     return jax.tree.unflatten(structure, noise)
 
 

@@ -68,7 +68,7 @@ class Config:
     """Order of D in the pass over it; it matters for importance="batch" only."""
     batch_size: Count = 64
     microbatch: Count | None = None
-    """Per-example gradients held in memory at once; None: a batch of them."""
+    """Per-example gradients held in memory at once; None: one on a CPU, a batch of them elsewhere."""
 
 
 class Importance(NamedTuple):
