@@ -1,5 +1,6 @@
 """Losses that methods share: pure functions of logits that take a mask."""
 
+import chex
 import jax.numpy as jnp
 import optax
 
@@ -15,10 +16,18 @@ def masked_mean(values: Array, mask: Array) -> Array:
 
 def cross_entropy(logits: Array, labels: Array, mask: Array) -> Array:
     """Mean cross entropy of `logits[B,K]` against integer `labels[B]`, in nats."""
+    _check(logits, labels, mask)
     losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
     return masked_mean(losses, mask)
 
 
 def accuracy(logits: Array, labels: Array, mask: Array) -> Array:
     """Share of the rows of `logits[B,K]` whose largest entry is the label, in [0, 1]."""
+    _check(logits, labels, mask)
     return masked_mean((jnp.argmax(logits, axis=-1) == labels).astype(logits.dtype), mask)
+
+
+def _check(logits: Array, labels: Array, mask: Array) -> None:
+    """Shapes, when the caller is traced: broadcasting would hide a mistake in them."""
+    chex.assert_rank([logits, labels, mask], [2, 1, 1])
+    chex.assert_equal_shape_prefix([logits, labels, mask], 1)

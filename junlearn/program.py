@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Optional
 
+import chex
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -131,7 +132,10 @@ class Program:
         began = time.perf_counter()
 
         def step(state: PyTree, sources: Sources, rows: Rows, key: Key) -> tuple[PyTree, Metrics]:
-            return self.stage.step(state, gather(self.spec, rows, sources, self.views, key))
+            batch = gather(self.spec, rows, sources, self.views, key)
+            after, metrics = self.stage.step(state, batch)
+            chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+            return after, metrics
 
         def chunk(state: PyTree, sources: Sources, rows: Rows, key: Key) -> tuple[PyTree, Metrics]:
             return jax.lax.scan(lambda s, row: step(s, sources, row, key), state, rows)

@@ -1,12 +1,20 @@
 """Settings for the whole suite, and the tiny problems that it runs on."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
-import numpy as np
-import pytest
+# Most of the suite's time is compilation. Level 1 halves it; the cache, shared by all workers and thrown away at the
+# end, keeps a program from being compiled once a test.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+COMPILED = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="compiled-"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
@@ -17,6 +25,12 @@ from junlearn.models import MODELS  # noqa: E402
 from junlearn.types import Data, Model, Sources, Split, Variables  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The process that started the workers removes what they compiled."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(COMPILED, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
