@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn import config, judge, metrics
+from junlearn import config, judge
 from junlearn import train as training
 from junlearn.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError, unknown
 from junlearn.methods import METHODS, retrain
-from junlearn.metrics import DEFAULT_METRICS, Context, Outputs
+from junlearn.metrics import DEFAULT_METRICS, Context, Outputs, compute
 from junlearn.run import Result, run
 from junlearn.types import Data, Key, Model, Sources, Split, Variables, View
 
@@ -91,7 +91,7 @@ def evaluate(
     retrain: Variables | None = None,
     random: Variables | None = None,
     views: Mapping[str, View] = PLAIN_VIEWS,
-    metrics_: Sequence[str] = DEFAULT_METRICS,
+    metrics: Sequence[str] = DEFAULT_METRICS,
 ) -> dict[str, float]:
     """Judge a network: every metric for which the data and the reference networks are there.
 
@@ -102,18 +102,18 @@ def evaluate(
     if not isinstance(split, Split):
         split = split_off(data, split)
 
-    def outputs(network: Variables) -> Outputs:
-        return judge.outputs(model, network, sources, split, views)
+    def outputs(network: Variables, only: Sequence[str] | None = None) -> Outputs:
+        return judge.outputs(model, network, sources, split, views, only)
 
     context = Context(
         outputs(variables),
         judge.labels(sources, split),
         original=None if original is None else outputs(original),
         retrain=None if retrain is None else outputs(retrain),
-        random=None if random is None else outputs(random),
+        random=None if random is None else outputs(random, judge.ZRF_SPLITS),
         classes=split.classes,
     )
-    return metrics.compute(context, metrics_)
+    return compute(context, metrics)
 
 
 def _sources(data: Data | Sources) -> Sources:

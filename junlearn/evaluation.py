@@ -1,6 +1,6 @@
 """Outputs of a network on many examples, in large padded batches of one compiled shape."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -35,10 +35,11 @@ def logits(
     *,
     view: View,
     batch_size: int = 512,
+    progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """float32[N,K] of the rows `indices` of `data` (None: all), in eval mode and in the order given.
 
-    `view` must be deterministic (the dataset's "eval" view): it gets fixed keys.
+    `view` must be deterministic (the dataset's "eval" view): it gets fixed keys. `progress(done, total)` counts rows.
     """
     if indices is None:
         indices = np.arange(data.y.shape[0])
@@ -46,7 +47,12 @@ def logits(
         return np.zeros((0, 0), np.float32)
     predict = _predictor(model, view)
     feed = feeds.sequential(indices, min(batch_size, len(indices)))
-    outputs = [predict(variables, data, index) for index in feed.index]
+    outputs = []
+    for number, index in enumerate(feed.index, start=1):
+        outputs.append(predict(variables, data, index))
+        if progress is not None:
+            jax.block_until_ready(outputs[-1])
+            progress(min(number * feed.index.shape[1], len(indices)), len(indices))
     return np.concatenate(jax.device_get(outputs))[: len(indices)]
 
 

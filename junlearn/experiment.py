@@ -136,9 +136,10 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
     def outputs_of(role: str) -> Outputs:
         if role == "random":
             key = _key(problem.seeds["initialisation"], RANDOM)
-            return _outputs(problem, problem.model, problem.model.fresh(key, problem.sources))
+            untrained = problem.model.fresh(key, problem.sources)
+            return _outputs(problem, reporter, role, problem.model, untrained, judge.ZRF_SPLITS)
         done = (original if role == "original" else reference).result()
-        return _outputs(problem, done.model, done.variables)
+        return _outputs(problem, reporter, role, done.model, done.variables)
 
     known = {(r["config_hash"], r["role"], r["method"]): r for r in records.read(log)}
     found = []
@@ -151,7 +152,7 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
             done, *_ = case.result(), original.result(), reference.result()
             with reporter.timing(f"{case.label}: evaluated"):
                 context = Context(
-                    _outputs(problem, done.model, done.variables)
+                    _outputs(problem, reporter, case.label, done.model, done.variables)
                     if case.role == "unlearn"
                     else outputs_of(case.role),
                     judge.labels(problem.sources, problem.split),
@@ -250,8 +251,18 @@ def _options(problem: Problem, store: Store) -> dict[str, Any]:
     }
 
 
-def _outputs(problem: Problem, model: Model, variables: Variables) -> Outputs:
-    return judge.outputs(model, variables, problem.sources, problem.split, problem.dataset.views)
+def _outputs(
+    problem: Problem,
+    reporter: Reporter,
+    label: str,
+    model: Model,
+    variables: Variables,
+    only: Sequence[str] | None = None,
+) -> Outputs:
+    with reporter.counting(f"{label} evaluating") as progress:
+        return judge.outputs(
+            model, variables, problem.sources, problem.split, problem.dataset.views, only, progress
+        )
 
 
 def _spent(result: Result) -> str:

@@ -1,6 +1,6 @@
 """From networks to what the metrics read: logits and labels on every split."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -8,7 +8,10 @@ from junlearn import evaluation
 from junlearn.metrics import Outputs
 from junlearn.types import Model, Sources, Split, Variables, View
 
-__all__ = ["labels", "outputs"]
+__all__ = ["ZRF_SPLITS", "labels", "outputs"]
+
+ZRF_SPLITS = ("forget_train", "test")
+"""All that metrics ask of an untrained network."""
 
 
 def outputs(
@@ -17,33 +20,42 @@ def outputs(
     sources: Sources,
     split: Split,
     views: Mapping[str, View],
+    only: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Outputs:
-    """Logits of one network on every split that is not empty; each example is computed once."""
-    names = _present(sources)
-    whole = {
-        name: evaluation.logits(model, variables, sources[name], view=views["eval"])
-        for name in names
-    }
-    return Outputs(_by_split(whole, split))
+    """Logits of one network on the splits named in `only` (None: all) that are not empty.
+
+    Each example is computed once, also where splits share it. `progress(done, total)` counts the rows of a source.
+    """
+    places = _places(sources, split)
+    wanted = {name: places[name] for name in places if only is None or name in only}
+    logits = {}
+    for source in dict.fromkeys(source for source, _ in wanted.values()):
+        parts = {name: rows for name, (where, rows) in wanted.items() if where == source}
+        needed = np.unique(np.concatenate(list(parts.values())))
+        found = evaluation.logits(
+            model, variables, sources[source], needed, view=views["eval"], progress=progress
+        )
+        for name, rows in parts.items():
+            logits[name] = found[np.searchsorted(needed, rows)]
+    return Outputs(logits)
 
 
 def labels(sources: Sources, split: Split) -> dict[str, np.ndarray]:
     """The labels of the same rows."""
-    whole = {name: np.asarray(sources[name].y) for name in _present(sources)}
-    return _by_split(whole, split)
-
-
-def _present(sources: Sources) -> list[str]:
-    return [name for name in ("train", "test") if name in sources]
-
-
-def _by_split(whole: dict[str, np.ndarray], split: Split) -> dict[str, np.ndarray]:
-    parts = {
-        "retain_train": whole["train"][split.retain],
-        "forget_train": whole["train"][split.forget],
+    return {
+        name: np.asarray(sources[source].y)[rows]
+        for name, (source, rows) in _places(sources, split).items()
     }
-    if "test" in whole:
-        parts["test"] = whole["test"]
-        parts["retain_test"] = whole["test"][split.retain_test]
-        parts["forget_test"] = whole["test"][split.forget_test]
-    return {name: rows for name, rows in parts.items() if len(rows)}
+
+
+def _places(sources: Sources, split: Split) -> dict[str, tuple[str, np.ndarray]]:
+    """Source and rows of every split that is not empty."""
+    places = {"retain_train": ("train", split.retain), "forget_train": ("train", split.forget)}
+    if "test" in sources:
+        places |= {
+            "test": ("test", np.arange(sources["test"].y.shape[0])),
+            "retain_test": ("test", split.retain_test),
+            "forget_test": ("test", split.forget_test),
+        }
+    return {name: (source, rows) for name, (source, rows) in places.items() if len(rows)}

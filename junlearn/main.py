@@ -29,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except JunlearnError as error:
         print(f"junlearn: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        # No space, no permission: what was complete before is on disk.
+        print(f"junlearn: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        return 2
     except DivergedError as error:
         print(f"junlearn: the run diverged: {error}", file=sys.stderr)
         return 1

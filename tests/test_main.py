@@ -200,6 +200,12 @@ def test_a_workdir_in_use(place, capsys):
     assert not (place / "w" / "records.jsonl").exists()
 
 
+def test_a_workdir_that_cannot_be_made(place, capsys):
+    (place / "file").write_text("")
+    status, _, err = call(capsys, "--config", "small.toml", "--workdir", "file/w")
+    assert status == 2 and err.count("\n") == 1 and "file" in err
+
+
 def test_divergence_ends_with_status_1(place, capsys):
     arguments = ("--methods", "finetune", "--method.learning-rate", "1e35")
     status, _, err = call(capsys, "--config", "small.toml", "--workdir", "w", *arguments)
