@@ -8,7 +8,7 @@ import numpy as np
 
 from junlearn.types import Feed, PyTree
 
-__all__ = ["is_feed", "pad_rows", "paired", "sequential", "shuffled", "steps"]
+__all__ = ["is_feed", "pad_rows", "paired", "sequential", "shuffled"]
 
 
 def sequential(
@@ -72,11 +72,6 @@ def paired(
 def is_feed(node: PyTree) -> bool:
     """True at a Feed: the leaf predicate for trees of feeds."""
     return isinstance(node, Feed)
-
-
-def steps(feed: Feed) -> int:
-    """Number of batches T."""
-    return feed.index.shape[0]
 
 
 def pad_rows(feed: Feed, multiple: int) -> Feed:

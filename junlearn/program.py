@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any
 
 import chex
 import jax
@@ -38,20 +38,9 @@ class Program:
         self.compiled: dict[Any, Any] = {}
         self.steps_per_sync = 1
 
-    @staticmethod
-    def of(
-        program: Optional["Program"],
-        stage: Stage,
-        spec: Spec,
-        views: Mapping[str, View],
-        mesh: Mesh | None,
-        scan: bool,
-        seconds: dict[str, float],
-    ) -> "Program":
-        """`program` if it is that of this stage, else a new one."""
-        if program is not None and program.stage is stage and program.spec == spec:
-            return program
-        return Program(stage, spec, views, mesh, scan, seconds)
+    def serves(self, stage: Stage, spec: Spec) -> bool:
+        """Whether what is compiled here is the step of `stage` on feeds of this kind."""
+        return self.stage is stage and self.spec == spec
 
     def advance(
         self,

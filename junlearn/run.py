@@ -79,10 +79,7 @@ class _Position:
 
 def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
     """Copies of the arrays on the device, on every device of `mesh` where there is one."""
-    copies = jax.tree.map(jnp.array, tree)
-    if mesh is None:
-        return copies
-    return jax.device_put(copies, NamedSharding(mesh, PartitionSpec()))
+    return _spread(jax.tree.map(jnp.array, tree), mesh)
 
 
 def run(
@@ -104,7 +101,7 @@ def run(
     """Run all stages of `method` from `variables` and finish.
 
     `key` feeds the method and the augmentation, `seed` the data order. `views` default to scaling uint8 to [0, 1].
-    `loop`: a Python loop of the compiled step, or `lax.scan` over chunks; "auto" is the first on a CPU (where
+    `loop`: a Python loop of the compiled step, or `lax.scan` over chunks; "auto" is the first on a CPU (where XLA's own
     convolutions in a scan are slow) and the second elsewhere. With `mesh` (one axis, "data") every batch is split over
     its devices. With `store` the run goes on from the newest snapshot there, saves one every `save_seconds` and one at
     the end; a finished run is only read back.
@@ -114,7 +111,8 @@ def run(
     began = saved = time.perf_counter()
     views = views or PLAIN_VIEWS
     key, view_key = jax.random.split(key)
-    sources = _resident(sources, mesh)
+    # Sources that are on the device already are not copied.
+    sources = _spread(jax.tree.map(jnp.asarray, sources), mesh)
     # The state is donated to every step: its arrays must be its own, and no two of them the same.
     state = place(method.init(key, variables, sources, split), mesh)
     stages = method.plan(split)
@@ -135,7 +133,8 @@ def run(
         stage = stages[position.stage]
         if rows is None:
             spec, rows = _draw(stage, seed, position, state, mesh)
-            program = Program.of(program, stage, spec, views, mesh, scan, position.seconds)
+            if program is None or not program.serves(stage, spec):
+                program = Program(stage, spec, views, mesh, scan, position.seconds)
             epoch_key = jax.random.fold_in(
                 jax.random.fold_in(view_key, position.stage), position.epoch
             )
@@ -172,12 +171,9 @@ def run(
     return Result(model, jax.block_until_ready(finished), position.history, position.seconds)
 
 
-def _resident(sources: Sources, mesh: Mesh | None) -> Sources:
-    """The sources on the device; arrays that are there already are not copied."""
-    resident = {name: jax.tree.map(jnp.asarray, data) for name, data in sources.items()}
-    if mesh is None:
-        return resident
-    return jax.device_put(resident, NamedSharding(mesh, PartitionSpec()))
+def _spread(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """`tree` on every device of `mesh`, where there is one."""
+    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def _draw(
