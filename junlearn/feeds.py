@@ -8,7 +8,7 @@ import numpy as np
 
 from junlearn.types import Feed, PyTree
 
-__all__ = ["is_feed", "pad_rows", "paired", "sequential", "shuffled"]
+__all__ = ["dataless", "is_feed", "pad_rows", "paired", "sequential", "shuffled"]
 
 
 def sequential(
@@ -69,6 +69,13 @@ def paired(
     return {name: cycle(np.asarray(values)) for name, values in indices.items()}
 
 
+def dataless(steps: int, *, source: str = "train", view: str = "eval") -> Feed:
+    """`steps` batches of no rows: for a stage that makes its own input."""
+    return Feed(
+        np.zeros((steps, 0), np.int32), np.zeros((steps, 0), bool), source=source, view=view
+    )
+
+
 def is_feed(node: PyTree) -> bool:
     """True at a Feed: the leaf predicate for trees of feeds."""
     return isinstance(node, Feed)
@@ -76,7 +83,7 @@ def is_feed(node: PyTree) -> bool:
 
 def pad_rows(feed: Feed, multiple: int) -> Feed:
     """Widen every batch by masked rows until B is a multiple of `multiple` (the number of devices)."""
-    extra = -feed.index.shape[1] % multiple
+    extra = -feed.index.shape[1] % multiple if feed.index.shape[1] else 0
     if not extra:
         return feed
     filler = np.repeat(feed.index[:, :1], extra, axis=1)

@@ -6,7 +6,7 @@ import optax
 
 from junlearn.types import Array
 
-__all__ = ["accuracy", "cross_entropy", "masked_mean"]
+__all__ = ["accuracy", "cross_entropy", "divergence", "masked_mean"]
 
 
 def masked_mean(values: Array, mask: Array) -> Array:
@@ -19,6 +19,18 @@ def cross_entropy(logits: Array, labels: Array, mask: Array) -> Array:
     _check(logits, labels, mask)
     losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
     return masked_mean(losses, mask)
+
+
+def divergence(log_target: Array, log_output: Array, mask: Array) -> Array:
+    """Mean over the rows with `mask[B]` of KL(target || output) in nats; both are log-probabilities [B,K].
+
+    The target may have entries of probability 0 (`-inf`). No gradient is stopped: stop that of a teacher yourself.
+    """
+    _check(log_target, mask, mask)
+    chex.assert_equal_shape([log_target, log_output])
+    target = jnp.exp(log_target)
+    terms = jnp.where(target > 0, target * (log_target - log_output), 0.0)
+    return masked_mean(terms.sum(axis=-1), mask)
 
 
 def accuracy(logits: Array, labels: Array, mask: Array) -> Array:

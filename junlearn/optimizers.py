@@ -1,15 +1,25 @@
 """The optimisers that the papers use, with PyTorch's conventions, and their learning-rate schedules."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import optax
 
+from junlearn import trees
 from junlearn.fields import Momentum, NonNegative, Positive
-from junlearn.types import Array
+from junlearn.types import Array, PyTree
 
-__all__ = ["Optimizer", "schedule", "transformation"]
+__all__ = ["Optimizer", "cycled_momentum", "only", "schedule", "transformation"]
+
+ONE_CYCLE_RISE = 0.3
+"""Share of a one-cycle schedule in which the rate rises."""
+ONE_CYCLE_START = 25.0
+"""Peak rate over the first rate of a one-cycle schedule."""
+ONE_CYCLE_END = 1e4
+"""First rate over the last rate of a one-cycle schedule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +35,21 @@ class Optimizer:
 
 
 def transformation(
-    config: Optimizer, learning_rate: optax.Schedule | None = None
+    config: Optimizer,
+    learning_rate: optax.Schedule | None = None,
+    momentum: optax.Schedule | None = None,
 ) -> optax.GradientTransformation:
-    """The optax transformation of `config`; `learning_rate` (a function of the step) replaces the constant rate."""
+    """The optax transformation of `config`.
+
+    `learning_rate` and `momentum` (functions of the step) replace the constants; the latter is for sgd alone.
+    """
     rate = config.learning_rate if learning_rate is None else learning_rate
     if config.optimizer == "adamw":
         return optax.adamw(rate, weight_decay=config.weight_decay)
     if config.optimizer == "adam":
         descent = optax.adam(rate)
+    elif momentum is not None:
+        descent = optax.inject_hyperparams(optax.sgd)(learning_rate=rate, momentum=momentum)
     else:
         descent = optax.sgd(rate, momentum=config.momentum or None)
     if config.weight_decay == 0:
@@ -40,8 +57,22 @@ def transformation(
     return optax.chain(optax.add_decayed_weights(config.weight_decay), descent)
 
 
+def only(tx: optax.GradientTransformation, layers: Collection[str]) -> optax.GradientTransformation:
+    """`tx` on the top-level groups of parameters in `layers`; all others stay as they are, without decay either.
+
+    PyTorch's optimisers pass over a parameter that the loss does not reach. A full tree of gradients has zeros there,
+    which weight decay under Adam would turn into steps of the size of the rate.
+    """
+
+    def label(params: PyTree) -> PyTree:
+        inside = trees.in_layers(params, layers)
+        return jax.tree.map(lambda trained: "trained" if trained else "frozen", inside)
+
+    return optax.partition({"trained": tx, "frozen": optax.set_to_zero()}, label)
+
+
 def schedule(
-    kind: Literal["constant", "cosine", "linear", "multistep"],
+    kind: Literal["constant", "cosine", "linear", "multistep", "one_cycle"],
     peak: float,
     *,
     steps_per_epoch: int,
@@ -55,12 +86,20 @@ def schedule(
     The first `warmup_epochs` rise linearly from 0 to `peak`; after them the rate is `constant`, falls to 0 as a half
     `cosine` or as a line (`linear`), or is multiplied by `decay` at the start of each epoch in `milestones`
     (`multistep`; epochs count from 0).
+
+    `one_cycle` runs over all steps: from peak / 25 to `peak` in the first 30 %, then down to peak / 250,000 at the last
+    one, both as half cosines. A warm-up is laid over its beginning as in the release of JiT: up to and including step
+    `warmup_epochs * steps_per_epoch` the rate rises from 0 to the cycle's first rate, and then jumps onto the cycle.
     """
     warmup = warmup_epochs * steps_per_epoch
     total = epochs * steps_per_epoch
 
     def rate(count: Array) -> Array:
         t = jnp.asarray(count, jnp.float32)
+        if kind == "one_cycle":
+            first = peak / ONE_CYCLE_START
+            cycle = _one_cycle(t, total, first, peak, first / ONE_CYCLE_END)
+            return jnp.where(t <= warmup, first * t / warmup, cycle) if warmup else cycle
         progress = jnp.clip((t - warmup) / max(total - warmup, 1), 0.0, 1.0)
         if kind == "cosine":
             shape = 0.5 * (1 + jnp.cos(jnp.pi * progress))
@@ -76,3 +115,18 @@ def schedule(
         return peak * jnp.where(t < warmup, rise, shape)
 
     return rate
+
+
+def cycled_momentum(total: int, high: float = 0.95, low: float = 0.85) -> optax.Schedule:
+    """The momentum beside a `one_cycle` rate of `total` steps: `high`, falling to `low` at the peak, and back."""
+    return lambda count: _one_cycle(jnp.asarray(count, jnp.float32), total, high, low, high)
+
+
+def _one_cycle(t: Array, total: int, first: float, peak: float, last: float) -> Array:
+    """Half a cosine from `first` to `peak` in the first 30 % of `total` steps, another one to `last`."""
+    top = ONE_CYCLE_RISE * total - 1
+    up = jnp.clip(t / top, 0.0, 1.0)
+    down = jnp.clip((t - top) / (total - 1 - top), 0.0, 1.0)
+    rising = peak + (first - peak) * 0.5 * (1 + jnp.cos(jnp.pi * up))
+    falling = last + (peak - last) * 0.5 * (1 + jnp.cos(jnp.pi * down))
+    return jnp.where(t <= top, rising, falling)

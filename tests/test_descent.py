@@ -11,7 +11,7 @@ from junlearn import losses
 from junlearn.descent import descend, start, supervised, updater
 from junlearn.gradients import sum_of_squares
 from junlearn.methods import METHODS, fisher, neggrad, neggrad_plus, random_labels, retrain, ssd
-from junlearn.optimizers import Optimizer, schedule, transformation
+from junlearn.optimizers import Optimizer, cycled_momentum, only, schedule, transformation
 from junlearn.run import run
 from junlearn.types import Batch, Model, Variables
 
@@ -260,3 +260,45 @@ def test_a_recipe_learns(digits):
     done = train(config, model, digits.sources, views=digits.views)
     assert done.history[-1]["accuracy"] > 0.9
     assert done.history[-1]["loss"] < done.history[0]["loss"]
+
+
+def test_one_cycle_is_pytorchs_with_the_leftover_warm_up():
+    """Rates as torch's OneCycleLR gives them for 20 steps, peak 0.1, and the momentum beside them."""
+    rate = schedule("one_cycle", 0.1, steps_per_epoch=4, epochs=5)
+    rates = np.array([rate(t) for t in range(20)])
+    up = 0.004 + (0.1 - 0.004) * 0.5 * (1 - np.cos(np.pi * np.arange(6) / 5))
+    down = 4e-7 + (0.1 - 4e-7) * 0.5 * (1 + np.cos(np.pi * np.arange(1, 15) / 14))
+    np.testing.assert_allclose(rates, np.concatenate([up, down]), rtol=1e-5, atol=1e-8)
+    momentum = np.array([cycled_momentum(20)(t) for t in range(20)])
+    np.testing.assert_allclose(momentum[[0, 5, 19]], [0.95, 0.85, 0.95], rtol=1e-6)
+    warm = schedule("one_cycle", 0.1, steps_per_epoch=4, epochs=5, warmup_epochs=1)
+    np.testing.assert_allclose([warm(t) for t in range(5)], 0.004 * np.arange(5) / 4, rtol=1e-6)
+    np.testing.assert_allclose(warm(5), rates[5], rtol=1e-6)
+
+
+def test_cycled_momentum_steps():
+    """Two steps by hand: the buffer decays by the momentum of the step at hand."""
+    momentum = cycled_momentum(5, 0.9, 0.5)
+    tx = transformation(Optimizer(), lambda count: 0.1, momentum)
+    params = {"w": jnp.array([1.0])}
+    state = tx.init(params)
+    buffer = 0.0
+    expected = 1.0
+    for t, gradient in enumerate([1.0, 2.0, -1.0]):
+        change, state = tx.update({"w": jnp.array([gradient])}, state, params)
+        params = optax.apply_updates(params, change)
+        buffer = float(momentum(t)) * buffer + gradient
+        expected -= 0.1 * buffer
+        np.testing.assert_allclose(params["w"], [expected], rtol=1e-6)
+
+
+def test_only_some_layers_move():
+    """A frozen layer has neither a step nor decay, also under Adam with a zero gradient."""
+    config = Optimizer(optimizer="adam", learning_rate=0.01, weight_decay=1e-4)
+    tx = only(transformation(config), ("body",))
+    params = {"body": {"w": jnp.array([0.5])}, "head": {"w": jnp.array([0.5, -0.2])}}
+    zero = jax.tree.map(jnp.zeros_like, params)
+    change, _ = tx.update(zero, tx.init(params), params)
+    after = optax.apply_updates(params, change)
+    np.testing.assert_array_equal(after["head"]["w"], params["head"]["w"])
+    np.testing.assert_allclose(after["body"]["w"], [0.49], rtol=1e-4)

@@ -27,8 +27,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from junlearn import feeds, losses
-from junlearn.errors import ConfigError
+from junlearn import feeds, losses, trees
 from junlearn.fields import Count, Positive
 from junlearn.gradients import sum_of_squares
 from junlearn.types import (
@@ -130,8 +129,7 @@ def perturb(mean: PyTree, variance: PyTree, noise: PyTree) -> PyTree:
 
 def make(config: Config, model: Model) -> Method:
     """One accumulating stage, then one draw."""
-    if not model.layers:
-        raise ConfigError("fisher must know the head: give the model its layers, input to output")
+    head = trees.head(model, "fisher")
 
     def observe(state: State, batch: Batch) -> tuple[State, Metrics]:
         variables = state.variables
@@ -175,7 +173,7 @@ def make(config: Config, model: Model) -> Method:
     def finish(state: State) -> Variables:
         params = state.variables.params
         fisher = jax.tree.map(lambda total: total / state.seen, state.fisher)
-        mean, variance = moments(params, fisher, state.forgotten, config.alpha, model.layers[-1])
+        mean, variance = moments(params, fisher, state.forgotten, config.alpha, head)
         params = perturb(mean, variance, jax.jit(draw)(state.key, params))
         return state.variables._replace(params=params)
 
