@@ -112,6 +112,7 @@ def evaluate(
         retrain=None if retrain is None else outputs(retrain),
         random=None if random is None else outputs(random, judge.ZRF_SPLITS),
         classes=split.classes,
+        clean=judge.clean(sources, split),
     )
     return compute(context, metrics)
 

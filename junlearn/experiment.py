@@ -87,9 +87,9 @@ def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Prob
     model = MODELS[experiment.model.name].make(
         experiment.model, len(dataset.classes), dataset.input_shape
     )
-    split = SCENARIOS[experiment.scenario.name].make(
-        experiment.scenario, dataset, _key(seeds["scenario"], SCENARIO)
-    )
+    scenario = SCENARIOS[experiment.scenario.name]
+    made = scenario.make(experiment.scenario, dataset, _key(seeds["scenario"], SCENARIO))
+    dataset, split = made if scenario.manipulates else (dataset, made)
     mesh = None
     if experiment.loop.devices == "all" and jax.device_count() > 1:
         mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
@@ -105,11 +105,10 @@ def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> lis
     """The original, the retrained reference, then one case a method."""
     experiment, seeds = problem.experiment, problem.seeds
     original_identity = _original_identity(problem)
-    reference_identity = original_identity | {
-        "scenario": plain(experiment.scenario),
-        "scenario_seed": seeds["scenario"],
-        "retrain_init": experiment.retrain_init,
-    }
+    request = {"scenario": plain(experiment.scenario), "scenario_seed": seeds["scenario"]}
+    if SCENARIOS[experiment.scenario.name].manipulates:
+        original_identity |= request
+    reference_identity = original_identity | request | {"retrain_init": experiment.retrain_init}
 
     def trained(role: str, identity: dict[str, Any]) -> Callable[[], Result]:
         return cache(lambda: _train(problem, role, identity, shared, reporter))
@@ -160,6 +159,7 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
                     retrain=outputs_of("retrain"),
                     random=outputs_of("random"),
                     classes=problem.split.classes,
+                    clean=judge.clean(problem.sources, problem.split),
                 )
                 values = metrics.compute(context, metrics_wanted)
             record = records.new(

@@ -8,7 +8,7 @@ from junlearn import evaluation
 from junlearn.metrics import Outputs
 from junlearn.types import Model, Sources, Split, Variables, View
 
-__all__ = ["ZRF_SPLITS", "labels", "outputs"]
+__all__ = ["ZRF_SPLITS", "clean", "labels", "outputs"]
 
 ZRF_SPLITS = ("forget_train", "test")
 """All that metrics ask of an untrained network."""
@@ -47,6 +47,15 @@ def labels(sources: Sources, split: Split) -> dict[str, np.ndarray]:
         name: np.asarray(sources[source].y)[rows]
         for name, (source, rows) in _places(sources, split).items()
     }
+
+
+def clean(sources: Sources, split: Split) -> dict[str, np.ndarray]:
+    """The true labels of the splits of "train", where a scenario put others in their place."""
+    true = sources["train"].clean
+    if true is None:
+        return {}
+    places = _places(sources, split)
+    return {n: np.asarray(true)[rows] for n, (source, rows) in places.items() if source == "train"}
 
 
 def _places(sources: Sources, split: Split) -> dict[str, tuple[str, np.ndarray]]:

@@ -102,6 +102,8 @@ class Data(NamedTuple):
     """int32[N]: the example's number in the dataset's own numbering, where there is one."""
     fine: Any = None
     """int32[N]: the fine label under a coarse `y` (CIFAR-20), for sub-class scenarios."""
+    clean: Any = None
+    """int32[N]: the true label, where a scenario has put wrong ones into `y`."""
 
 
 Sources = dict[str, Data]
@@ -151,6 +153,15 @@ class Split(NamedTuple):
     """int[] into `"test"`: the others."""
     classes: tuple[int, ...] = ()
     """The classes of `y` that are forgotten whole; empty in any other scenario."""
+    seed: int = 0
+    """Seed of `sample`."""
+
+    def sample(self, count: int) -> np.ndarray:
+        """int[]: `count` retain examples (all, where there are fewer) drawn without replacement.
+
+        The same ones for whoever asks: D_s of LAF and CaMU, which a method trains on and an attack takes members from.
+        """
+        return np.random.default_rng(self.seed).permutation(self.retain)[:count]
 
 
 class Feed(NamedTuple):
@@ -210,3 +221,5 @@ class Component(NamedTuple):
     summary: str
     Config: type
     make: Callable[..., Any]
+    manipulates: bool = False
+    """Of a scenario: it changes the training data too, and `make` returns `(Dataset, Split)`."""

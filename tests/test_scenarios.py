@@ -75,6 +75,37 @@ def test_random_is_a_function_of_the_key():
     assert len(one.forget) == 30
 
 
+@given(st.integers(0, 9), st.sampled_from([None, 3]))
+def test_noise_mislabels_what_is_to_be_forgotten(seed, choices):
+    labels = [0, 1, 2, 3] * 15
+    data, s = split(
+        "noise", dataset(labels, [0, 1]), seed, classes=("ant", 3), fraction=0.6, labels=choices
+    )
+    assert_partition(s, 60, 2)
+    train = data.sources["train"]
+    assert [sum(labels[i] == k for i in s.forget) for k in range(4)] == [9, 0, 0, 9]
+    np.testing.assert_array_equal(train.clean, labels)
+    assert (train.y[s.forget] != train.clean[s.forget]).all()
+    np.testing.assert_array_equal(train.y[s.retain], train.clean[s.retain])
+    assert set(train.y[s.forget]) <= set(range(choices or 4))
+    assert train.y.dtype == np.int32
+
+
+def test_noise_draws_every_wrong_label_alike():
+    data, s = split("noise", dataset([1] * 4000 + [0, 2, 3], [0]), classes=(1,), fraction=1.0)
+    counts = np.bincount(data.sources["train"].y[s.forget], minlength=4)
+    assert counts[1] == 0
+    np.testing.assert_allclose(counts[[0, 2, 3]] / 4000, 1 / 3, atol=0.04)
+
+
+def test_the_sample_is_the_same_for_whoever_asks():
+    s = split("class", dataset([0, 1, 2, 3] * 20, [0]))
+    np.testing.assert_array_equal(s.sample(7), s.sample(20)[:7])
+    assert len(set(s.sample(20))) == 20 and set(s.sample(10**6)) == set(s.retain)
+    other = split("class", dataset([0, 1, 2, 3] * 20, [0]), seed=1)
+    assert not np.array_equal(s.sample(20), other.sample(20))
+
+
 def test_subclass_splits_by_fine_label():
     fine = np.array([0, 1, 2, 2], np.int32)
     data = dataset([0, 0, 1, 1], [0, 1], fine, np.array([2, 0], np.int32), ("ox", "yak", "rocket"))
@@ -105,6 +136,9 @@ def test_classes_by_name():
         ("random", {"fractions": (0.5,)}, "one for each"),
         ("random", {"count": 2, "fractions": (0.5,) * 4}, "not both"),
         ("subclass", {}, "needs fine labels"),
+        ("noise", {"classes": (1,), "labels": 1}, "labels is 1: it must be from 2 to 4"),
+        ("noise", {"classes": (1,), "labels": 5}, "labels is 5: it must be from 2 to 4"),
+        ("noise", {"classes": (1,), "fraction": 0.0}, "forget set is empty"),
     ],
 )
 def test_mistakes(name, fields, message):

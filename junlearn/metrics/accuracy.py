@@ -24,7 +24,13 @@ def accuracy(context: Context) -> dict[str, float]:
     """Accuracy of the model on every split, in [0, 1].
 
     Every example counts the same. (The mean over batches of each batch's accuracy, which several
-    published codes report, gives the examples of a short last batch a larger weight.)
+    published codes report, gives the examples of a short last batch a larger weight.) Where a
+    scenario made the labels of training examples wrong, `forget_train` is agreement with the wrong
+    ones, and `forget_train_clean` the accuracy against the true ones.
     """
     values = {split: accuracy_on(context, "model", split) for split in context.model.logits}
+    forget = logits_of(context, "model", "forget_train")
+    if "forget_train" in context.clean and forget is not None:
+        hits = correct(forget, np.asarray(context.clean["forget_train"]))
+        values["forget_train_clean"] = float(hits.mean())
     return {f"accuracy/{split}": value for split, value in values.items() if value is not None}

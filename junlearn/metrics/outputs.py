@@ -5,6 +5,7 @@ error names the network and the split that it comes from.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -51,6 +52,8 @@ class Context(NamedTuple):
     """An untrained network, the "incompetent teacher" of ZRF."""
     classes: tuple[int, ...] = ()
     """The classes that are forgotten whole; empty in any other scenario."""
+    clean: Mapping[str, np.ndarray] = MappingProxyType({})
+    """Split name -> int[N] of the true labels, where a scenario made those of `labels` wrong."""
 
 
 def logits_of(context: Context, network: Network, split: str) -> Floats | None:

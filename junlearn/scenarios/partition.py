@@ -2,15 +2,23 @@
 
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 
 from junlearn.errors import ConfigError, unknown
-from junlearn.types import Split
+from junlearn.types import Key, Split
 
-__all__ = ["partition", "resolve"]
+__all__ = ["generator", "partition", "per_class", "resolve"]
 
 
-def partition(forget: np.ndarray, forget_test: np.ndarray, classes: tuple[int, ...] = ()) -> Split:
+def generator(key: Key) -> np.random.Generator:
+    """The host's random numbers of a scenario."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+
+
+def partition(
+    forget: np.ndarray, forget_test: np.ndarray, key: Key, classes: tuple[int, ...] = ()
+) -> Split:
     """The Split of boolean marks over "train" (`forget[N]`) and "test" (`forget_test[M]`); indices ascend."""
     if not forget.any():
         raise ConfigError("the forget set is empty: the scenario selects no training example")
@@ -22,7 +30,19 @@ def partition(forget: np.ndarray, forget_test: np.ndarray, classes: tuple[int, .
         forget_test=np.flatnonzero(forget_test),
         retain_test=np.flatnonzero(~forget_test),
         classes=classes,
+        seed=int(generator(key).integers(2**31)),
     )
+
+
+def per_class(
+    rng: np.random.Generator, labels: np.ndarray, fractions: Sequence[float]
+) -> np.ndarray:
+    """bool[N]: floor(p_k N_k) examples of every class k, drawn without replacement."""
+    drawn = np.zeros(labels.size, bool)
+    for label, fraction in enumerate(fractions):
+        members = np.flatnonzero(labels == label)
+        drawn[rng.choice(members, int(fraction * members.size), replace=False)] = True
+    return drawn
 
 
 def resolve(wanted: Sequence[int | str], names: Sequence[str], kind: str) -> tuple[int, ...]:

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Fraction
-from junlearn.scenarios.partition import partition
+from junlearn.scenarios.partition import generator, partition, per_class
 from junlearn.types import Dataset, Key, Split
 
 __all__ = ["Config", "split"]
@@ -31,21 +30,19 @@ class Config:
 
 def split(config: Config, dataset: Dataset, key: Key) -> Split:
     """Uniform draws without replacement. Every test example is unseen, so `forget_test` is empty."""
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+    rng = generator(key)
     labels = np.asarray(dataset.sources["train"].y)
-    forget = np.zeros(labels.size, bool)
     if config.fractions is not None:
         if len(config.fractions) != len(dataset.classes):
             raise ConfigError(
                 f"fractions has {len(config.fractions)} entries, and {dataset.name} has "
                 f"{len(dataset.classes)} classes: give one for each"
             )
-        for label, fraction in enumerate(config.fractions):
-            members = np.flatnonzero(labels == label)
-            forget[rng.choice(members, int(fraction * members.size), replace=False)] = True
+        forget = per_class(rng, labels, config.fractions)
     else:
         count = int(config.fraction * labels.size) if config.count is None else config.count
         if count > labels.size:
             raise ConfigError(f"count is {count}, and the training set has {labels.size} examples")
+        forget = np.zeros(labels.size, bool)
         forget[rng.choice(labels.size, count, replace=False)] = True
-    return partition(forget, np.zeros(dataset.sources["test"].y.size, bool))
+    return partition(forget, np.zeros(dataset.sources["test"].y.size, bool), key)

@@ -20,12 +20,11 @@ class Config:
 
 
 def split(config: Config, dataset: Dataset, key: Key) -> Split:
-    """All training examples of `config.subclasses`; nothing is random. Needs a dataset with fine labels."""
-    del key
+    """All training examples of `config.subclasses`. Needs a dataset with fine labels."""
     if not dataset.fine_classes:
         raise ConfigError(
             f"scenario 'subclass' needs fine labels, and {dataset.name} has none; 'cifar20' has them"
         )
     subclasses = resolve(config.subclasses, dataset.fine_classes, "sub-class")
     train, test = (np.isin(dataset.sources[name].fine, subclasses) for name in ("train", "test"))
-    return partition(train, test)
+    return partition(train, test, key)

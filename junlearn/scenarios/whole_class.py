@@ -19,8 +19,7 @@ class Config:
 
 
 def split(config: Config, dataset: Dataset, key: Key) -> Split:
-    """All training examples of `config.classes`; nothing is random."""
-    del key
+    """All training examples of `config.classes`."""
     classes = resolve(config.classes, dataset.classes, "class")
     train, test = (np.isin(dataset.sources[name].y, classes) for name in ("train", "test"))
-    return partition(train, test, classes)
+    return partition(train, test, key, classes)
