@@ -113,6 +113,7 @@ def evaluate(
         random=None if random is None else outputs(random, judge.ZRF_SPLITS),
         classes=split.classes,
         clean=judge.clean(sources, split),
+        sample=judge.sample(split),
     )
     return compute(context, metrics)
 

@@ -160,6 +160,7 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
                     random=outputs_of("random"),
                     classes=problem.split.classes,
                     clean=judge.clean(problem.sources, problem.split),
+                    sample=judge.sample(problem.split),
                 )
                 values = metrics.compute(context, metrics_wanted)
             record = records.new(

@@ -8,7 +8,7 @@ from junlearn import evaluation
 from junlearn.metrics import Outputs
 from junlearn.types import Model, Sources, Split, Variables, View
 
-__all__ = ["ZRF_SPLITS", "clean", "labels", "outputs"]
+__all__ = ["ZRF_SPLITS", "clean", "labels", "outputs", "sample"]
 
 ZRF_SPLITS = ("forget_train", "test")
 """All that metrics ask of an untrained network."""
@@ -56,6 +56,12 @@ def clean(sources: Sources, split: Split) -> dict[str, np.ndarray]:
         return {}
     places = _places(sources, split)
     return {n: np.asarray(true)[rows] for n, (source, rows) in places.items() if source == "train"}
+
+
+def sample(split: Split) -> np.ndarray:
+    """int[|D_f|]: where the sample D_s, as many retain examples as are forgotten, lies among the retain examples."""
+    order = np.argsort(split.retain)
+    return order[np.searchsorted(split.retain[order], split.sample(len(split.forget)))]
 
 
 def _places(sources: Sources, split: Split) -> dict[str, tuple[str, np.ndarray]]:

@@ -9,11 +9,20 @@ from collections.abc import Callable, Iterable
 from junlearn.errors import unknown
 from junlearn.metrics.accuracy import accuracy
 from junlearn.metrics.aggregate import aus, tow
+from junlearn.metrics.boosted_attack import asr
 from junlearn.metrics.divergence import activation_distance, agreement, divergence, zrf
 from junlearn.metrics.membership import mia, mia_svc
 from junlearn.metrics.outputs import Context, Outputs
 
-__all__ = ["DEFAULT_METRICS", "METRICS", "Context", "Metric", "Outputs", "compute"]
+__all__ = [
+    "DEFAULT_METRICS",
+    "METRICS",
+    "SLOW_METRICS",
+    "Context",
+    "Metric",
+    "Outputs",
+    "compute",
+]
 
 Metric = Callable[[Context], dict[str, float]]
 
@@ -21,6 +30,7 @@ METRICS: dict[str, Metric] = {
     "accuracy": accuracy,
     "mia": mia,
     "mia_svc": mia_svc,
+    "asr": asr,
     "divergence": divergence,
     "activation_distance": activation_distance,
     "agreement": agreement,
@@ -29,8 +39,11 @@ METRICS: dict[str, Metric] = {
     "tow": tow,
 }
 
-DEFAULT_METRICS: tuple[str, ...] = tuple(name for name in METRICS if name != "mia_svc")
-"""All but the support vector machine: tens of seconds where the others take milliseconds."""
+SLOW_METRICS = ("mia_svc", "asr")
+"""Attacks that fit a support vector machine or boosted trees: seconds where the others take milliseconds."""
+
+DEFAULT_METRICS: tuple[str, ...] = tuple(name for name in METRICS if name not in SLOW_METRICS)
+"""What is computed unless metrics are named: all but the slow ones."""
 
 
 def compute(context: Context, metrics: Iterable[str] = DEFAULT_METRICS) -> dict[str, float]:

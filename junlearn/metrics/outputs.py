@@ -54,6 +54,8 @@ class Context(NamedTuple):
     """The classes that are forgotten whole; empty in any other scenario."""
     clean: Mapping[str, np.ndarray] = MappingProxyType({})
     """Split name -> int[N] of the true labels, where a scenario made those of `labels` wrong."""
+    sample: np.ndarray = np.zeros(0, int)
+    """int[|D_f|]: the rows of `retain_train` that make up D_s, in the order drawn."""
 
 
 def logits_of(context: Context, network: Network, split: str) -> Floats | None:

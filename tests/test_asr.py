@@ -1,0 +1,84 @@
+"""The membership attack of LAF and CaMU against reference numbers, and on made-up outputs."""
+
+import numpy as np
+import pytest
+from sklearn.preprocessing import minmax_scale
+
+from junlearn import judge
+from junlearn.metrics import METRICS, Context, Outputs
+from junlearn.metrics.boosted_attack import CUTS, attack, features, rows_taken
+from junlearn.types import Split
+
+
+@pytest.mark.parametrize(
+    ("available", "cut", "rows"),
+    [(6000, 5000, 5024), (5000, 5000, 5000), (9000, 4000, 4000), (20, 4000, 20), (40, 33, 40)],
+)
+def test_whole_batches_are_taken(available, cut, rows):
+    assert rows_taken(available, cut) == rows
+
+
+def test_features_are_sorted_probabilities():
+    np.testing.assert_allclose(features(np.log([[0.5, 0.2, 0.3]])), [[0.2, 0.3, 0.5]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("case", ["laf", "camu"])
+def test_parity_with_the_reference(case, golden):
+    g = golden(f"laf_camu/mia_{case}")
+    member, test, forget = (
+        g[f"{name}_logits_q"].astype(np.float32) * np.float32(g["logit_scale"])
+        for name in ("member", "test", "forget")
+    )
+    cut = CUTS[case]
+    members, others = rows_taken(len(member), cut), rows_taken(len(test), cut)
+    assert (members, others) == (g["n_member_used"], g["n_nonmember_used"])
+    x = features(np.concatenate([member[:members], test[:others]]))
+    np.testing.assert_allclose(
+        x.sum(axis=0, dtype=np.float64), g["train_feature_colsum"], rtol=1e-6
+    )
+    held_out = test[others:][: rows_taken(len(test), len(forget))]
+    assert len(held_out) == g["n_heldout"]
+    judged = features(np.concatenate([forget, held_out]))
+    np.testing.assert_allclose(judged, g["eval_features"], rtol=2e-6, atol=1e-6)
+    done = attack(member, test, forget, cut, kept=g["kept_rows"])
+    # Another booster than the reference's: its own README allows 0.04.
+    assert done.asr == pytest.approx(float(g["asr"]), abs=0.04)
+    assert done.balanced == pytest.approx(float(g["balanced_asr"]), abs=0.04)
+    drawn = attack(member, test, forget, cut)
+    assert drawn.asr == pytest.approx(float(g["asr_other_splits"].mean()), abs=0.04)
+
+
+def logits(rng, sureness, count):
+    return minmax_scale(rng.normal(size=(count, 4)), axis=1) * sureness
+
+
+def context(forget_sureness):
+    rng = np.random.default_rng(0)
+    splits = {
+        "retain_train": logits(rng, 12.0, 300),
+        "forget_train": logits(rng, forget_sureness, 90),
+        "test": logits(rng, 2.0, 9000),
+    }
+    labels = {name: np.zeros(len(rows), int) for name, rows in splits.items()}
+    return Context(Outputs(splits), labels, sample=np.arange(90))
+
+
+def test_the_attack_tells_remembered_from_unseen():
+    remembered, forgotten = (METRICS["asr"](context(sureness)) for sureness in (12.0, 2.0))
+    for paper in ("laf", "camu"):
+        assert remembered[f"asr/{paper}_balanced"] > 0.95
+        assert forgotten[f"asr/{paper}_balanced"] == pytest.approx(0.5, abs=0.1)
+        assert forgotten[f"asr/{paper}_train"] > 0.95
+
+
+def test_nothing_is_made_up():
+    full = context(2.0)
+    assert METRICS["asr"](full._replace(sample=np.zeros(0, int))) == {}
+    few = dict(full.model.logits) | {"test": full.model.logits["test"][:100]}
+    assert METRICS["asr"](full._replace(model=Outputs(few))) == {}
+
+
+def test_the_sample_is_found_among_the_retain_rows():
+    retain = np.array([9, 3, 7, 1, 5])
+    split = Split(np.array([0, 2]), retain, np.zeros(0, int), np.zeros(0, int))
+    np.testing.assert_array_equal(retain[judge.sample(split)], split.sample(2))
