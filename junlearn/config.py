@@ -87,6 +87,8 @@ class Experiment:
     retrain_init: Literal["other", "same"] = "other"
     """Initial weights of the retrained network: another draw than the original's, or the same."""
     metrics: tuple[str, ...] = DEFAULT_METRICS
+    train_view: Literal["eval", "augment"] = "eval"
+    """How the metrics see training examples: plain, or augmented as in training (what LAF and CaMU report)."""
     loop: Loop = field(default_factory=Loop)
 
 

@@ -21,7 +21,7 @@ def _predictor(model: Model, view: View) -> Any:
     @jax.jit
     def predict(variables: Variables, data: Data, index: Array) -> Array:
         rows = jax.tree.map(lambda column: column[index], data)
-        keys = jax.random.split(jax.random.key(0), index.shape[0])
+        keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(0), index)
         return model.apply(variables, view(rows, keys))[0]
 
     return predict
@@ -39,7 +39,8 @@ def logits(
 ) -> np.ndarray:
     """float32[N,K] of the rows `indices` of `data` (None: all), in eval mode and in the order given.
 
-    `view` must be deterministic (the dataset's "eval" view): it gets fixed keys. `progress(done, total)` counts rows.
+    A `view` with augmentation gets one fixed key an example, so the same rows are the same images for every network.
+    `progress(done, total)` counts rows.
     """
     if indices is None:
         indices = np.arange(data.y.shape[0])

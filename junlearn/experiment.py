@@ -144,7 +144,12 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
     found = []
     for case in cases:
         name = digest(
-            {"network": case.identity, "reference": reference.identity, "metrics": metrics_wanted}
+            {
+                "network": case.identity,
+                "reference": reference.identity,
+                "metrics": metrics_wanted,
+                "train_view": problem.experiment.train_view,
+            }
         )
         record = known.get((name, case.role, case.label))
         if record is None:
@@ -262,7 +267,14 @@ def _outputs(
 ) -> Outputs:
     with reporter.counting(f"{label} evaluating") as progress:
         return judge.outputs(
-            model, variables, problem.sources, problem.split, problem.dataset.views, only, progress
+            model,
+            variables,
+            problem.sources,
+            problem.split,
+            problem.dataset.views,
+            only,
+            progress,
+            problem.experiment.train_view,
         )
 
 

@@ -22,10 +22,12 @@ def outputs(
     views: Mapping[str, View],
     only: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    train_view: str = "eval",
 ) -> Outputs:
     """Logits of one network on the splits named in `only` (None: all) that are not empty.
 
     Each example is computed once, also where splits share it. `progress(done, total)` counts the rows of a source.
+    Training examples are seen through the view `train_view`, all others through "eval".
     """
     places = _places(sources, split)
     wanted = {name: places[name] for name in places if only is None or name in only}
@@ -34,7 +36,12 @@ def outputs(
         parts = {name: rows for name, (where, rows) in wanted.items() if where == source}
         needed = np.unique(np.concatenate(list(parts.values())))
         found = evaluation.logits(
-            model, variables, sources[source], needed, view=views["eval"], progress=progress
+            model,
+            variables,
+            sources[source],
+            needed,
+            view=views[train_view if source == "train" else "eval"],
+            progress=progress,
         )
         for name, rows in parts.items():
             logits[name] = found[np.searchsorted(needed, rows)]

@@ -2,6 +2,7 @@
 
     python -m junlearn.main                                  the first run: digits, class removal, several methods
     python -m junlearn.main --config FILE [--seed 1] [--workdir DIR] [--method.epochs 10] ...
+                             [--plot]                    loss curves and accuracies as PNG below the workdir
     python -m junlearn.main prepare NAME ... [--data-dir DIR]    download and prepare datasets through TFDS
     python -m junlearn.main list [--json]                    methods, models, datasets, scenarios, metrics
 
@@ -58,6 +59,11 @@ def _run(arguments: list[str]) -> int:
     records = execute(experiment, workdir, options.cache_dir, Reporter(console))
     report.table(records, console)
     console.print(f"records: {workdir / 'records.jsonl'}", highlight=False)
+    if options.plot:
+        from junlearn import plots
+
+        for path in plots.write(records, workdir / "plots"):
+            console.print(f"plot: {path}", highlight=False, soft_wrap=True)
     return 0
 
 

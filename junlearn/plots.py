@@ -1,0 +1,82 @@
+"""Records as pictures: loss curves of each method's stages, and accuracies of all methods side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from junlearn.records import Record
+
+__all__ = ["accuracies", "curves", "write"]
+
+ACCURACIES = (
+    ("accuracy/retain_train", "retain train"),
+    ("accuracy/forget_train", "forget train"),
+    ("accuracy/test", "test"),
+    ("accuracy/retain_test", "retain test"),
+    ("accuracy/forget_test", "forget test"),
+)
+COLUMNS = 3
+"""Panels side by side in a figure of curves."""
+
+
+def write(records: Sequence[Record], directory: Path) -> list[Path]:
+    """All pictures of a run as PNG files in `directory`, which is made; returns their paths."""
+    directory.mkdir(parents=True, exist_ok=True)
+    figures = {f"curves_{record['method']}": curves(record) for record in records}
+    figures["accuracies"] = accuracies(records)
+    paths = []
+    for name, figure in figures.items():
+        if figure is None:
+            continue
+        paths.append(directory / f"{name}.png")
+        figure.savefig(paths[-1], dpi=120, bbox_inches="tight")
+    return paths
+
+
+def curves(record: Record) -> Figure | None:
+    """A panel for every loss of every stage, its mean over each epoch; None if the method has no losses."""
+    series: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for entry in record["history"]:
+        for name, value in entry.items():
+            if "loss" in name:
+                points = series.setdefault((entry["stage"], name), [])
+                points.append((len(points) + 1, value))
+    if not series:
+        return None
+    columns = min(COLUMNS, len(series))
+    rows = -(-len(series) // columns)
+    figure = Figure(figsize=(4 * columns, 2.8 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat[len(series) :]:
+        axis.set_visible(False)
+    for axis, ((stage, name), points) in zip(axes.flat, series.items(), strict=False):
+        axis.plot(*zip(*points, strict=True), marker=".")
+        axis.set_title(stage, fontsize="medium")
+        axis.set_ylabel(name)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    figure.supxlabel("epoch", fontsize="medium")
+    figure.suptitle(_title(record, record["method"]))
+    return figure
+
+
+def accuracies(records: Sequence[Record]) -> Figure:
+    """A group of bars for every network, one bar a split, in percent."""
+    shown = [(key, label) for key, label in ACCURACIES if any(key in r["metrics"] for r in records)]
+    width = 0.8 / len(shown)
+    figure = Figure(figsize=(max(6.0, 1.3 * len(records)), 3.6), layout="constrained")
+    axis = figure.subplots()
+    for number, (key, label) in enumerate(shown):
+        heights = [100 * r["metrics"].get(key, 0.0) for r in records]
+        places = [i + (number - (len(shown) - 1) / 2) * width for i in range(len(records))]
+        axis.bar(places, heights, width, label=label)
+    axis.set_xticks(range(len(records)), [r["method"] for r in records], rotation=30, ha="right")
+    axis.set_ylabel("accuracy in %")
+    axis.set_ylim(0, 100)
+    axis.legend(ncols=len(shown), fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    figure.suptitle(_title(records[0], f"seed {records[0]['seed']}"))
+    return figure
+
+
+def _title(record: Record, last: str) -> str:
+    return ", ".join([record["dataset"], record["model"], record["scenario"], last])
