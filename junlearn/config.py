@@ -17,7 +17,7 @@ import msgspec
 
 from junlearn.datasets import DATASETS
 from junlearn.errors import ConfigError, unknown
-from junlearn.fields import NonNegative, Seed
+from junlearn.fields import Fraction, NonNegative, Seed
 from junlearn.methods import METHODS, retrain
 from junlearn.metrics import DEFAULT_METRICS, METRICS
 from junlearn.models import MODELS
@@ -82,6 +82,8 @@ class Experiment:
     """Labels of the methods to run, in order. A label is a method's name, unless its section names another."""
     seed: Seed = 0
     seeds: Seeds = field(default_factory=Seeds)
+    held_out: Fraction = 0.0
+    """Share of the training set that takes the place of the test set: to choose hyper-parameters on."""
     train: retrain.Config = field(default_factory=retrain.Config)
     """Recipe of the original and of the retrained network."""
     retrain_init: Literal["other", "same"] = "other"

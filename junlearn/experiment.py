@@ -20,6 +20,7 @@ from junlearn.checkpoint import Store
 from junlearn.config import digest, plain
 from junlearn.datasets import DATASETS
 from junlearn.datasets.cache import dataset_cache_dir
+from junlearn.datasets.holdout import hold_out
 from junlearn.locks import exclusive
 from junlearn.methods import METHODS
 from junlearn.metrics import Context, Outputs
@@ -80,6 +81,8 @@ def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Prob
         dataset = DATASETS[experiment.dataset.name].make(
             experiment.dataset, cache_dir=cache_dir, progress=progress
         )
+    if experiment.held_out:
+        dataset = hold_out(dataset, experiment.held_out, experiment.seed)
     seeds = {
         name: experiment.seed if seed is None else seed
         for name, seed in plain(experiment.seeds).items()
