@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from junlearn.datasets.labels import CIFAR20, CIFAR100
 from junlearn.errors import ConfigError
 from junlearn.scenarios import SCENARIOS
+from junlearn.scenarios.partition import resolve
 from junlearn.types import Data, Dataset
 
 
@@ -120,6 +122,27 @@ def test_subclass_splits_by_fine_label():
 def test_classes_by_name():
     data = dataset([0, 1, 2, 3], [0])
     np.testing.assert_array_equal(split("class", data, classes=("bee", "3", 2)).forget, [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("vehicle2", 19),
+        ("veg", 4),
+        ("people", 14),
+        ("electrical_devices", 5),
+        ("natural_scenes", 10),
+    ],
+)
+def test_coarse_labels_by_the_names_of_the_papers(name, number):
+    assert resolve((name,), CIFAR20, "class") == (number,)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("rocket", 69), ("mushroom", 51), ("baby", 2), ("lamp", 40), ("sea", 71)]
+)
+def test_fine_labels_by_name(name, number):
+    assert resolve((name,), CIFAR100, "sub-class") == (number,)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 them.
 """
 
-__all__ = ["CIFAR10", "CIFAR20", "CIFAR100", "DIGITS", "FASHION_MNIST"]
+__all__ = ["ALIASES", "CIFAR10", "CIFAR20", "CIFAR100", "DIGITS", "FASHION_MNIST"]
 
 DIGITS = tuple("0123456789")
 
@@ -55,6 +55,14 @@ CIFAR20 = (
     "vehicles_2",
 )
 """CIFAR-100's coarse labels."""
+
+ALIASES = {
+    "vehicle2": "vehicles_2",
+    "veg": "fruit_and_vegetables",
+    "electrical_devices": "household_electrical_devices",
+    "natural_scenes": "large_natural_outdoor_scenes",
+}
+"""What the papers of SSD and JiT call some coarse labels."""
 
 # fmt: off
 CIFAR100 = (

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
+from junlearn.datasets.labels import ALIASES
 from junlearn.errors import ConfigError, unknown
 from junlearn.types import Key, Split
 
@@ -46,9 +47,11 @@ def per_class(
 
 
 def resolve(wanted: Sequence[int | str], names: Sequence[str], kind: str) -> tuple[int, ...]:
-    """Class numbers of `wanted`, each a number or a name out of `names`."""
+    """Class numbers of `wanted`, each a number or a name out of `names` (or the papers' name for one of them)."""
 
     def number(value: int | str) -> int:
+        if isinstance(value, str) and value not in names:
+            value = ALIASES.get(value, value)
         if isinstance(value, str) and value in names:
             return names.index(value)
         if isinstance(value, str) and not value.lstrip("-").isdigit():
