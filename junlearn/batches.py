@@ -9,13 +9,17 @@ from junlearn.augment import make_views
 from junlearn.feeds import is_feed
 from junlearn.types import Array, Batch, Feed, Key, PyTree, Sources, View
 
-__all__ = ["PLAIN_VIEWS", "Rows", "Spec", "gather", "specify"]
+__all__ = ["PLAIN_VIEWS", "Keys", "Rows", "Spec", "gather", "specify"]
 
 PLAIN_VIEWS: Mapping[str, View] = make_views((0.0,), (1.0,), None, "none")
 """For arrays without a dataset: uint8 scaled to [0, 1], float as it is, no augmentation."""
 
-Rows = list[tuple[Any, Any]]
-"""(index, mask) of every Feed of a tree, in tree order; [T,B] for an epoch, [B] for a step."""
+Rows = list[tuple[Any, ...]]
+"""(index, mask) of every Feed of a tree, or (index, mask, slot), in tree order; [T,B] for an epoch, [B] for a step."""
+
+
+Keys = tuple[Key, Key]
+"""What randomness of the views comes from: the key of the epoch, and the frozen one of slots."""
 
 
 class Spec(NamedTuple):
@@ -31,25 +35,42 @@ def specify(tree: PyTree) -> tuple[Spec, Rows]:
     leaves: list[Feed]
     leaves, structure = jax.tree.flatten(tree, is_leaf=is_feed)
     spec = Spec(structure, tuple(f.source for f in leaves), tuple(f.view for f in leaves))
-    return spec, [(f.index, f.mask) for f in leaves]
+    return spec, [
+        (f.index, f.mask) if f.slot is None else (f.index, f.mask, f.slot) for f in leaves
+    ]
 
 
-def gather(spec: Spec, rows: Rows, sources: Sources, views: Mapping[str, View], key: Key) -> PyTree:
+def gather(
+    spec: Spec,
+    rows: Rows,
+    sources: Sources,
+    views: Mapping[str, View],
+    key: Key,
+    frozen: Key | None = None,
+) -> PyTree:
     """The batch of one step: a Batch at the place of each Feed.
 
     The random key of an example is `fold_in(key, index)`, with `key` that of the epoch: its augmentation depends on
-    neither the layout of the batch nor the number of devices.
+    neither the layout of the batch nor the number of devices. Where a feed has slots, `fold_in(frozen, slot)` takes
+    the place of `key`; `frozen` (by default `key`) is the same in all epochs.
     """
+    spread = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
 
-    def batch(name: str, view: str, index: Array, mask: Array) -> Batch:
+    def batch(name: str, view: str, row: tuple[Array, ...]) -> Batch:
+        index, mask = row[:2]
+        slot = row[2] if len(row) == 3 else None
         picked = jax.tree.map(lambda column: column[index], sources[name])
-        keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index)
-        return Batch(views[view](picked, keys), picked.y, index, mask)
+        if slot is None:
+            keys = spread(key, index)
+        else:
+            slot_keys = spread(key if frozen is None else frozen, slot)
+            keys = jax.vmap(jax.random.fold_in)(slot_keys, index)
+        return Batch(views[view](picked, keys), picked.y, index, mask, slot)
 
     return jax.tree.unflatten(
         spec.structure,
         [
-            batch(name, view, index, mask)
-            for name, view, (index, mask) in zip(spec.sources, spec.views, rows, strict=True)
+            batch(name, view, row)
+            for name, view, row in zip(spec.sources, spec.views, rows, strict=True)
         ],
     )

@@ -86,8 +86,11 @@ def pad_rows(feed: Feed, multiple: int) -> Feed:
     extra = -feed.index.shape[1] % multiple if feed.index.shape[1] else 0
     if not extra:
         return feed
-    filler = np.repeat(feed.index[:, :1], extra, axis=1)
-    return feed._replace(
-        index=np.concatenate([feed.index, filler], axis=1),
-        mask=np.concatenate([feed.mask, np.zeros_like(filler, bool)], axis=1),
-    )
+
+    def widen(rows: np.ndarray) -> np.ndarray:
+        return np.concatenate([rows, np.repeat(rows[:, :1], extra, axis=1)], axis=1)
+
+    index = widen(feed.index)
+    mask = np.pad(feed.mask, ((0, 0), (0, extra)))
+    slot = None if feed.slot is None else widen(feed.slot)
+    return feed._replace(index=index, mask=mask, slot=slot)

@@ -1,8 +1,9 @@
 """The only loop: it feeds the stages of a method, and keeps time, progress and checkpoints.
 
 A run is a pure function of its arguments. Data order comes from `np.random.default_rng((seed, stage, epoch))`, the
-randomness of augmentation from `(key, stage, epoch, example)`, that of the method from the key in its own state, so a
-run that is cut off goes on from its last snapshot to the same result, bit for bit.
+randomness of augmentation from `(key, stage, epoch, example)` (or `(key, slot, example)` in a feed with slots), that of
+the method from the key in its own state, so a run that is cut off goes on from its last snapshot to the same result,
+bit for bit.
 """
 
 import sys
@@ -116,6 +117,8 @@ def run(
     # The state is donated to every step: its arrays must be its own, and no two of them the same.
     state = place(method.init(key, variables, sources, split), mesh)
     stages = method.plan(split)
+    # Beside the keys of the stages: that of all slots.
+    frozen_key = jax.random.fold_in(view_key, len(stages))
     position = _Position()
     if store is not None and (found := checkpoint.restore(store, state)) is not None:
         state, position = found[0], _Position(**found[1])
@@ -142,7 +145,7 @@ def run(
         assert program is not None
         limit = min(steps, _next_check(position.step, stage))
         state, metrics, count = program.advance(
-            state, sources, rows, epoch_key, position.step, limit, position.epoch
+            state, sources, rows, (epoch_key, frozen_key), position.step, limit, position.epoch
         )
         position.add(metrics, count)
         if progress is not None:

@@ -173,6 +173,9 @@ class Feed(NamedTuple):
     """bool[T,B]: False where a row only fills the batch."""
     source: str = "train"
     view: str = "eval"
+    slot: np.ndarray | None = None
+    """int32[T,B]: each row's place in a table that the method made once, where there is one. A row with a slot looks
+    the same in every epoch: the view's randomness is keyed by slot and example instead of epoch and example."""
 
 
 class Batch(NamedTuple):
@@ -186,6 +189,8 @@ class Batch(NamedTuple):
     """int32[B] into the source."""
     mask: Array
     """bool[B]."""
+    slot: Array | None = None
+    """int32[B] where the feed has slots."""
 
 
 class Stage(NamedTuple):

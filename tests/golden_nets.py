@@ -97,7 +97,7 @@ def drive(stage, state, sources, feed=None):
     step = jax.jit(stage.step)
     metrics = []
     for t in range(rows[0][0].shape[0]):
-        row = [(index[t], mask[t]) for index, mask in rows]
+        row = jax.tree.map(lambda array, t=t: array[t], rows)
         state, values = step(state, gather(spec, row, sources, VIEWS, jax.random.key(0)))
         metrics.append(values)
     return state, metrics

@@ -110,7 +110,7 @@ def test_state_is_a_fixed_point_of_every_stage(name, convnet):
     state = method.init(jax.random.key(0), convnet.variables, sources, convnet.split)
     for stage in method.plan(convnet.split):
         spec, rows = specify(stage.feed(np.random.default_rng(0), state))
-        row = [(index[0], mask[0]) for index, mask in rows]
+        row = jax.tree.map(lambda array: array[0], rows)
         batch = gather(spec, row, sources, PLAIN_VIEWS, jax.random.key(1))
         after, metrics = jax.eval_shape(stage.step, state, batch)
         chex.assert_trees_all_equal_shapes_and_dtypes(after, state)

@@ -73,3 +73,11 @@ def test_source_and_view_are_kept():
     assert (feed.source, feed.view) == ("surrogate", "augment")
     np.testing.assert_array_equal(feed.index, [[0, 1], [2, 2]])
     np.testing.assert_array_equal(feed.mask, [[True, True], [True, False]])
+
+
+def test_pad_rows_keeps_slots():
+    feed = feeds.sequential(np.array([7, 7, 3]), 2)
+    feed = feed._replace(slot=np.array([[4, 5], [6, 6]], np.int32))
+    wide = feeds.pad_rows(feed, 3)
+    np.testing.assert_array_equal(wide.slot, [[4, 5, 4], [6, 6, 6]])
+    np.testing.assert_array_equal(wide.mask, [[True, True, False], [True, False, False]])

@@ -199,6 +199,46 @@ def test_augmentation_depends_on_the_example_and_the_epoch_alone(mlp):
     )
 
 
+@pytest.mark.parametrize("loop", ["python", "scan"])
+def test_a_row_with_a_slot_looks_the_same_in_every_epoch(mlp, loop):
+    """The same examples without slots are drawn anew; an example in two slots looks different in them."""
+
+    def noisy(rows, keys):
+        return rows.x + jax.vmap(lambda k: jax.random.normal(k, rows.x.shape[1:]))(keys)
+
+    examples = np.arange(12, dtype=np.int32) // 2
+
+    def collect(state, batch):
+        part = batch["slots"]
+        kept = state["kept"].at[state["epoch"], part.slot].set(part.x)
+        fresh = state["fresh"].at[state["epoch"], part.slot].set(batch["plain"].x)
+        last = state["left"] == 1
+        return {
+            "kept": kept,
+            "fresh": fresh,
+            "epoch": state["epoch"] + last,
+            "left": jnp.where(last, 3, state["left"] - 1),
+        }, {}
+
+    def init(key, variables, sources, split):
+        nothing = np.zeros((2, 12, *sources["train"].x.shape[1:]), np.float32)
+        return {"kept": nothing, "fresh": nothing, "epoch": np.int32(0), "left": np.int32(3)}
+
+    def feed(rng, state):
+        slots = feeds.shuffled(rng, np.arange(12), 4)
+        plain = slots._replace(index=examples[slots.index])
+        return {"slots": plain._replace(slot=slots.index), "plain": plain}
+
+    stages = [Stage("a", collect, feed, epochs=2)]
+    method = Method(init, lambda split: stages, lambda s: Variables((s["kept"], s["fresh"]), {}))
+    kept, fresh = go(method, mlp, loop=loop, views={"eval": noisy}).variables.params
+    np.testing.assert_array_equal(kept[0], kept[1])
+    assert (kept[0, ::2] != kept[0, 1::2]).all()
+    assert (fresh[0] != fresh[1]).all()
+    np.testing.assert_array_equal(fresh[:, ::2], fresh[:, 1::2])
+    assert (kept != fresh).all()
+
+
 def test_two_feeds_in_one_step(mlp):
     def step(state, batch):
         assert set(batch) == {"forget", "retain"}
