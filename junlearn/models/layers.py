@@ -124,9 +124,10 @@ def _moments(x: Array, mask: Array | None) -> tuple[Array, Array, Array]:
     """
     axes = tuple(range(x.ndim - 1))
     positions = math.prod(x.shape[1:-1])
+    dtype = jnp.promote_types(x.dtype, jnp.float32)
     if mask is None:
-        return x.mean(axes), x.var(axes), jnp.float32(x.shape[0] * positions)
-    count = mask.sum(dtype=jnp.float32) * positions
+        return x.mean(axes), x.var(axes), jnp.asarray(x.shape[0] * positions, dtype)
+    count = mask.sum(dtype=dtype) * positions
     divisor = jnp.maximum(count, 1)
     mean = x.sum(axes) / divisor
     centred = jnp.where(_rows(mask, x), x - mean.reshape((1,) * (x.ndim - 1) + (-1,)), 0)
