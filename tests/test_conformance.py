@@ -27,6 +27,7 @@ PROBLEMS = {
 
 SETTINGS = {
     # Quick settings for tiny problems; every method runs more than one step of a ragged epoch.
+    "camu": {"batch_size": 8},
     "finetune": {"epochs": 2, "batch_size": 16},
     "fisher": {"batch_size": 8},
     "neggrad": {"epochs": 2, "batch_size": 8},

@@ -3,6 +3,7 @@
 from types import ModuleType
 
 from junlearn.methods import (
+    camu,
     finetune,
     fisher,
     neggrad,
@@ -15,6 +16,7 @@ from junlearn.methods import (
 __all__ = ["METHODS"]
 
 METHODS: dict[str, ModuleType] = {
+    "camu": camu,
     "finetune": finetune,
     "fisher": fisher,
     "neggrad": neggrad,

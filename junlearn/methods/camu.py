@@ -1,0 +1,301 @@
+"""CaMU, causal machine unlearning: give forget images the representation and label of noised unrelated images.
+
+Setting: forget images, their labels (to avoid them), and as many retain images with labels, D_s.
+
+    (1)  once per run, pairs j of D_f and D_s in random order:
+             x^t_j = x^s_j + nu_j,  nu_j ~ scale U[0,1) an element;  y^t_j = y^s_j
+         and where that is y^f_j: y^t_j ~ Uniform({0..K-1} minus {y^f_j})       relabel="other"
+    (2)  L_rep = 1/2 sum_i KL(P(e_0(x_r,i)) || P(e(x_r,i))) + 1/2 sum_j KL(P(e_0(x^t_j)) || P(e(x^f_j)))
+    (3)  L_out = 0.9 mean_i CE(f(x_r,i), y_r,i) + 0.01 mean_j CE(f(x^f_j), y^t_j)
+
+A step takes a batch of pairs and an independent batch (x_r, y_r) of D_s, descends on (2) in the extractor alone, then
+on (3) in all weights, each with an Adam of its own (coupled weight decay). e is the embedding, P a softmax over its
+coordinates, e_0 the original network in eval mode. The student is in train mode: e(x_r), e(x^f), f(x^f), f(x_r), in
+this order, each with its own batch's statistics, update the running ones. The pairing, the noise and the augmentation
+of a pair are the same in all epochs; those of x_r are drawn anew.
+
+Settings of the release (epochs, rate of the output, rate of the representation):
+
+        class,  MNIST, Fashion-MNIST   2   1e-3  4e-4
+        random, MNIST, Fashion-MNIST   10  5e-4  4e-4
+        class,  CIFAR                  2   5e-5  1e-5   (5 epochs until shortly before the release; augment=True)
+        random, CIFAR                  10  1e-4  1e-5   (augment=True; CIFAR-100 class: repeat=10)
+
+Defaults (class removal on MNIST):
+
+    epochs                        2
+    batch_size                    32
+    learning_rate_representation  0.0004
+    learning_rate_output          0.001
+    weight_decay                  0.0001
+    retain_weight                 0.9
+    forget_weight                 0.01
+    noise                         1.0
+    relabel                       "other"
+    repeat                        1
+    augment                       False
+
+Deviations: the release draws new labels from one list for all clashes, {k : k != y^f_k}, y^f_k the forget label of pair
+k, so that a clash can survive: `relabel="released"`. It repeats D_f in the measurements too, here only training does.
+Where D_s is smaller than D_f its images serve in several pairs.
+
+Reference: Shen, Zhang, Bialkowski, Chen, Xu, SDM 2024 (arXiv 2401.17504).
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from junlearn import feeds, losses
+from junlearn.descent import Descent, Loss, updater
+from junlearn.fields import Count, NonNegative, Positive
+from junlearn.methods.random_labels import relabel
+from junlearn.optimizers import Optimizer, only, transformation
+from junlearn.trees import extractor
+from junlearn.types import (
+    Array,
+    Batch,
+    Feed,
+    Key,
+    Method,
+    Metrics,
+    Model,
+    PyTree,
+    Sources,
+    Split,
+    Stage,
+    Variables,
+)
+
+__all__ = [
+    "NEEDS",
+    "Config",
+    "State",
+    "Table",
+    "draw",
+    "make",
+    "output_loss",
+    "representation_loss",
+    "separate",
+    "shared_candidates",
+    "transformations",
+]
+
+NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Hyper-parameters of CaMU."""
+
+    epochs: Count = 2
+    batch_size: Count = 32
+    learning_rate_representation: Positive = 4e-4
+    """Rate of the Adam of equation 2."""
+    learning_rate_output: Positive = 1e-3
+    """Rate of the Adam of equation 3."""
+    weight_decay: NonNegative = 1e-4
+    """Of both, added to the gradient."""
+    retain_weight: NonNegative = 0.9
+    forget_weight: NonNegative = 0.01
+    noise: NonNegative = 1.0
+    """Scale of nu in the network's input space (after normalisation)."""
+    relabel: Literal["other", "released"] = "other"
+    """How a treatment label equal to the forget label is replaced."""
+    repeat: Count = 1
+    """Pairs an example of D_f is in."""
+    augment: bool = False
+    """Use the training augmentation of the dataset."""
+
+
+class Table(NamedTuple):
+    """The counterfactual set of equation 1: pair j is row j."""
+
+    forget: Array
+    """int32[P] into "train"."""
+    treatment: Array
+    """int32[P] into "train"."""
+    labels: Array
+    """int32[P]: y^t."""
+
+
+class State(NamedTuple):
+    """What the next step needs."""
+
+    variables: Variables
+    teacher: Variables
+    representation: PyTree
+    """State of the Adam of equation 2."""
+    output: PyTree
+    """State of the Adam of equation 3."""
+    table: Table
+    noise_key: Key
+    key: Key
+    step: Array
+
+
+def shared_candidates(forget: Array, classes: int) -> Array:
+    """bool[K]: the list of the release, the classes k with forget[k] != k; classes beyond the last pair are in it."""
+    known = forget[:classes]
+    return jnp.ones(classes, bool).at[: known.size].set(known != jnp.arange(known.size))
+
+
+def separate(
+    forget: Array, treatment: Array, ranks: Array, candidates: Array | None = None
+) -> Array:
+    """int32[P]: labels of the pairs, `treatment` where it is not `forget`, else a new one.
+
+    The new one is the `ranks[j]`-th of the classes other than `forget[j]` in ascending order, or, as released, the
+    `ranks[j]`-th of `candidates`.
+    """
+    if candidates is None:
+        new = relabel(forget, ranks)
+    else:
+        new = jnp.argsort(~candidates, stable=True).astype(forget.dtype)[ranks]
+    return jnp.where(treatment == forget, new, treatment)
+
+
+def draw(key: Key, x: Array, slots: Array) -> Array:
+    """U[0,1) noise like `x[B,...]`; a row's is that of its pair `slots[B]`."""
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, slots)
+    size = x[0].size
+    return jax.vmap(lambda k: jax.random.uniform(k, (size,), x.dtype))(keys).reshape(x.shape)
+
+
+def representation_loss(model: Model) -> Loss:
+    """Equation 2 on `{"forget", "treatment", "retain"}`; `state.extra` is the teacher."""
+
+    def loss(
+        params: PyTree, state: Descent, batch: dict[str, Batch], key: Key
+    ) -> tuple[Array, tuple[PyTree, Metrics]]:
+        keys = jax.random.split(key)
+
+        def total(target: Batch, student: Batch, stats: PyTree, key: Key) -> tuple[Array, PyTree]:
+            mask = student.mask
+            _, original, _ = model.apply(state.extra, target.x)
+            _, features, stats = model.apply(
+                Variables(params, stats), student.x, train=True, key=key, mask=mask
+            )
+            p, q = (jax.nn.log_softmax(f["embedding"]) for f in (original, features))
+            return losses.divergence(p, q, mask) * mask.sum(), stats
+
+        retain, stats = total(batch["retain"], batch["retain"], state.variables.stats, keys[0])
+        forget, stats = total(batch["treatment"], batch["forget"], stats, keys[1])
+        metrics = {"retain_divergence": retain, "forget_divergence": forget}
+        return (retain + forget) / 2, (stats, metrics)
+
+    return loss
+
+
+def output_loss(model: Model, retain_weight: float, forget_weight: float) -> Loss:
+    """Equation 3 on `{"forget", "treatment", "retain"}`."""
+
+    def loss(
+        params: PyTree, state: Descent, batch: dict[str, Batch], key: Key
+    ) -> tuple[Array, tuple[PyTree, Metrics]]:
+        keys = jax.random.split(key)
+
+        def entropy(part: Batch, labels: Array, stats: PyTree, key: Key) -> tuple[Array, PyTree]:
+            logits, _, stats = model.apply(
+                Variables(params, stats), part.x, train=True, key=key, mask=part.mask
+            )
+            return losses.cross_entropy(logits, labels, part.mask), stats
+
+        stats = state.variables.stats
+        forget, stats = entropy(batch["forget"], batch["treatment"].y, stats, keys[0])
+        retain, stats = entropy(batch["retain"], batch["retain"].y, stats, keys[1])
+        value = retain_weight * retain + forget_weight * forget
+        return value, (stats, {"retain_loss": retain, "forget_loss": forget})
+
+    return loss
+
+
+def transformations(
+    config: Config, model: Model
+) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    """The Adam of equation 2, which leaves the head alone (decay included), and that of equation 3."""
+
+    def adam(rate: float) -> optax.GradientTransformation:
+        decay = config.weight_decay
+        return transformation(Optimizer(optimizer="adam", learning_rate=rate, weight_decay=decay))
+
+    first = only(adam(config.learning_rate_representation), extractor(model, "camu"))
+    return first, adam(config.learning_rate_output)
+
+
+def make(config: Config, model: Model) -> Method:
+    """One stage over the pairs; each step descends on the representation, then on the output."""
+    first_tx, second_tx = transformations(config, model)
+    represent = updater(representation_loss(model), first_tx)
+    answer = updater(output_loss(model, config.retain_weight, config.forget_weight), second_tx)
+    view = "augment" if config.augment else "eval"
+
+    def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
+        key, noise_key, rank_key, forget_key, treatment_key = jax.random.split(key, 5)
+        repeated = np.tile(split.forget, config.repeat).astype(np.int32)
+        sample = split.sample(repeated.size).astype(np.int32)
+        forget = jax.random.permutation(forget_key, repeated)
+        treatment = jnp.resize(jax.random.permutation(treatment_key, sample), forget.shape)
+
+        y, classes = jnp.asarray(sources["train"].y), model.num_classes(variables, sources)
+        candidates = None
+        count: int | Array = classes - 1
+        if config.relabel == "released":
+            candidates = shared_candidates(y[forget], classes)
+            count = jnp.maximum(candidates.sum(), 1)
+        ranks = jax.random.randint(rank_key, forget.shape, 0, count, dtype=y.dtype)
+        labels = separate(y[forget], y[treatment], ranks, candidates)
+
+        return State(
+            variables,
+            jax.tree.map(jnp.array, variables),
+            first_tx.init(variables.params),
+            second_tx.init(variables.params),
+            Table(forget, treatment, labels),
+            noise_key,
+            key,
+            jnp.zeros((), jnp.int32),
+        )
+
+    def step(state: State, batch: dict[str, Batch]) -> tuple[State, Metrics]:
+        first_key, second_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+        treatment = batch["treatment"]
+        assert treatment.slot is not None
+        noise = draw(state.noise_key, treatment.x, treatment.slot)
+        treatment = treatment._replace(
+            x=treatment.x + config.noise * noise, y=state.table.labels[treatment.slot]
+        )
+        batch = {**batch, "treatment": treatment}
+
+        one = Descent(state.variables, state.representation, state.key, state.step, state.teacher)
+        one, metrics = represent(one, batch, first_key)
+        two = Descent(one.variables, state.output, state.key, state.step)
+        two, more = answer(two, batch, second_key)
+        both = {"representation_loss": metrics.pop("loss"), "output_loss": more.pop("loss")}
+        state = state._replace(
+            variables=two.variables,
+            representation=one.optimizer,
+            output=two.optimizer,
+            step=state.step + 1,
+        )
+        return state, {**both, **metrics, **more}
+
+    def plan(split: Split) -> list[Stage]:
+        def feed(rng: np.random.Generator, state: State) -> dict[str, Feed]:
+            forget, treatment = (np.asarray(a) for a in (state.table.forget, state.table.treatment))
+            sets = {"pair": np.arange(forget.size), "retain": split.sample(forget.size)}
+            both = feeds.paired(rng, sets, config.batch_size, leader="pair", view=view)
+            pair = both["pair"]
+            return {
+                "forget": pair._replace(index=forget[pair.index], slot=pair.index),
+                "treatment": pair._replace(index=treatment[pair.index], slot=pair.index),
+                "retain": both["retain"],
+            }
+
+        return [Stage("counterfactual", step, feed, config.epochs)]
+
+    return Method(init, plan, lambda state: state.variables)
