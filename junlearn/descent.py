@@ -65,15 +65,18 @@ def descend(
 
 
 def supervised(
-    model: Model, *, labels: Callable[[Descent, Batch], Array] = lambda state, batch: batch.y
+    model: Model,
+    *,
+    labels: Callable[[Descent, Batch], Array] = lambda state, batch: batch.y,
+    train: bool = True,
 ) -> Loss:
-    """Mean cross entropy in train mode against `labels(state, batch)`, by default the labels of the data."""
+    """Mean cross entropy against `labels(state, batch)`, by default the labels of the data, in train or eval mode."""
 
     def loss(
         params: PyTree, state: Descent, batch: Batch, key: Key
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
         variables = Variables(params, state.variables.stats)
-        logits, _, stats = model.apply(variables, batch.x, train=True, key=key, mask=batch.mask)
+        logits, _, stats = model.apply(variables, batch.x, train=train, key=key, mask=batch.mask)
         targets = labels(state, batch)
         value = losses.cross_entropy(logits, targets, batch.mask)
         return value, (stats, {"accuracy": losses.accuracy(logits, targets, batch.mask)})

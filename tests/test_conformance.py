@@ -27,6 +27,8 @@ PROBLEMS = {
 
 SETTINGS = {
     # Quick settings for tiny problems; every method runs more than one step of a ragged epoch.
+    "boundary_expand": {"epochs": 2, "batch_size": 8},
+    "boundary_shrink": {"epochs": 2, "batch_size": 8, "steps": 2},
     "camu": {"batch_size": 8},
     "finetune": {"epochs": 2, "batch_size": 16},
     "fisher": {"batch_size": 8},

@@ -3,6 +3,8 @@
 from types import ModuleType
 
 from junlearn.methods import (
+    boundary_expand,
+    boundary_shrink,
     camu,
     finetune,
     fisher,
@@ -16,6 +18,8 @@ from junlearn.methods import (
 __all__ = ["METHODS"]
 
 METHODS: dict[str, ModuleType] = {
+    "boundary_expand": boundary_expand,
+    "boundary_shrink": boundary_shrink,
     "camu": camu,
     "finetune": finetune,
     "fisher": fisher,
