@@ -30,6 +30,7 @@ SETTINGS = {
     "boundary_expand": {"epochs": 2, "batch_size": 8},
     "boundary_shrink": {"epochs": 2, "batch_size": 8, "steps": 2},
     "camu": {"batch_size": 8},
+    "emmn": {"maximise_steps": 2, "minimise_steps": 3, "copies": 2, "batch_size": 6},
     "finetune": {"epochs": 2, "batch_size": 16},
     "fisher": {"batch_size": 8},
     "neggrad": {"epochs": 2, "batch_size": 8},
@@ -37,6 +38,14 @@ SETTINGS = {
     "random_labels": {"epochs": 2, "batch_size": 16},
     "retrain": {"epochs": 2, "batch_size": 16},
     "ssd": {"alpha": 1.0, "batch_size": 16},
+    "unsir": {
+        "noise_count": 5,
+        "noise_steps": 3,
+        "copies": 3,
+        "per_class": 9,
+        "impair_batch_size": 16,
+        "repair_batch_size": 8,
+    },
 }
 
 

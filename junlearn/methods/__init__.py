@@ -6,6 +6,7 @@ from junlearn.methods import (
     boundary_expand,
     boundary_shrink,
     camu,
+    emmn,
     finetune,
     fisher,
     neggrad,
@@ -13,6 +14,7 @@ from junlearn.methods import (
     random_labels,
     retrain,
     ssd,
+    unsir,
 )
 
 __all__ = ["METHODS"]
@@ -21,6 +23,7 @@ METHODS: dict[str, ModuleType] = {
     "boundary_expand": boundary_expand,
     "boundary_shrink": boundary_shrink,
     "camu": camu,
+    "emmn": emmn,
     "finetune": finetune,
     "fisher": fisher,
     "neggrad": neggrad,
@@ -28,4 +31,5 @@ METHODS: dict[str, ModuleType] = {
     "random_labels": random_labels,
     "retrain": retrain,
     "ssd": ssd,
+    "unsir": unsir,
 }
