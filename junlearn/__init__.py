@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from junlearn.api import evaluate, split_off, train, unlearn
+from junlearn.api import evaluate, initial, split_off, train, unlearn
 from junlearn.errors import CheckpointError, ConfigError, DataError, DivergedError, JunlearnError
 from junlearn.run import Result, run
 from junlearn.types import (
@@ -35,6 +35,7 @@ __all__ = [
     "Variables",
     "__version__",
     "evaluate",
+    "initial",
     "run",
     "split_off",
     "train",

@@ -16,9 +16,9 @@ from junlearn.metrics import DEFAULT_METRICS, Context, Outputs, compute
 from junlearn.run import Result, run
 from junlearn.types import Data, Key, Model, Sources, Split, Variables, View
 
-__all__ = ["evaluate", "split_off", "train", "unlearn"]
+__all__ = ["evaluate", "initial", "split_off", "train", "unlearn"]
 
-RUN_OPTIONS = ("seed", "views", "loop", "mesh", "store", "save_seconds", "progress")
+RUN_OPTIONS = ("seed", "initial", "views", "loop", "mesh", "store", "save_seconds", "progress")
 """Keywords of `train` and `unlearn` that go to `junlearn.run.run`; all others are fields of the method's Config."""
 
 
@@ -39,6 +39,11 @@ def split_off(data: Data | Sources, forget: np.ndarray | Sequence[int]) -> Split
     retain = np.setdiff1d(np.arange(size), forget)
     tests = sources["test"].y.shape[0] if "test" in sources else 0
     return Split(np.sort(forget), retain, np.zeros(0, int), np.arange(tests))
+
+
+def initial(model: Model, data: Data | Sources, *, key: Key) -> Variables:
+    """The weights that `train` with this key began from; `unlearn` takes them as `initial` for a method in need."""
+    return training.initial(model, _sources(data), key=key)
 
 
 def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Result:

@@ -29,7 +29,7 @@ from junlearn.progress import Reporter
 from junlearn.records import Record
 from junlearn.run import Result, place, run
 from junlearn.scenarios import SCENARIOS
-from junlearn.train import everything, train
+from junlearn.train import everything, initial, train
 from junlearn.types import Dataset, Key, Model, Sources, Split, Variables
 
 __all__ = ["execute"]
@@ -232,15 +232,21 @@ def _unlearn(
     reporter: Reporter,
 ) -> Result:
     start = original().variables
+    method = METHODS[config.name].make(config, problem.model)
+    began = None
+    if method.with_initial is not None:
+        key = _key(problem.seeds["initialisation"], ORIGINAL)
+        began = initial(problem.model, problem.sources, key=key)
     store = Store(own / f"{label}-{digest(identity)}", digest(identity))
     with reporter.following(label) as progress:
         result = run(
-            METHODS[config.name].make(config, problem.model),
+            method,
             problem.model,
             start,
             problem.sources,
             problem.split,
             key=_key(problem.seeds["method"], METHOD),
+            initial=began,
             **_options(problem, store),
             progress=progress,
         )

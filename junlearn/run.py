@@ -19,6 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from junlearn import checkpoint, feeds
 from junlearn.batches import PLAIN_VIEWS, Rows, Spec, specify
+from junlearn.errors import ConfigError
 from junlearn.evaluation import evaluate_accuracy
 from junlearn.program import Program
 from junlearn.types import (
@@ -92,6 +93,7 @@ def run(
     *,
     key: Key,
     seed: int = 0,
+    initial: Variables | None = None,
     views: Mapping[str, View] | None = None,
     loop: Literal["auto", "python", "scan"] = "auto",
     mesh: Mesh | None = None,
@@ -101,13 +103,15 @@ def run(
 ) -> Result:
     """Run all stages of `method` from `variables` and finish.
 
-    `key` feeds the method and the augmentation, `seed` the data order. `views` default to scaling uint8 to [0, 1].
-    `loop`: a Python loop of the compiled step, or `lax.scan` over chunks; "auto" is the first on a CPU (where XLA's own
-    convolutions in a scan are slow) and the second elsewhere. With `mesh` (one axis, "data") every batch is split over
-    its devices. With `store` the run goes on from the newest snapshot there, saves one every `save_seconds` and one at
-    the end; a finished run is only read back.
+    `key` feeds the method and the augmentation, `seed` the data order. `initial` are the weights that the training of
+    `variables` began from; few methods ask for them (`Method.with_initial`), the others pass over them. `views` default
+    to scaling uint8 to [0, 1]. `loop`: a Python loop of the compiled step, or `lax.scan` over chunks; "auto" is the
+    first on a CPU (where XLA's own convolutions in a scan are slow) and the second elsewhere. With `mesh` (one axis,
+    "data") every batch is split over its devices. With `store` the run goes on from the newest snapshot there, saves
+    one every `save_seconds` and one at the end; a finished run is only read back.
 
-    Raises DivergedError when a loss is NaN or infinite, CheckpointError as `junlearn.checkpoint` does.
+    Raises ConfigError when the method needs `initial` and it is not given, DivergedError when a loss is NaN or
+    infinite, CheckpointError as `junlearn.checkpoint` does.
     """
     began = saved = time.perf_counter()
     views = views or PLAIN_VIEWS
@@ -115,7 +119,15 @@ def run(
     # Sources that are on the device already are not copied.
     sources = _spread(jax.tree.map(jnp.asarray, sources), mesh)
     # The state is donated to every step: its arrays must be its own, and no two of them the same.
-    state = place(method.init(key, variables, sources, split), mesh)
+    state = method.init(key, variables, sources, split)
+    if method.with_initial is not None:
+        if initial is None:
+            raise ConfigError(
+                "this method needs the weights that the original's training began from: pass initial=..., "
+                "or choose a variant that does without them"
+            )
+        state = method.with_initial(state, initial)
+    state = place(state, mesh)
     stages = method.plan(split)
     # Beside the keys of the stages: that of all slots.
     frozen_key = jax.random.fold_in(view_key, len(stages))

@@ -9,7 +9,7 @@ from junlearn.methods import retrain
 from junlearn.run import Result, run
 from junlearn.types import Key, Model, Sources, Split, Variables
 
-__all__ = ["everything", "train"]
+__all__ = ["everything", "initial", "train"]
 
 
 def everything(sources: Sources) -> Split:
@@ -17,6 +17,12 @@ def everything(sources: Sources) -> Split:
     none = np.zeros(0, int)
     tests = sources["test"].y.shape[0] if "test" in sources else 0
     return Split(none, np.arange(sources["train"].y.shape[0]), none, np.arange(tests))
+
+
+def initial(model: Model, sources: Sources, *, key: Key) -> Variables:
+    """The weights that `train` with this key begins from."""
+    # The driver keeps the second half of the key for the augmentation.
+    return model.fresh(jax.random.split(key)[0], sources)
 
 
 def train(

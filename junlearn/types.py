@@ -218,6 +218,9 @@ class Method(NamedTuple):
     plan: Callable[[Split], list[Stage]]
     finish: Callable[[PyTree], Any]
     """`(state) -> Variables`, or `(Model, Variables)` where the network itself changed."""
+    with_initial: Callable[[PyTree, Variables], PyTree] | None = None
+    """`(state, initial) -> State`, between `init` and the first stage, of a method that needs the weights which the
+    original's training began from; None: it does not."""
 
 
 class Component(NamedTuple):

@@ -38,6 +38,7 @@ SETTINGS = {
     "random_labels": {"epochs": 2, "batch_size": 16},
     "retrain": {"epochs": 2, "batch_size": 16},
     "ssd": {"alpha": 1.0, "batch_size": 16},
+    "unrolling": {"batch_size": 2},
     "unsir": {
         "noise_count": 5,
         "noise_steps": 3,
@@ -47,7 +48,6 @@ SETTINGS = {
         "repair_batch_size": 8,
     },
 }
-
 
 def make(name, model) -> Method:
     module = METHODS[name]
@@ -63,6 +63,7 @@ def result(name, problem, *, method=None, seed=5, **options):
         problem.sources,
         problem.split,
         key=jax.random.key(seed),
+        initial=problem.model.init(jax.random.key(4), problem.model.example(problem.sources)),
         **options,
     )
 

@@ -14,6 +14,7 @@ from junlearn.methods import (
     random_labels,
     retrain,
     ssd,
+    unrolling,
     unsir,
 )
 
@@ -31,5 +32,6 @@ METHODS: dict[str, ModuleType] = {
     "random_labels": random_labels,
     "retrain": retrain,
     "ssd": ssd,
+    "unrolling": unrolling,
     "unsir": unsir,
 }
