@@ -95,23 +95,27 @@ def evaluate(
     original: Variables | None = None,
     retrain: Variables | None = None,
     random: Variables | None = None,
+    reference_model: Model | None = None,
     views: Mapping[str, View] = PLAIN_VIEWS,
     metrics: Sequence[str] = DEFAULT_METRICS,
 ) -> dict[str, float]:
     """Judge a network: every metric for which the data and the reference networks are there.
 
-    `original`, `retrain` and `random` are networks of the same model: before unlearning, trained without the forget
-    set, and untrained. Keys of the result name metric and split, such as `accuracy/forget_train`.
+    `original`, `retrain` and `random` are networks of `reference_model` (None: of the same model): before unlearning,
+    trained without the forget set, and untrained. A method that changes the network leaves its own in `Result.model`,
+    which is then `model` here. Keys of the result name metric and split, such as `accuracy/forget_train`.
     """
     sources = {n: jax.tree.map(jnp.asarray, d) for n, d in _sources(data).items()}
     if not isinstance(split, Split):
         split = split_off(data, split)
 
+    references = reference_model or model
+
     def outputs(network: Variables, only: Sequence[str] | None = None) -> Outputs:
-        return judge.outputs(model, network, sources, split, views, only)
+        return judge.outputs(references, network, sources, split, views, only)
 
     context = Context(
-        outputs(variables),
+        judge.outputs(model, variables, sources, split, views),
         judge.labels(sources, split),
         original=None if original is None else outputs(original),
         retrain=None if retrain is None else outputs(retrain),

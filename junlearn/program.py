@@ -39,8 +39,8 @@ class Program:
         self.steps_per_sync = 1
 
     def serves(self, stage: Stage, spec: Spec) -> bool:
-        """Whether what is compiled here is the step of `stage` on feeds of this kind."""
-        return self.stage is stage and self.spec == spec
+        """Whether what is compiled here is the step of `stage` on feeds of this kind; stages may share one step."""
+        return self.stage.step is stage.step and self.spec == spec
 
     def advance(
         self,

@@ -150,6 +150,7 @@ def run(
             spec, rows = _draw(stage, seed, position, state, mesh)
             if program is None or not program.serves(stage, spec):
                 program = Program(stage, spec, views, mesh, scan, position.seconds)
+            program.stage = stage
             epoch_key = jax.random.fold_in(
                 jax.random.fold_in(view_key, position.stage), position.epoch
             )
