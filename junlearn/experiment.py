@@ -25,6 +25,7 @@ from junlearn.locks import exclusive
 from junlearn.methods import METHODS
 from junlearn.metrics import Context, Outputs
 from junlearn.models import MODELS
+from junlearn.models.weights import file_digest
 from junlearn.progress import Reporter
 from junlearn.records import Record
 from junlearn.run import Result, place, run
@@ -194,11 +195,18 @@ def _original_identity(problem: Problem) -> dict[str, Any]:
         "format": 1,
         "dataset": {name: value for name, value in dataset.items() if name not in PLACES},
         "fingerprint": problem.dataset.fingerprint,
-        "model": plain(problem.experiment.model),
+        "model": _model_identity(problem.experiment.model),
         "train": plain(problem.experiment.train),
         "order": problem.seeds["order"],
         "initialisation": problem.seeds["initialisation"],
     }
+
+
+def _model_identity(config: Any) -> dict[str, Any]:
+    """The section of a model, with the content of its file of weights in the place of the path."""
+    section = plain(config)
+    weights = section.get("weights")
+    return section if weights is None else section | {"weights": file_digest(weights)}
 
 
 def _train(

@@ -9,9 +9,10 @@ from junlearn.models.adapters import from_linen, from_nnx
 from junlearn.models.cnn import LafCnnConfig, SmallCnnConfig, make_laf_cnn, make_small_cnn
 from junlearn.models.mlp import MlpConfig, make_mlp
 from junlearn.models.resnet import ResNetConfig, make_resnet
+from junlearn.models.weights import load_weights
 from junlearn.types import Component, Variables
 
-__all__ = ["MODELS", "count_parameters", "from_linen", "from_nnx"]
+__all__ = ["MODELS", "count_parameters", "from_linen", "from_nnx", "load_weights"]
 
 MODELS: dict[str, Component] = {
     "mlp": Component("dense layers with ReLU on the flattened image", MlpConfig, make_mlp),

@@ -28,9 +28,19 @@ from junlearn.models.layers import (
     he_normal_fan_out,
     uniform_fan_in,
 )
+from junlearn.models.weights import Pretrained, Row, pretrained
 from junlearn.types import Array, Model
 
-__all__ = ["DEPTHS", "STEMS", "BasicBlock", "ResNet", "ResNetConfig", "Stem", "make_resnet"]
+__all__ = [
+    "DEPTHS",
+    "STEMS",
+    "BasicBlock",
+    "ResNet",
+    "ResNetConfig",
+    "Stem",
+    "make_resnet",
+    "weight_names",
+]
 
 
 SAME_3X3 = ((1, 1), (1, 1))
@@ -92,11 +102,12 @@ DEPTHS = {18: Depth(BasicBlock, (2, 2, 2, 2))}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResNetConfig:
+class ResNetConfig(Pretrained):
     """What the head of a `ResNet` reads."""
 
     embedding: Count | None = None
-    """Width of a linear embedding between the pooled features and the head; None: no such layer."""
+    """Width of a linear embedding between the pooled features and the head; None: no such layer. With `weights` it is
+    part of the head: the names in use have none for it."""
 
 
 class StemLayer(nn.Module):
@@ -159,7 +170,8 @@ def make_resnet(
 ) -> Model:
     """A ResNet for `input_shape` (H, W, C); `stem` is a key of STEMS, `depth` one of DEPTHS.
 
-    Raises ConfigError for images smaller than the stem allows.
+    Raises ConfigError for images smaller than the stem allows, and for weights whose head is to be kept although an
+    embedding stands before it; else as `junlearn.models.weights.load_weights` does.
     """
     height, width, _ = input_shape
     smallest = STEMS[stem].smallest
@@ -168,7 +180,32 @@ def make_resnet(
             f"ResNet-{depth} with the {stem} stem needs images of {smallest}×{smallest} or more, "
             f"not {height}×{width}"
         )
+    if (
+        config.weights is not None
+        and config.embedding is not None
+        and config.weights_head == "keep"
+    ):
+        raise ConfigError(
+            'model.embedding has no place in a file of weights: set model.weights_head = "fresh"'
+        )
     blocks = [f"stage{stage}_block{block}" for stage, block in DEPTHS[depth].places()]
     embedding = () if config.embedding is None else ("fc1",)
     module = ResNet(num_classes, STEMS[stem], DEPTHS[depth], config.embedding)
-    return from_linen(module, layers=("stem", *blocks, *embedding, "head"), input_shape=input_shape)
+    model = from_linen(
+        module, layers=("stem", *blocks, *embedding, "head"), input_shape=input_shape
+    )
+    return pretrained(model, config, weight_names(DEPTHS[depth]), (*embedding, "head"))
+
+
+def weight_names(depth: Depth) -> list[Row]:
+    """Torchvision's names, and `shortcut` and `linear` for its `downsample` and `fc`."""
+    rows = [Row(("stem", "conv"), ("conv1",)), Row(("stem", "norm"), ("bn1",))]
+    for stage, block in depth.places():
+        here, there = f"stage{stage}_block{block}", f"layer{stage}.{block - 1}"
+        for number in (1, 2):
+            rows.append(Row((here, f"conv{number}"), (f"{there}.conv{number}",)))
+            rows.append(Row((here, f"norm{number}"), (f"{there}.bn{number}",)))
+        for index, part in enumerate(("conv", "norm")):
+            names = (f"{there}.downsample.{index}", f"{there}.shortcut.{index}")
+            rows.append(Row((here, f"shortcut_{part}"), names))
+    return [*rows, Row(("head",), ("fc", "linear"))]
