@@ -19,6 +19,8 @@ SMALL_SHAPES = {
     "laf_cnn": (8, 8, 1),
     "resnet18": (8, 8, 3),
     "resnet18_imagenet": (32, 32, 3),
+    "vgg11_jit": (32, 32, 3),
+    "vgg16_bn": (32, 32, 3),
 }
 
 

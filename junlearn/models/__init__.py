@@ -9,6 +9,7 @@ from junlearn.models.adapters import from_linen, from_nnx
 from junlearn.models.cnn import LafCnnConfig, SmallCnnConfig, make_laf_cnn, make_small_cnn
 from junlearn.models.mlp import MlpConfig, make_mlp
 from junlearn.models.resnet import ResNetConfig, make_resnet
+from junlearn.models.vgg import Vgg11Config, Vgg16BnConfig, make_vgg11, make_vgg16
 from junlearn.models.weights import load_weights
 from junlearn.types import Component, Variables
 
@@ -33,6 +34,16 @@ MODELS: dict[str, Component] = {
         "ResNet-18 as in torchvision, for 224×224 images (CaMU; LAF with embedding=256)",
         ResNetConfig,
         partial(make_resnet, stem="imagenet"),
+    ),
+    "vgg11_jit": Component(
+        'VGG-11 without BatchNorm and one linear layer more (the "VGG16" of JiT)',
+        Vgg11Config,
+        make_vgg11,
+    ),
+    "vgg16_bn": Component(
+        "VGG-16 with BatchNorm, for 32×32 images or with torchvision's classifier",
+        Vgg16BnConfig,
+        make_vgg16,
     ),
 }
 """Every model by name; `make(config, num_classes, input_shape) -> Model`."""

@@ -8,6 +8,7 @@ has two passes, and rows that only fill the batch change nothing.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,16 @@ from jax.nn import initializers
 from junlearn.models.convolution import Padding, conv2d
 from junlearn.types import Array, Key
 
-__all__ = ["BatchNorm", "Conv", "Dense", "Initializer", "he_normal_fan_out", "uniform_fan_in"]
+__all__ = [
+    "BatchNorm",
+    "Conv",
+    "Dense",
+    "Initializer",
+    "he_normal_fan_out",
+    "normal",
+    "uniform_fan_in",
+    "zeros",
+]
 
 Initializer = Callable[[Key, tuple[int, ...]], Array]
 """`(key, shape) -> values`."""
@@ -31,7 +41,18 @@ def uniform_fan_in(key: Key, shape: tuple[int, ...]) -> Array:
 def he_normal_fan_out(key: Key, shape: tuple[int, ...]) -> Array:
     """A kernel normal with variance 2 / fan_out: the convolutions of torchvision's ResNet."""
     fan_out = math.prod(shape[:-2]) * shape[-1]
-    return jax.random.normal(key, (math.prod(shape),)).reshape(shape) * math.sqrt(2 / fan_out)
+    return normal(key, shape, std=math.sqrt(2 / fan_out))
+
+
+def normal(key: Key, shape: tuple[int, ...], *, std: float) -> Array:
+    """Normal with mean 0, drawn flat."""
+    return jax.random.normal(key, (math.prod(shape),)).reshape(shape) * std
+
+
+def zeros(key: Key, shape: tuple[int, ...]) -> Array:
+    """Zeros: the biases of networks that do not start from PyTorch's defaults."""
+    del key
+    return jnp.zeros(shape)
 
 
 def _uniform(key: Key, shape: tuple[int, ...], fan_in: int) -> Array:
@@ -50,6 +71,8 @@ class Conv(nn.Module):
     padding: Padding = ((0, 0), (0, 0))
     use_bias: bool = True
     kernel_init: Initializer = uniform_fan_in
+    bias_init: Initializer | None = None
+    """None: uniform on ±1/√fan_in of the kernel."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -59,7 +82,8 @@ class Conv(nn.Module):
         y = conv2d(x, kernel, strides=self.strides, padding=self.padding)
         if not self.use_bias:
             return y
-        bias = self.param("bias", _uniform, (self.features,), math.prod(shape[:-1]))
+        bias_init = self.bias_init or partial(_uniform, fan_in=math.prod(shape[:-1]))
+        bias = self.param("bias", bias_init, (self.features,))
         return y + bias.reshape(1, 1, 1, -1)
 
 
@@ -68,13 +92,16 @@ class Dense(nn.Module):
 
     features: int
     kernel_init: Initializer = uniform_fan_in
+    bias_init: Initializer | None = None
+    """None: uniform on ±1/√fan_in of the kernel."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Apply the layer to the last axis of `x`."""
         fan_in = x.shape[-1]
         kernel = self.param("kernel", self.kernel_init, (fan_in, self.features))
-        bias = self.param("bias", _uniform, (self.features,), fan_in)
+        bias_init = self.bias_init or partial(_uniform, fan_in=fan_in)
+        bias = self.param("bias", bias_init, (self.features,))
         return x @ kernel + bias.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
