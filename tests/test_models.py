@@ -21,6 +21,8 @@ SMALL_SHAPES = {
     "resnet18_imagenet": (32, 32, 3),
     "vgg11_jit": (32, 32, 3),
     "vgg16_bn": (32, 32, 3),
+    "vit_b16": (32, 32, 3),
+    "vit_small": (8, 8, 3),
 }
 
 

@@ -10,6 +10,7 @@ from junlearn.models.cnn import LafCnnConfig, SmallCnnConfig, make_laf_cnn, make
 from junlearn.models.mlp import MlpConfig, make_mlp
 from junlearn.models.resnet import ResNetConfig, make_resnet
 from junlearn.models.vgg import Vgg11Config, Vgg16BnConfig, make_vgg11, make_vgg16
+from junlearn.models.vit import VitBase16Config, VitConfig, make_vit
 from junlearn.models.weights import load_weights
 from junlearn.types import Component, Variables
 
@@ -44,6 +45,14 @@ MODELS: dict[str, Component] = {
         "VGG-16 with BatchNorm, for 32×32 images or with torchvision's classifier",
         Vgg16BnConfig,
         make_vgg16,
+    ),
+    "vit_b16": Component(
+        "ViT-B/16 as google/vit-base-patch16-224, for 224×224 images (SSD, JiT)",
+        VitBase16Config,
+        make_vit,
+    ),
+    "vit_small": Component(
+        "a small vision transformer to train from scratch on 32×32 images", VitConfig, make_vit
     ),
 }
 """Every model by name; `make(config, num_classes, input_shape) -> Model`."""
