@@ -1,12 +1,20 @@
 """Losses that methods share: pure functions of logits that take a mask."""
 
 import chex
+import jax
 import jax.numpy as jnp
 import optax
 
 from junlearn.types import Array
 
-__all__ = ["accuracy", "cross_entropy", "divergence", "masked_mean"]
+__all__ = [
+    "accuracy",
+    "attention_gap",
+    "attention_map",
+    "cross_entropy",
+    "divergence",
+    "masked_mean",
+]
 
 
 def masked_mean(values: Array, mask: Array) -> Array:
@@ -37,6 +45,19 @@ def accuracy(logits: Array, labels: Array, mask: Array) -> Array:
     """Share of the rows of `logits[B,K]` whose largest entry is the label, in [0, 1]."""
     _check(logits, labels, mask)
     return masked_mean((jnp.argmax(logits, axis=-1) == labels).astype(logits.dtype), mask)
+
+
+def attention_map(features: Array) -> Array:
+    """Spatial attention: `[B,H,W,C] -> [B,HW]`, the mean over the channels of the squares, scaled to norm 1 a row."""
+    q = jnp.square(features).mean(axis=-1).reshape(len(features), -1)
+    total = jnp.square(q).sum(axis=1, keepdims=True)
+    return q * jnp.where(total > 0, jax.lax.rsqrt(jnp.where(total > 0, total, 1)), 0)
+
+
+def attention_gap(features: Array, other: Array, mask: Array) -> Array:
+    """Mean squared difference of two spatial attentions, over the rows with `mask[B]` and all positions."""
+    gaps = jnp.square(attention_map(features) - attention_map(other))
+    return masked_mean(gaps.mean(axis=1), mask)
 
 
 def _check(logits: Array, labels: Array, mask: Array) -> None:

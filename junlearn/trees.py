@@ -1,13 +1,15 @@
-"""Parts of a tree of parameters."""
+"""Parts of a tree of parameters, by name or by kind."""
 
 from collections.abc import Collection
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from junlearn.errors import ConfigError
-from junlearn.types import Model, PyTree
+from junlearn.types import Array, Key, Model, PyTree
 
-__all__ = ["extractor", "head", "in_layers"]
+__all__ = ["extractor", "head", "in_layers", "redraw_convolutions"]
 
 
 def in_layers(params: PyTree, layers: Collection[str]) -> PyTree:
@@ -31,3 +33,20 @@ def extractor(model: Model, method: str) -> tuple[str, ...]:
     """All groups before the head, whose output is the embedding. Raises ConfigError as `head` does."""
     head(model, method)
     return model.layers[:-1]
+
+
+def redraw_convolutions(key: Key, params: PyTree) -> PyTree:
+    """A copy of `params` with every convolution kernel drawn Xavier-uniform. Raises ConfigError if there is none."""
+    leaves, structure = jax.tree.flatten(params)
+    if all(leaf.ndim != 4 for leaf in leaves):
+        raise ConfigError("the network has no convolutions whose kernels could be drawn again")
+
+    def fresh(key: Key, leaf: Array) -> Array:
+        if leaf.ndim != 4:
+            return jnp.array(leaf)
+        *window, inputs, outputs = leaf.shape
+        bound = float(np.sqrt(6 / (np.prod(window) * (inputs + outputs))))
+        return jax.random.uniform(key, (leaf.size,), leaf.dtype, -bound, bound).reshape(leaf.shape)
+
+    keys = jax.random.split(key, len(leaves))
+    return jax.tree.unflatten(structure, list(map(fresh, keys, leaves)))
