@@ -1,4 +1,4 @@
-"""Per-example gradients: the empirical Fisher diagonal in bounded memory."""
+"""Per-example gradients: the empirical Fisher diagonal in bounded memory, and Jacobians."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from optax import microbatching
 
 from junlearn.types import Array, PyTree
 
-__all__ = ["sum_of_squares"]
+__all__ = ["jacobians", "sum_of_squares"]
 
 
 def sum_of_squares(
@@ -50,3 +50,18 @@ def sum_of_squares(
         transform_fn=lambda gradient: jax.tree.map(jnp.square, gradient),
     )(params, rows, weight)
     return total
+
+
+def jacobians(outputs: Callable[[PyTree, Array], Array], params: PyTree, x: Array) -> Array:
+    """The derivatives of `outputs(params, x[B,...])[B,K]` of every row in every parameter: [B,K,P].
+
+    P runs over the leaves of `params` in tree order, as `jax.flatten_util.ravel_pytree` does. On a CPU one example at a
+    time, as in `sum_of_squares`.
+    """
+
+    def row(x: Array) -> Array:
+        tree = jax.jacrev(lambda params: outputs(params, x[None])[0])(params)
+        leaves = jax.tree.leaves(tree)
+        return jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)
+
+    return jax.lax.map(row, x) if jax.default_backend() == "cpu" else jax.vmap(row)(x)

@@ -44,6 +44,7 @@ SETTINGS = {
     },
     "neggrad": {"epochs": 2, "batch_size": 8},
     "neggrad_plus": {"epochs": 2, "batch_size": 8},
+    "ntk": {"batch_size": 16},
     "random_labels": {"epochs": 2, "batch_size": 16},
     "retrain": {"epochs": 2, "batch_size": 16},
     "sisa": {"shards": 2, "slices": 2, "epochs": 2, "batch_size": 5},
