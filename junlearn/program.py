@@ -1,4 +1,4 @@
-"""The compiled step of a stage, and how many steps are run before the host looks again."""
+"""The compiled step of stages, and how many steps are run before the host looks again."""
 
 import time
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ SCAN_STEPS = 64
 
 
 class Program:
-    """Runs the steps of one stage: compiles once a batch shape, checks that losses are finite, keeps time."""
+    """Runs the steps of all stages that share a function: compiles once a batch shape, checks losses, keeps time."""
 
     def __init__(
         self,
@@ -33,14 +33,15 @@ class Program:
         scan: bool,
         seconds: dict[str, float],
     ) -> None:
-        self.stage, self.spec, self.views, self.mesh, self.scan = stage, spec, views, mesh, scan
+        self.function, self.spec, self.views = stage.step, spec, views
+        self.mesh, self.scan = mesh, scan
         self.seconds = seconds
         self.compiled: dict[Any, Any] = {}
         self.steps_per_sync = 1
 
     def serves(self, stage: Stage, spec: Spec) -> bool:
-        """Whether what is compiled here is the step of `stage` on feeds of this kind; stages may share one step."""
-        return self.stage.step is stage.step and self.spec == spec
+        """Whether what is compiled here is the step of `stage` on feeds of this kind."""
+        return self.function is stage.step and self.spec == spec
 
     def advance(
         self,
@@ -50,11 +51,12 @@ class Program:
         keys: Keys,
         start: int,
         limit: int,
-        epoch: int,
+        where: str,
     ) -> tuple[PyTree, dict[str, np.ndarray], int]:
         """Some steps from `start`, at most up to `limit`: `(state, metrics, steps)`, a row of metrics a step.
 
-        `rows` and `keys` are those of the whole epoch. `state` is consumed. Raises DivergedError.
+        `rows` and `keys` are those of the whole epoch. `state` is consumed. Raises DivergedError, which begins with
+        `where`.
         """
         if self.scan:
             state, metrics, count = self._scan(state, sources, rows, keys, start, limit)
@@ -63,10 +65,7 @@ class Program:
         for name, values in metrics.items():
             if "loss" in name and not np.isfinite(values).all():
                 at = int(np.flatnonzero(~np.isfinite(values))[0])
-                raise DivergedError(
-                    f"stage {self.stage.name!r}, epoch {epoch}, step {start + at}: "
-                    f"{name} is {values[at]}"
-                )
+                raise DivergedError(f"{where}, step {start + at}: {name} is {values[at]}")
         return state, metrics, count
 
     def _loop(
@@ -121,7 +120,7 @@ class Program:
 
         def step(state: PyTree, sources: Sources, rows: Rows, keys: Keys) -> tuple[PyTree, Metrics]:
             batch = gather(self.spec, rows, sources, self.views, *keys)
-            after, metrics = self.stage.step(state, batch)
+            after, metrics = self.function(state, batch)
             chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
             return after, metrics
 

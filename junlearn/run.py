@@ -142,15 +142,16 @@ def run(
     ) -> dict[str, float]:
         return evaluate_accuracy(model, variables, sources, indices, source, views=views)
 
-    program: Program | None = None
+    programs: list[Program] = []
     rows: Rows | None = None
     while position.stage < len(stages):
         stage = stages[position.stage]
         if rows is None:
             spec, rows = _draw(stage, seed, position, state, mesh)
-            if program is None or not program.serves(stage, spec):
+            program = next((p for p in programs if p.serves(stage, spec)), None)
+            if program is None:
                 program = Program(stage, spec, views, mesh, scan, position.seconds)
-            program.stage = stage
+                programs.append(program)
             epoch_key = jax.random.fold_in(
                 jax.random.fold_in(view_key, position.stage), position.epoch
             )
@@ -158,7 +159,13 @@ def run(
         assert program is not None
         limit = min(steps, _next_check(position.step, stage))
         state, metrics, count = program.advance(
-            state, sources, rows, (epoch_key, frozen_key), position.step, limit, position.epoch
+            state,
+            sources,
+            rows,
+            (epoch_key, frozen_key),
+            position.step,
+            limit,
+            where=f"stage {stage.name!r}, epoch {position.epoch}",
         )
         position.add(metrics, count)
         if progress is not None:
