@@ -1,7 +1,7 @@
 """The building block of most methods: one network, one loss, one optimiser."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +24,8 @@ class Descent(NamedTuple):
     """What the loss reads and no step changes: relabelled targets, a teacher."""
 
 
-Loss = Callable[[PyTree, Descent, PyTree, Key], tuple[Array, tuple[PyTree, Metrics]]]
-"""`(params, state, batch, key) -> (loss, (stats, metrics))`."""
+Loss = Callable[[PyTree, Descent, PyTree, Any], tuple[Array, tuple[PyTree, Metrics]]]
+"""`(params, state, batch, key) -> (loss, (stats, metrics))`; for `key` also what was drawn with it."""
 
 
 def start(
@@ -37,10 +37,10 @@ def start(
 
 def updater(
     loss: Loss, tx: optax.GradientTransformation
-) -> Callable[[Descent, PyTree, Key], tuple[Descent, Metrics]]:
+) -> Callable[[Descent, PyTree, Any], tuple[Descent, Metrics]]:
     """`update(state, batch, key) -> (state, metrics)`: one descent step on `loss` with the given random key."""
 
-    def update(state: Descent, batch: PyTree, key: Key) -> tuple[Descent, Metrics]:
+    def update(state: Descent, batch: PyTree, key: Any) -> tuple[Descent, Metrics]:
         (value, (stats, metrics)), gradient = jax.value_and_grad(loss, has_aux=True)(
             state.variables.params, state, batch, key
         )

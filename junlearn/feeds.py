@@ -8,7 +8,7 @@ import numpy as np
 
 from junlearn.types import Feed, PyTree
 
-__all__ = ["dataless", "is_feed", "pad_rows", "paired", "sequential", "shuffled"]
+__all__ = ["cut", "dataless", "is_feed", "pad_rows", "paired", "sequential", "shuffled"]
 
 
 def sequential(
@@ -67,6 +67,11 @@ def paired(
         )
 
     return {name: cycle(np.asarray(values)) for name, values in indices.items()}
+
+
+def cut(feed: Feed, steps: int) -> Feed:
+    """The first `steps` batches of an epoch (all, where there are fewer)."""
+    return feed._replace(index=feed.index[:steps], mask=feed.mask[:steps])
 
 
 def dataless(steps: int, *, source: str = "train", view: str = "eval") -> Feed:

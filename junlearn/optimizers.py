@@ -12,7 +12,15 @@ from junlearn import trees
 from junlearn.fields import Momentum, NonNegative, Positive
 from junlearn.types import Array, PyTree
 
-__all__ = ["Optimizer", "cycled_momentum", "only", "schedule", "transformation"]
+__all__ = [
+    "Optimizer",
+    "clip_norm",
+    "cycled_momentum",
+    "only",
+    "schedule",
+    "transformation",
+    "warm_linear",
+]
 
 ONE_CYCLE_RISE = 0.3
 """Share of a one-cycle schedule in which the rate rises."""
@@ -71,6 +79,17 @@ def only(tx: optax.GradientTransformation, layers: Collection[str]) -> optax.Gra
     return optax.partition({"trained": tx, "frozen": optax.set_to_zero()}, label)
 
 
+def clip_norm(limit: float) -> optax.GradientTransformation:
+    """Scales gradients by min(1, limit / (|g| + 1e-6)), |g| their global norm, as PyTorch does. Chain it first."""
+
+    def update(gradient: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, PyTree]:
+        del params
+        scale = jnp.minimum(1.0, limit / (optax.tree.norm(gradient) + 1e-6))
+        return jax.tree.map(lambda leaf: leaf * scale.astype(leaf.dtype), gradient), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
 def schedule(
     kind: Literal["constant", "cosine", "linear", "multistep", "one_cycle"],
     peak: float,
@@ -113,6 +132,22 @@ def schedule(
             shape = jnp.ones(())
         rise = jnp.minimum(t / warmup, 1.0) if warmup else jnp.ones(())
         return peak * jnp.where(t < warmup, rise, shape)
+
+    return rate
+
+
+def warm_linear(peak: float, total: int) -> optax.Schedule:
+    """The schedule of Corrective Unlearning over `total` steps t = 0, 1, ...
+
+    A hundredth of them, w, warms up: peak (t + 1) / (w + 1); after them peak (1 - (t - w) / (1.25 total)), which ends
+    at about a fifth of `peak`.
+    """
+    warmup = total // 100
+
+    def rate(count: Array) -> Array:
+        t = jnp.asarray(count, jnp.result_type(float))
+        falling = 1 - (t - warmup) / (1.25 * total)
+        return peak * jnp.where(t < warmup, (t + 1) / (warmup + 1), falling)
 
     return rate
 
