@@ -31,6 +31,7 @@ SETTINGS = {
     "boundary_shrink": {"epochs": 2, "batch_size": 8, "steps": 2},
     "camu": {"batch_size": 8},
     "emmn": {"maximise_steps": 2, "minimise_steps": 3, "copies": 2, "batch_size": 6},
+    "bad_teacher": {"epochs": 2, "batch_size": 8},
     "finetune": {"epochs": 2, "batch_size": 16},
     "fisher": {"batch_size": 8},
     "gkt": {
