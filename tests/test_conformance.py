@@ -49,6 +49,7 @@ SETTINGS = {
     "random_labels": {"epochs": 2, "batch_size": 16},
     "retrain": {"epochs": 2, "batch_size": 16},
     "sisa": {"shards": 2, "slices": 2, "epochs": 2, "batch_size": 5},
+    "scrub": {"epochs": 2, "max_epochs": 1, "batch_size": 16, "forget_batch_size": 8},
     "ssd": {"alpha": 1.0, "batch_size": 16},
     "unrolling": {"batch_size": 2},
     "unsir": {
