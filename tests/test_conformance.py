@@ -43,6 +43,7 @@ SETTINGS = {
         "latent": 4,
         "channels": (4, 4, 4),
     },
+    "jit": {"perturbations": 3, "epochs": 2, "batch_size": 5},
     "neggrad": {"epochs": 2, "batch_size": 8},
     "neggrad_plus": {"epochs": 2, "batch_size": 8},
     "ntk": {"batch_size": 16},
