@@ -82,7 +82,7 @@ def test_iterations_of_the_reference(kind, golden):
         case = golden(f"laf_camu/camu_iterations_{kind}")
         model, variables = load(kind, case)
         config = camu.Config(noise=0.0)
-        assert (config.learning_rate_representation, config.learning_rate_output) == (
+        assert (config.representation_learning_rate, config.output_learning_rate) == (
             case["lr_rep"],
             case["lr_out"],
         )

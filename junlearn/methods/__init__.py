@@ -3,11 +3,11 @@
 from types import ModuleType
 
 from junlearn.methods import (
+    bad_teacher,
     boundary_expand,
     boundary_shrink,
     camu,
     emmn,
-    bad_teacher,
     finetune,
     fisher,
     gkt,
@@ -17,8 +17,8 @@ from junlearn.methods import (
     ntk,
     random_labels,
     retrain,
-    sisa,
     scrub,
+    sisa,
     ssd,
     unrolling,
     unsir,

@@ -25,8 +25,8 @@ Defaults (class removal on MNIST):
 
     epochs                        2
     batch_size                    32
-    learning_rate_representation  0.0004
-    learning_rate_output          0.001
+    representation_learning_rate  0.0004
+    output_learning_rate          0.001
     weight_decay                  0.0001
     retain_weight                 0.9
     forget_weight                 0.01
@@ -94,9 +94,9 @@ class Config:
 
     epochs: Count = 2
     batch_size: Count = 32
-    learning_rate_representation: Positive = 4e-4
+    representation_learning_rate: Positive = 4e-4
     """Rate of the Adam of equation 2."""
-    learning_rate_output: Positive = 1e-3
+    output_learning_rate: Positive = 1e-3
     """Rate of the Adam of equation 3."""
     weight_decay: NonNegative = 1e-4
     """Of both, added to the gradient."""
@@ -223,8 +223,8 @@ def transformations(
         decay = config.weight_decay
         return transformation(Optimizer(optimizer="adam", learning_rate=rate, weight_decay=decay))
 
-    first = only(adam(config.learning_rate_representation), extractor(model, "camu"))
-    return first, adam(config.learning_rate_output)
+    first = only(adam(config.representation_learning_rate), extractor(model, "camu"))
+    return first, adam(config.output_learning_rate)
 
 
 def make(config: Config, model: Model) -> Method:
