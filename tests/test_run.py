@@ -199,8 +199,8 @@ def test_augmentation_depends_on_the_example_and_the_epoch_alone(mlp):
     )
 
 
-@pytest.mark.parametrize("loop", ["python", "scan"])
-def test_a_row_with_a_slot_looks_the_same_in_every_epoch(mlp, loop):
+@pytest.mark.parametrize("how", ["python", "scan", "mesh"])
+def test_a_row_with_a_slot_looks_the_same_in_every_epoch(mlp, how):
     """The same examples without slots are drawn anew; an example in two slots looks different in them."""
 
     def noisy(rows, keys):
@@ -231,7 +231,11 @@ def test_a_row_with_a_slot_looks_the_same_in_every_epoch(mlp, loop):
 
     stages = [Stage("a", collect, feed, epochs=2)]
     method = Method(init, lambda split: stages, lambda s: Variables((s["kept"], s["fresh"]), {}))
-    kept, fresh = go(method, mlp, loop=loop, views={"eval": noisy}).variables.params
+    options = {"loop": how}
+    if how == "mesh":
+        options = {"mesh": jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))}
+    done = go(method, mlp, views={"eval": noisy}, **options)
+    kept, fresh = jax.device_get(done.variables.params)
     np.testing.assert_array_equal(kept[0], kept[1])
     assert (kept[0, ::2] != kept[0, 1::2]).all()
     assert (fresh[0] != fresh[1]).all()
