@@ -174,3 +174,11 @@ def test_without_a_forget_set_nothing_is_to_learn(mlp):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), done.variables, mlp.variables
     )
+
+
+def test_schedule_of_corrective_unlearning():
+    """The vectors of the specification: 40 of 4,000 steps warm up, and the rate never reaches 0."""
+    rate = warm_linear(1.0, 4000)
+    for step, value in ((0, 1 / 41), (39, 40 / 41), (40, 1.0), (4000, 0.208)):
+        assert float(rate(step)) == pytest.approx(value, rel=1e-6)
+    assert float(warm_linear(0.5, 99)(0)) == pytest.approx(0.5)
