@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn import config, judge
+from junlearn import config, judge, relearn
 from junlearn import train as training
 from junlearn.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError, unknown
-from junlearn.methods import METHODS, retrain
-from junlearn.metrics import DEFAULT_METRICS, Context, Outputs, compute
+from junlearn.methods import METHODS, finetune
+from junlearn.methods import retrain as retraining
+from junlearn.metrics import DEFAULT_METRICS, Context, Network, Outputs, Relearned, compute
 from junlearn.run import Result, run
 from junlearn.types import Data, Key, Model, Sources, Split, Variables, View
 
@@ -53,7 +54,7 @@ def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Re
     result holds `variables`, `history` (metrics of every epoch) and `seconds`.
     """
     fields, runs = _sort(options)
-    recipe = config.build(retrain.Config, fields, "train")
+    recipe = config.build(retraining.Config, fields, "train")
     return training.train(recipe, model, _sources(data), key=key, **runs)
 
 
@@ -98,12 +99,14 @@ def evaluate(
     reference_model: Model | None = None,
     views: Mapping[str, View] = PLAIN_VIEWS,
     metrics: Sequence[str] = DEFAULT_METRICS,
+    relearning: finetune.Config = relearn.DEFAULT,
 ) -> dict[str, float]:
     """Judge a network: every metric for which the data and the reference networks are there.
 
     `original`, `retrain` and `random` are networks of `reference_model` (None: of the same model): before unlearning,
     trained without the forget set, and untrained. A method that changes the network leaves its own in `Result.model`,
-    which is then `model` here. Keys of the result name metric and split, such as `accuracy/forget_train`.
+    which is then `model` here. Keys of the result name metric and split, such as `accuracy/forget_train`. `relearning`
+    is the fine-tuning of the metrics "relearn" and "anamnesis"; its `epochs` are their cap.
     """
     sources = {n: jax.tree.map(jnp.asarray, d) for n, d in _sources(data).items()}
     if not isinstance(split, Split):
@@ -114,6 +117,21 @@ def evaluate(
     def outputs(network: Variables, only: Sequence[str] | None = None) -> Outputs:
         return judge.outputs(references, network, sources, split, views, only)
 
+    given: dict[Network, Variables | None] = {
+        "model": variables,
+        "original": original,
+        "retrain": retrain,
+        "random": random,
+    }
+    networks = {role: network for role, network in given.items() if network is not None}
+
+    def relearned(role: Network, level: float) -> Relearned:
+        owner = model if role == "model" else references
+        network, key = networks[role], jax.random.key(0)
+        return relearn.relearn(
+            relearning, owner, network, sources, split, level, key=key, views=views
+        )
+
     context = Context(
         judge.outputs(model, variables, sources, split, views),
         judge.labels(sources, split),
@@ -123,6 +141,8 @@ def evaluate(
         classes=split.classes,
         clean=judge.clean(sources, split),
         sample=judge.sample(split),
+        networks=networks,
+        relearn=relearned,
     )
     return compute(context, metrics)
 

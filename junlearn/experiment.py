@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 from jax.sharding import AxisType, Mesh
 
-from junlearn import judge, metrics, records
+from junlearn import judge, metrics, records, relearn
 from junlearn.checkpoint import Store
 from junlearn.config import digest, plain
 from junlearn.datasets import DATASETS
@@ -23,7 +23,7 @@ from junlearn.datasets.cache import dataset_cache_dir
 from junlearn.datasets.holdout import hold_out
 from junlearn.locks import exclusive
 from junlearn.methods import METHODS
-from junlearn.metrics import Context, Outputs
+from junlearn.metrics import Context, Network, Outputs, Relearned
 from junlearn.models import MODELS
 from junlearn.models.weights import file_digest
 from junlearn.progress import Reporter
@@ -35,7 +35,7 @@ from junlearn.types import Dataset, Key, Model, Sources, Split, Variables
 
 __all__ = ["execute"]
 
-ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM = range(5)
+ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM, RELEARN = range(6)
 """Purposes of random keys: streams that never meet, also where their seeds are equal."""
 
 PLACES = ("data_dir", "path")
@@ -144,6 +144,19 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
         done = (original if role == "original" else reference).result()
         return _outputs(problem, reporter, role, done.model, done.variables)
 
+    @cache
+    def relearned(role: Network, level: float) -> Relearned:
+        done = (original if role == "original" else reference).result()
+        return _relearn(problem, reporter, role, done, level)
+
+    def relearner(case: Case, done: Result) -> Callable[[Network, float], Relearned]:
+        def ask(role: Network, level: float) -> Relearned:
+            if role == "model" and case.role == "unlearn":
+                return _relearn(problem, reporter, case.label, done, level)
+            return relearned(case.role if role == "model" else role, level)
+
+        return ask
+
     known = {(r["config_hash"], r["role"], r["method"]): r for r in records.read(log)}
     found = []
     for case in cases:
@@ -157,7 +170,7 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
         )
         record = known.get((name, case.role, case.label))
         if record is None:
-            done, *_ = case.result(), original.result(), reference.result()
+            done, before, ideal = case.result(), original.result(), reference.result()
             with reporter.timing(f"{case.label}: evaluated"):
                 context = Context(
                     _outputs(problem, reporter, case.label, done.model, done.variables)
@@ -170,6 +183,12 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
                     classes=problem.split.classes,
                     clean=judge.clean(problem.sources, problem.split),
                     sample=judge.sample(problem.split),
+                    networks={
+                        "model": done.variables,
+                        "original": before.variables,
+                        "retrain": ideal.variables,
+                    },
+                    relearn=relearner(case, done),
                 )
                 values = metrics.compute(context, metrics_wanted)
             record = records.new(
@@ -262,7 +281,7 @@ def _unlearn(
     return result
 
 
-def _options(problem: Problem, store: Store) -> dict[str, Any]:
+def _options(problem: Problem, store: Store | None) -> dict[str, Any]:
     loop = problem.experiment.loop
     return {
         "seed": problem.seeds["order"],
@@ -292,6 +311,19 @@ def _outputs(
             only,
             progress,
             problem.experiment.train_view,
+        )
+
+
+def _relearn(
+    problem: Problem, reporter: Reporter, label: str, done: Result, level: float
+) -> Relearned:
+    options = _options(problem, None) | {"key": _key(problem.seeds["order"], RELEARN)}
+    recipe = relearn.like(problem.experiment.train)
+    with reporter.following(f"{label} relearning") as progress:
+        return relearn.relearn(
+            *(recipe, done.model, done.variables, problem.sources, problem.split, level),
+            **options,
+            progress=progress,
         )
 
 

@@ -1,4 +1,4 @@
-"""Metrics of an unlearned network: pure functions of logits, on the host in float64.
+"""Metrics of an unlearned network: pure functions of logits and weights, on the host in float64.
 
 A metric is `(Context) -> {name: value}`. It returns `{}` where a split or a reference network that
 it needs is absent, never a made-up number.
@@ -12,15 +12,19 @@ from junlearn.metrics.aggregate import aus, tow
 from junlearn.metrics.boosted_attack import asr
 from junlearn.metrics.divergence import activation_distance, agreement, divergence, zrf
 from junlearn.metrics.membership import mia, mia_svc
-from junlearn.metrics.outputs import Context, Outputs
+from junlearn.metrics.outputs import Context, Network, Outputs, Relearned
+from junlearn.metrics.relearning import anamnesis, relearn
+from junlearn.metrics.weights import distance
 
 __all__ = [
     "DEFAULT_METRICS",
     "METRICS",
-    "SLOW_METRICS",
+    "ON_REQUEST",
     "Context",
     "Metric",
+    "Network",
     "Outputs",
+    "Relearned",
     "compute",
 ]
 
@@ -37,12 +41,15 @@ METRICS: dict[str, Metric] = {
     "zrf": zrf,
     "aus": aus,
     "tow": tow,
+    "distance": distance,
+    "relearn": relearn,
+    "anamnesis": anamnesis,
 }
 
-SLOW_METRICS = ("mia_svc", "asr")
-"""Attacks that fit a support vector machine or boosted trees: seconds where the others take milliseconds."""
+ON_REQUEST = ("mia_svc", "asr", "relearn", "anamnesis")
+"""Fitted attackers and fine-tuning: seconds to minutes where the others take milliseconds."""
 
-DEFAULT_METRICS: tuple[str, ...] = tuple(name for name in METRICS if name not in SLOW_METRICS)
+DEFAULT_METRICS: tuple[str, ...] = tuple(name for name in METRICS if name not in ON_REQUEST)
 """What is computed unless metrics are named: all but the slow ones."""
 
 

@@ -1,10 +1,10 @@
-"""What the metrics read: the logits of up to four networks on named splits, and the labels.
+"""What the metrics read: the logits of up to four networks on named splits, the labels, and the weights.
 
 Everything here lives on the host in numpy. The rows are checked when a metric asks for them, so an
 error names the network and the split that it comes from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from junlearn.errors import DivergedError
+from junlearn.types import Variables
 
 __all__ = [
     "Context",
@@ -19,6 +20,7 @@ __all__ = [
     "Integers",
     "Network",
     "Outputs",
+    "Relearned",
     "labels_of",
     "logits_of",
     "pair_of",
@@ -35,6 +37,17 @@ class Outputs(NamedTuple):
     logits: Mapping[str, np.ndarray]
     """Split name -> float[N,K]. The names that metrics know are `retain_train`, `forget_train`,
     `test`, `retain_test` and `forget_test`; a split that is empty is absent."""
+
+
+class Relearned(NamedTuple):
+    """What it took to learn the forget set again."""
+
+    steps: int
+    """Mini-batches."""
+    epochs: float
+    """The same in passes over the forget set."""
+    reached: bool
+    """False where the cap came before the level."""
 
 
 class Context(NamedTuple):
@@ -56,6 +69,10 @@ class Context(NamedTuple):
     """Split name -> int[N] of the true labels, where a scenario made those of `labels` wrong."""
     sample: np.ndarray = np.zeros(0, int)
     """int[|D_f|]: the rows of `retain_train` that make up D_s, in the order drawn."""
+    networks: Mapping[Network, Variables] = MappingProxyType({})
+    """The weights of the same networks, as far as they are there."""
+    relearn: Callable[[Network, float], Relearned] | None = None
+    """`(network, level) -> Relearned`: fine-tune the network until its accuracy on the forget set is `level`."""
 
 
 def logits_of(context: Context, network: Network, split: str) -> Floats | None:
