@@ -76,6 +76,15 @@ def test_golden_member_probabilities(golden):
     )
 
 
+def test_golden_library_form(golden):
+    """Two-class softmax form, halved, and only as near as the library's stopping rule leaves it."""
+    attack = fit_attack(golden["entropy_retain"], golden["entropy_test"])
+    np.testing.assert_allclose(attack.u, 2 * golden["mia_coef"], rtol=1e-4)
+    np.testing.assert_allclose(attack.c, 2 * golden["mia_intercept"], rtol=1e-4)
+    logit = attack.u * golden["entropy_forget"] + attack.c
+    np.testing.assert_allclose(1 / (1 + np.exp(-logit)), golden["mia_member_prob"], atol=1e-4)
+
+
 def test_golden_score_through_the_metric(golden):
     splits = {"retain_train": "z_retain", "forget_train": "z_forget", "test": "z_test"}
     logits = {split: golden[name] for split, name in splits.items()}

@@ -14,7 +14,7 @@ from junlearn.metrics import DEFAULT_METRICS, METRICS, ON_REQUEST, Context, Outp
 from junlearn.metrics.accuracy import correct
 from junlearn.metrics.aggregate import adaptive_unlearning_score
 from junlearn.metrics.divergence import jensen_shannon, probability_distance
-from junlearn.metrics.probabilities import softmax
+from junlearn.metrics.probabilities import log_softmax, softmax
 
 GOLDEN = Path(__file__).parent / "golden"
 SPLITS = {"retain_train": 12, "forget_train": 6, "test": 8, "retain_test": 5, "forget_test": 3}
@@ -118,6 +118,8 @@ def test_golden_divergences(golden):
     np.testing.assert_allclose(js, golden["js_true_per_sample"], rtol=0, atol=1e-12)
     values = compute(context)
     assert values["zrf/forget_train"] == pytest.approx(golden["zrf_true"], abs=1e-12)
+    released = METRICS["zrf_released"](context)["zrf_released/forget_train"]
+    assert released == pytest.approx(golden["zrf"], abs=1e-12)
     assert 1 - js.mean() / LN2 == pytest.approx(golden["zrf_true_log2"], abs=1e-12)
     distance = values["activation_distance/forget_train"]
     assert distance == pytest.approx(golden["activation_distance"], abs=1e-12)
@@ -324,6 +326,10 @@ def test_accuracy_is_not_the_mean_over_batches(golden):
     batches = [hits[i : i + size].mean() for i in range(0, len(hits), size)]
     assert 100 * np.mean(batches) == pytest.approx(golden["eval_acc"], abs=1e-5)
     assert 100 * hits.mean() == pytest.approx(golden["acc_sample_weighted"], abs=1e-10)
+    losses = -log_softmax(golden["z_model"])[np.arange(len(hits)), golden["y_eval"]]
+    batches = [losses[i : i + size].mean() for i in range(0, len(losses), size)]
+    assert np.mean(batches) == pytest.approx(golden["eval_loss"], abs=1e-10)
+    assert abs(losses.mean() - golden["eval_loss"]) > 1e-3
     assert len(hits) % size and abs(np.mean(batches) - hits.mean()) > 1e-4
 
 

@@ -26,8 +26,10 @@ __all__ = [
     "divergence",
     "jensen_shannon",
     "probability_distance",
+    "released_divergence",
     "same_class",
     "zrf",
+    "zrf_released",
 ]
 
 PerExample = Callable[[Floats, Floats], np.ndarray]
@@ -50,6 +52,17 @@ def probability_distance(logits: Floats, other: Floats) -> Floats:
 def same_class(logits: Floats, other: Floats) -> np.ndarray:
     """bool[N]: whether the largest entries of two rows are in the same place."""
     return logits.argmax(axis=1) == other.argmax(axis=1)
+
+
+def released_divergence(logits: Floats, other: Floats) -> Floats:
+    """Of every row, float64[N], the quantity that released ZRF codes take for JS(p, q).
+
+    `1/2 mean_k m_k log(m_k / p_k) + 1/2 mean_k m_k log(m_k / q_k)`: KL in the other direction, without an upper bound,
+    and divided by the number of classes.
+    """
+    log_p, log_q = log_softmax(logits), log_softmax(other)
+    log_m = np.logaddexp(log_p, log_q) - np.log(2.0)
+    return (np.exp(log_m) * (log_m - 0.5 * (log_p + log_q))).mean(axis=1)
 
 
 def _means(
@@ -78,6 +91,15 @@ def zrf(context: Context) -> dict[str, float]:
     """
     means = _means(context, "random", jensen_shannon, ("forget_train", "test"))
     return {f"zrf/{split}": 1.0 - mean for split, mean in means.items()}
+
+
+def zrf_released(context: Context) -> dict[str, float]:
+    """ZRF as the releases of SSD and others compute it, to compare with published numbers.
+
+    `1 - mean released_divergence`: compressed towards 1 the more classes there are. Needs `random`.
+    """
+    means = _means(context, "random", released_divergence, ("forget_train", "test"))
+    return {f"zrf_released/{split}": 1.0 - mean for split, mean in means.items()}
 
 
 def activation_distance(context: Context) -> dict[str, float]:
