@@ -108,6 +108,37 @@ def test_a_run_end_to_end_and_again(place, capsys):
     }
 
 
+def test_initial_weights_and_another_model(place, capsys):
+    """Where training moves nothing, the weights it began from are the original's; SISA is judged by its own model."""
+    table = SMALL.replace('["finetune", "ssd"]', '["unrolling", "there", "sisa"]')
+    table = (
+        table[: table.index("[train]")]
+        + """
+[train]
+optimizer = "sgd"
+learning_rate = 1e-30
+epochs = 1
+[method.there]
+name = "unrolling"
+anchor = "original"
+[method.sisa]
+shards = 2
+slices = 1
+epochs = 3
+batch_size = 16
+learning_rate = 0.01
+"""
+    )
+    (place / "still.toml").write_text(table)
+    status, _, err = call(capsys, "--config", "still.toml", "--workdir", "u")
+    assert (status, err) == (0, "")
+    original, _, unrolling, there, sisa = records(place / "u")
+    assert unrolling["metrics"] == there["metrics"] != original["metrics"]
+    assert sisa["metrics"]["accuracy/retain_train"] > 0.5
+    assert sisa["metrics"]["accuracy/forget_train"] == 0
+    assert [entry["repeated"] for entry in sisa["history"]] == [1.0] * 6
+
+
 def test_a_record_for_each_seed_and_metric_list(place, capsys):
     run = ("--config", "small.toml", "--workdir", "w", "--methods", "ssd")
     assert call(capsys, *run)[0] == 0
