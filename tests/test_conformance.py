@@ -44,6 +44,7 @@ SETTINGS = {
         "channels": (4, 4, 4),
     },
     "jit": {"perturbations": 3, "epochs": 2, "batch_size": 5},
+    "laf": {"epochs": 2, "vae_epochs": 1, "batch_size": 8},
     "neggrad": {"epochs": 2, "batch_size": 8},
     "neggrad_plus": {"epochs": 2, "batch_size": 8},
     "ntk": {"batch_size": 16},
