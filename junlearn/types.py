@@ -58,6 +58,10 @@ class Model(NamedTuple):
     """Top-level groups of `params`, input to output; the last one is the head."""
     input_shape: tuple[int, int, int] | None = None
     """(H, W, C) that `apply` takes, where the stored images have another size (they are resized); else None."""
+    examplewise: Callable[..., Callable[[PyTree], Array] | None] | None = None
+    """`(variables, x[B,H,W,C], power) -> (params -> logits[B,K]) | None`: the network in eval mode on `x` with another
+    derivative. Where a backward pass would give the gradient of a sum over examples, it gives the sum over them of
+    |gradient of the example|^power (1 or 2). None, here or of a call: not known; see `junlearn.gradients`."""
 
     def example(self, sources: "Sources") -> Array:
         """Zeros [1,H,W,C] of the shape that the network takes: what `init` wants."""

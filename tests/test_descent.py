@@ -9,7 +9,6 @@ import pytest
 
 from junlearn import losses
 from junlearn.descent import descend, start, supervised, updater
-from junlearn.gradients import sum_of_squares
 from junlearn.methods import METHODS, fisher, neggrad, neggrad_plus, random_labels, retrain, ssd
 from junlearn.optimizers import Optimizer, cycled_momentum, only, schedule, transformation
 from junlearn.run import run
@@ -122,22 +121,6 @@ def test_the_key_of_a_step_is_folded_from_its_number():
         )
     updater(loss, tx)(state, None, jax.random.key(77))
     chex.assert_trees_all_equal(*(jax.random.key_data(k) for k in (seen[-1], jax.random.key(77))))
-
-
-@pytest.mark.parametrize("microbatch", [None, 1, 2, 4, 7])
-def test_sum_of_squares_is_that_of_a_loop(microbatch):
-    rng = np.random.default_rng(0)
-    params = {"w": jnp.asarray(rng.normal(size=(3, 2)), jnp.float32)}
-    x = jnp.asarray(rng.normal(size=(5, 3)), jnp.float32)
-    mask = jnp.array([True, False, True, True, True])
-
-    def loss(params, row):
-        assert row.shape == (1, 3)
-        return jnp.tanh(row @ params["w"]).sum() ** 2
-
-    ours = sum_of_squares(loss, params, x, mask, microbatch=microbatch)
-    loop = sum(jax.grad(loss)(params, x[i : i + 1])["w"] ** 2 for i in range(5) if mask[i])
-    np.testing.assert_allclose(ours["w"], loop, rtol=1e-5)
 
 
 def neggrad_step(module, config, batch, theta):

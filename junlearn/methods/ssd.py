@@ -17,7 +17,6 @@ released):
     importance  "example"
     order       "class_sorted"
     batch_size  64
-    microbatch  None
 
 Deviation: the importance is the exact Fisher by default. The square of a batch's mean gradient is another quantity,
 which depends on the batch size and on the order: a sorted D has batches of one class each. With the exact one
@@ -31,10 +30,11 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from junlearn import feeds, losses
 from junlearn.fields import Count, NonNegative
-from junlearn.gradients import sum_of_squares
+from junlearn.gradients import sum_of_powers
 from junlearn.types import (
     Array,
     Batch,
@@ -67,8 +67,6 @@ class Config:
     order: Literal["class_sorted", "shuffled"] = "class_sorted"
     """Order of D in the pass over it; it matters for importance="batch" only."""
     batch_size: Count = 64
-    microbatch: Count | None = None
-    """Per-example gradients held in memory at once; None: one on a CPU, a batch of them elsewhere."""
 
 
 class Importance(NamedTuple):
@@ -114,12 +112,14 @@ def make(config: Config, model: Model) -> Method:
 
         rows = (batch.x, batch.y)
         if config.importance == "example":
-            squares = sum_of_squares(
-                lambda params, row: loss(params, row, jnp.ones(1, bool)),
-                variables.params,
-                rows,
+            squares = sum_of_powers(
+                model,
+                variables,
+                batch.x,
                 batch.mask,
-                microbatch=config.microbatch,
+                lambda logits: optax.losses.softmax_cross_entropy_with_integer_labels(
+                    logits, batch.y
+                )[None],
             )
             count = batch.mask.sum()
         else:

@@ -22,6 +22,8 @@ from flax.core import unfreeze
 from flax.errors import InvalidRngError
 
 from junlearn.errors import ConfigError
+from junlearn.gradients import Power
+from junlearn.models.examplewise import examplewise
 from junlearn.types import Array, Key, Model, PyTree, Variables
 
 __all__ = ["from_linen", "from_nnx"]
@@ -90,9 +92,12 @@ def from_linen(
         logits, features = _unpack(module, out, head_input)
         return logits, features, {**stats, **unfreeze(updated)} if train else stats
 
+    def squares(variables: Variables, x: Array, power: Power) -> Callable[[PyTree], Array] | None:
+        return examplewise(module, _flags(call, False, None), *variables, x, power)
+
     if layers is None and input_shape is not None:
         layers = _order_of_use(collections, input_shape)
-    return Model(init, apply, layers or (), input_shape)
+    return Model(init, apply, layers or (), input_shape, squares)
 
 
 def from_nnx(

@@ -22,7 +22,7 @@ from jax import lax
 
 from junlearn.types import Array
 
-__all__ = ["Padding", "conv2d", "max_pool"]
+__all__ = ["Padding", "conv2d", "max_pool", "patches"]
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 """Rows added (above, below) and columns added (left, right)."""
@@ -60,6 +60,11 @@ def max_pool(
         # `first != first` keeps NaN, which compares as false.
         first = jnp.where((first >= other) | (first != first), first, other)
     return first
+
+
+def patches(x: Array, size: tuple[int, int], strides: tuple[int, int]) -> Array:
+    """Every window of `x[B,H,W,C]`, in the order of a kernel's axes: `[B,H',W',kh·kw·C]`."""
+    return jnp.concatenate(_shifted(x, size, strides), axis=-1)
 
 
 def _lax_conv(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> Array:
@@ -110,9 +115,8 @@ def _patch_conv(x: Array, kernel: Array, strides: tuple[int, int], padding: Padd
 
     @partial(jax.checkpoint, prevent_cse=False)
     def convolve(images: Array, matrix: Array) -> Array:
-        places = _shifted(images, (height, width), strides)
-        patches = jnp.concatenate(places, axis=-1)
-        return (patches.reshape(-1, depth) @ matrix).reshape(*places[0].shape[:-1], features)
+        windows = patches(images, (height, width), strides)
+        return (windows.reshape(-1, depth) @ matrix).reshape(*windows.shape[:-1], features)
 
     # Padded here and not image by image: XLA would pad again for every place in the window.
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
