@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from junlearn.descent import start
+from junlearn.importance import percentile_of_ratios
 from junlearn.methods import finetune, fisher, random_labels, ssd
 from junlearn.optimizers import transformation
 from junlearn.types import Data, Split
@@ -55,7 +56,7 @@ def test_ssd_importance(kind, importance, golden):
     case = golden(f"jit_ssd/ssd_{kind}")
     _, state, _ = ssd_state(kind, case, importance=importance)
     close(state.forget.mean(), params(kind, case, f"_If_{importance}"))
-    close(state.full.mean(), params(kind, case, f"_ID_{importance}"))
+    close(state.reference.mean(), params(kind, case, f"_ID_{importance}"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -66,6 +67,66 @@ def test_ssd_result(kind, golden):
     done = method.finish(state)
     close(done.params, params(kind, case, "_out_example"))
     chex.assert_trees_all_equal(done.stats, variables.stats)
+
+
+LABEL_FREE = {"importance": "batch", "power": 1, "order": "stored"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lfssd(kind, golden):
+    case = golden(f"jit_ssd/ssd_{kind}")
+    names = {"alpha": float(case["alpha_lfssd"]), "dampening": float(case["lam_lfssd"])}
+    method, state, _ = ssd_state(kind, case, loss="squared_norm", **LABEL_FREE, **names)
+    close(state.forget.mean(), params(kind, case, "_If_lfssd"))
+    close(state.reference.mean(), params(kind, case, "_ID_lfssd"))
+    close(method.finish(state).params, params(kind, case, "_out_lfssd"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("threshold", ["percentile", "adaptive"])
+def test_potion(kind, threshold, golden):
+    case = golden(f"jit_ssd/ssd_{kind}")
+    method, state, _ = ssd_state(
+        kind,
+        case,
+        loss="norm",
+        denominator="retain",
+        threshold=threshold,
+        percentile=float(case["potion_percentile"]),
+        **LABEL_FREE,
+    )
+    forget, retain = state.forget.mean(), state.reference.mean()
+    close(forget, params(kind, case, "_If_potion"))
+    close(retain, params(kind, case, "_Ir_potion"))
+    found = percentile_of_ratios(forget, retain, case["potion_percentile"])
+    np.testing.assert_allclose(found, case["potion_threshold"], rtol=1e-9)
+    state = state._replace(share=jnp.float64(case["potion_s"]))
+    close(method.finish(state).params, params(kind, case, "_out_potion"))
+
+
+def test_ssd_over_the_retain_set(golden):
+    case = golden("scar_corrective/15_ssd")
+    model, variables = network("mlp", case)
+    data = {
+        name: batches({**case, f"{name}_len": case[f"{name}_sizes"]}, name)
+        for name in ("forget", "retain")
+    }
+    none = np.zeros(0, int)
+    split = Split(np.arange(2), np.arange(2), none, none)
+    for i, (alpha, lam) in enumerate(zip(case["selection_weight"], case["dampening"], strict=True)):
+        config = ssd.Config(
+            importance="batch", denominator="retain", alpha=float(alpha), dampening=float(lam)
+        )
+        method = ssd.make(config, model)
+        sources = {"train": data["retain"][0]}
+        state = method.init(jax.random.key(0), variables, sources, split)
+        stages = method.plan(split)
+        for stage, name in zip(stages, ("retain", "forget"), strict=True):
+            source, feed = data[name]
+            state, _ = drive(stage, state, {"train": source}, feed)
+        close(state.forget.mean(), params("mlp", case, "_imp_forget"))
+        close(state.reference.mean(), params("mlp", case, "_imp_retain"))
+        close(method.finish(state).params, params("mlp", case, f"_out{i}"))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,40 +1,67 @@
 """SSD, selective synaptic dampening: shrink the weights that matter to the forget set far more than to all data.
 
-Setting: forget and retain images and labels; no training, one pass over the data.
+Setting: forget and retain images, and their labels where the loss reads them; no training, one pass over the data.
 
-    (1)  I_S = (1/|S|) sum_{x in S} (d CE(f_theta(x), y) / d theta)^2      importance="example": empirical Fisher
-         I_S = (1/M) sum_b (d mean-CE of batch b / d theta)^2               importance="batch": as released
-    (2)  selected where  I_f > alpha I_D   (strict);  D = D_r united with D_f
-    (3)  theta <- theta min(lambda I_D / I_f, 1)  where selected, else unchanged
+    (1)  I_S = (1/|S|) sum_{x in S} |d l(f_theta(x), y) / d theta|^power    importance="example": exact
+         I_S = (1/M) sum_b |d mean-l of batch b / d theta|^power             importance="batch": as released
+         l = CE, or without labels  ||f_theta(x)||_2^2  ("squared_norm")  or  ||f_theta(x)||_2  ("norm")
+    (2)  selected where  I_f > alpha I_D   (strict);  D = D_r united with D_f, or D_r (denominator="retain")
+    (3)  theta <- theta min((lambda I_D / I_f)^exponent, upper_bound)  where selected, else unchanged
+    (4)  alpha given (threshold="fixed"), or that percentile of all I_f / I_D which is
+         given ("percentile"), or 100 - ln(1 + 100 s) with s = |D_f| / (|D_r| + |D_f|) ("adaptive")
+    (5)  search, if forget_accuracy is given: s = |D_f| / (25 (|D_r| + |D_f|)), and times 1.1 in every further try,
+         each from the weights before, until accuracy on D_f <= forget_accuracy times that before; at most 500 tries
 
-BatchNorm runs in eval mode, its scales and shifts are dampened like any weight, its running statistics stay.
+BatchNorm runs in eval mode, its scales and shifts are dampened like any weight, its running statistics stay. Where
+I_D = 0 < I_f the weight becomes 0; such entries are left out of the percentiles.
 
 Defaults (Foster, Schoepf, Brintrup, AAAI 2024, arXiv 2308.07707; D sorted by class with the forget set last, as
 released):
 
-    alpha       10.0
-    dampening   1.0
-    importance  "example"
-    order       "class_sorted"
-    batch_size  64
+    loss             "cross_entropy"
+    power            2
+    importance       "example"
+    denominator      "all"
+    threshold        "fixed"
+    alpha            10.0
+    percentile       99.0
+    dampening        1.0
+    exponent         1.0
+    upper_bound      1.0
+    forget_accuracy  None
+    order            "class_sorted"
+    batch_size       64
+    augment          False
 
-Deviation: the importance is the exact Fisher by default. The square of a batch's mean gradient is another quantity,
+Variants, by what differs from the defaults:
+
+    SSD as released            importance="batch"
+    LFSSD, arXiv 2402.19308    importance="batch", loss="squared_norm", power=1, order="stored"
+    ASSD, arXiv 2402.10098     importance="batch", threshold="adaptive"
+    in corrective unlearning   importance="batch", denominator="retain", order="shuffled", batch_size=512, augment=True
+    Potion, arXiv 2406.09173   importance="batch", denominator="retain", order="shuffled", batch_size=512, loss="norm",
+                               power=1, threshold="adaptive", forget_accuracy=0.25 (the paper sweeps 0 to 0.75)
+
+Deviations: the importance is the exact Fisher by default. The square of a batch's mean gradient is another quantity,
 which depends on the batch size and on the order: a sorted D has batches of one class each. With the exact one
 I_f / I_D <= |D| / |D_f| always, so alpha at or above that bound selects nothing: a class of ten needs alpha well
-below 10.
+below 10. The percentile of ASSD is the one that Potion quotes, its lambda = 1 that of Potion, and the 25 and the 1.1
+of equation 5 are Potion's; a lambda in proportion to alpha has to be given as such.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+from msgspec import Meta
 
-from junlearn import feeds, losses
-from junlearn.fields import Count, NonNegative
-from junlearn.gradients import sum_of_powers
+from junlearn import feeds
+from junlearn.errors import ConfigError
+from junlearn.fields import Count, Fraction, NonNegative, Positive
+from junlearn.importance import Importance, Kind, Loss, empty, observe, percentile_of_ratios
 from junlearn.types import (
     Array,
     Batch,
@@ -50,128 +77,174 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "Importance", "State", "dampen", "make"]
+__all__ = ["NEEDS", "Config", "State", "dampen", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
+
+SEARCH_START, SEARCH_GROWTH, SEARCH_TRIES = 1 / 25, 1.1, 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Hyper-parameters of SSD."""
 
+    loss: Loss = "cross_entropy"
+    """Of which the importance takes the gradient; the norms of the logits read no labels."""
+    power: Literal[1, 2] = 2
+    """2: squared gradients; 1: absolute ones."""
+    importance: Kind = "example"
+    denominator: Literal["all", "retain"] = "all"
+    """The set of I_D."""
+    threshold: Literal["fixed", "percentile", "adaptive"] = "fixed"
     alpha: NonNegative = 10.0
-    """Selection threshold on I_f / I_D."""
+    """Selection threshold on I_f / I_D with threshold="fixed"."""
+    percentile: Annotated[float, Meta(ge=0, le=100)] = 99.0
+    """The threshold's place among all ratios with threshold="percentile"."""
     dampening: NonNegative = 1.0
     """Lambda of equation 3."""
-    importance: Literal["example", "batch"] = "example"
-    order: Literal["class_sorted", "shuffled"] = "class_sorted"
-    """Order of D in the pass over it; it matters for importance="batch" only."""
+    exponent: Positive = 1.0
+    """Power to which the factor is raised."""
+    upper_bound: NonNegative = 1.0
+    """The largest factor."""
+    forget_accuracy: Fraction | None = None
+    """Search for the threshold until this share of the accuracy on D_f is left; None: no search. It reads the labels
+    of D_f, and wants threshold="adaptive"."""
+    order: Literal["class_sorted", "stored", "shuffled"] = "class_sorted"
+    """Order of the denominator's set in the pass over it; it matters for importance="batch" only. "stored": as in the
+    split, the forget set last."""
     batch_size: Count = 64
-
-
-class Importance(NamedTuple):
-    """A running sum over the rows (or batches) seen."""
-
-    total: PyTree
-    seen: Array
-    """Examples, or batches."""
-
-    def mean(self) -> PyTree:
-        """Equation 1."""
-        return jax.tree.map(lambda total: total / self.seen, self.total)
+    augment: bool = False
+    """Use the training augmentation of the dataset."""
 
 
 class State(NamedTuple):
     """The weights stay as they are until `finish`."""
 
     variables: Variables
-    full: Importance
+    reference: Importance
+    """I_D."""
     forget: Importance
+    """I_f."""
     order: Array
-    """int32[N]: D in reading order."""
+    """int32[]: the denominator's set in reading order."""
+    share: Array
+    """s of equations 4 and 5."""
 
 
-def dampen(params: PyTree, forget: PyTree, full: PyTree, alpha: float, dampening: float) -> PyTree:
+def dampen(
+    params: PyTree,
+    forget: PyTree,
+    reference: PyTree,
+    alpha: float | Array,
+    dampening: float,
+    exponent: float = 1.0,
+    upper_bound: float = 1.0,
+) -> PyTree:
     """Equations 2 and 3 on trees of one structure."""
 
     def leaf(theta: Array, i_f: Array, i_d: Array) -> Array:
         selected = i_f > alpha * i_d
-        factor = jnp.minimum(dampening * i_d / jnp.where(selected, i_f, 1), 1)
-        return jnp.where(selected, theta * factor, theta)
+        ratio = dampening * i_d / jnp.where(selected, i_f, 1)
+        return jnp.where(selected, theta * jnp.minimum(ratio**exponent, upper_bound), theta)
 
-    return jax.tree.map(leaf, params, forget, full)
+    return jax.tree.map(leaf, params, forget, reference)
 
 
 def make(config: Config, model: Model) -> Method:
-    """Two accumulating stages, then one multiplication."""
+    """Two accumulating stages, a search where asked for, then one multiplication."""
+    sorts = config.importance == "batch" and config.order == "class_sorted"
+    if sorts and config.loss != "cross_entropy":
+        raise ConfigError(
+            f'ssd: order="class_sorted" reads labels, which loss="{config.loss}" is there to do without; '
+            'take order="stored" or "shuffled"'
+        )
+    if config.forget_accuracy is not None and config.threshold != "adaptive":
+        raise ConfigError(
+            f'ssd: forget_accuracy searches along threshold="adaptive", not "{config.threshold}"'
+        )
+    view = "augment" if config.augment else "eval"
 
-    def observe(importance: Importance, variables: Variables, batch: Batch) -> Importance:
-        def loss(params: PyTree, rows: tuple[Array, Array], mask: Array) -> Array:
-            logits, _, _ = model.apply(Variables(params, variables.stats), rows[0])
-            return losses.cross_entropy(logits, rows[1], mask)
+    def observed(state: State, importance: Importance, batch: Batch) -> Importance:
+        return observe(
+            model,
+            state.variables,
+            importance,
+            batch,
+            loss=config.loss,
+            kind=config.importance,
+            power=config.power,
+        )
 
-        rows = (batch.x, batch.y)
-        if config.importance == "example":
-            squares = sum_of_powers(
-                model,
-                variables,
-                batch.x,
-                batch.mask,
-                lambda logits: optax.losses.softmax_cross_entropy_with_integer_labels(
-                    logits, batch.y
-                )[None],
-            )
-            count = batch.mask.sum()
-        else:
-            squares = jax.tree.map(jnp.square, jax.grad(loss)(variables.params, rows, batch.mask))
-            count = jnp.ones((), jnp.int32)
-        total = jax.tree.map(jnp.add, importance.total, squares)
-        return Importance(total, importance.seen + count)
-
-    def observe_full(state: State, batch: Batch) -> tuple[State, Metrics]:
-        full = observe(state.full, state.variables, batch)
-        return state._replace(full=full), {}
+    def observe_reference(state: State, batch: Batch) -> tuple[State, Metrics]:
+        return state._replace(reference=observed(state, state.reference, batch)), {}
 
     def observe_forget(state: State, batch: Batch) -> tuple[State, Metrics]:
-        forget = observe(state.forget, state.variables, batch)
-        return state._replace(forget=forget), {}
+        return state._replace(forget=observed(state, state.forget, batch)), {}
+
+    def search(state: State, batch: Batch) -> tuple[State, Metrics]:
+        share = state.share * SEARCH_GROWTH
+        return state._replace(share=share), {"share": share}
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
-        if config.order == "class_sorted":
-            labels = np.asarray(sources["train"].y)[split.retain]
-            retain = split.retain[np.argsort(labels, kind="stable")]
-            order = np.concatenate([retain, split.forget])
-        else:
-            everything = np.concatenate([split.retain, split.forget])
-            order = np.asarray(jax.random.permutation(key, everything))
+        retain = split.retain
+        if sorts:
+            labels = np.asarray(sources["train"].y)[retain]
+            retain = retain[np.argsort(labels, kind="stable")]
+        last = split.forget if config.denominator == "all" else split.forget[:0]
+        order = jnp.asarray(np.concatenate([retain, last]), jnp.int32)
+        if config.order == "shuffled":
+            order = jax.random.permutation(key, order)
+        share = len(split.forget) / (len(split.forget) + len(split.retain))
+        if config.forget_accuracy is not None:
+            # The first try raises it to where the search starts.
+            share *= SEARCH_START / SEARCH_GROWTH
+        reference, forget = empty(variables.params), empty(variables.params)
+        return State(variables, reference, forget, order, jnp.float32(share))
 
-        def empty() -> Importance:
-            return Importance(
-                jax.tree.map(jnp.zeros_like, variables.params), jnp.zeros((), jnp.int32)
-            )
-
-        return State(variables, empty(), empty(), jnp.asarray(order, jnp.int32))
-
-    def plan(split: Split) -> list[Stage]:
-        def full_feed(rng: np.random.Generator, state: State) -> Feed:
-            return feeds.sequential(np.asarray(state.order), config.batch_size)
-
-        def forget_feed(rng: np.random.Generator, state: State) -> Feed:
-            return feeds.sequential(split.forget, config.batch_size)
-
-        return [
-            Stage("importance of all data", observe_full, full_feed),
-            Stage("importance of the forget set", observe_forget, forget_feed),
-        ]
-
+    @jax.jit
     def finish(state: State) -> Variables:
+        forget, reference = state.forget.mean(), state.reference.mean()
+        alpha: float | Array = config.alpha
+        if config.threshold == "percentile":
+            alpha = percentile_of_ratios(forget, reference, jnp.float32(config.percentile))
+        elif config.threshold == "adaptive":
+            percentile = jnp.maximum(100 - jnp.log1p(100 * state.share), 0)
+            alpha = percentile_of_ratios(forget, reference, percentile)
         params = dampen(
             state.variables.params,
-            state.forget.mean(),
-            state.full.mean(),
-            config.alpha,
+            forget,
+            reference,
+            alpha,
             config.dampening,
+            config.exponent,
+            config.upper_bound,
         )
         return state.variables._replace(params=params)
+
+    def plan(split: Split) -> list[Stage]:
+        def all_feed(rng: np.random.Generator, state: State) -> Feed:
+            return feeds.sequential(np.asarray(state.order), config.batch_size, view=view)
+
+        def forget_feed(rng: np.random.Generator, state: State) -> Feed:
+            return feeds.sequential(split.forget, config.batch_size, view=view)
+
+        stages = [
+            Stage(f"importance of {config.denominator} data", observe_reference, all_feed),
+            Stage("importance of the forget set", observe_forget, forget_feed),
+        ]
+        if (share_left := config.forget_accuracy) is None:
+            return stages
+
+        def forgotten(state: State, evaluate: Callable[..., dict[str, float]]) -> bool:
+            before, now = (
+                evaluate(variables, split.forget)["accuracy"]
+                for variables in (state.variables, finish(state))
+            )
+            return now <= share_left * before
+
+        def no_feed(rng: np.random.Generator, state: State) -> Feed:
+            return feeds.dataless(1)
+
+        return [*stages, Stage("search", search, no_feed, SEARCH_TRIES, until=forgotten)]
 
     return Method(init, plan, finish)
