@@ -16,10 +16,10 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Case", "Timing", "compare", "print_table"]
+__all__ = ["Case", "Timing", "compare", "medians", "print_machine", "print_table"]
 
 Work = Callable[[], None]
 
@@ -50,20 +50,25 @@ class Timing:
         return self.jax / self.torch
 
 
+def medians(work: Mapping[str, Work], rounds: int = 5) -> dict[str, float]:
+    """Median seconds of each in `rounds` alternating rounds, after one of each that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in work}
+    for number in range(rounds + 1):
+        for name, run in work.items():
+            start = time.perf_counter()
+            run()
+            if number > 0:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
 def compare(cases: Sequence[Case], rounds: int = 5) -> list[Timing]:
-    """Time every case in `rounds` alternating rounds, after one of each that is not counted."""
+    """Time both sides of every case."""
     timings = []
     for case in cases:
-        work = {"jax": case.jax(), "torch": case.torch()}
-        seconds: dict[str, list[float]] = {"jax": [], "torch": []}
-        for number in range(rounds + 1):
-            for library, run in work.items():
-                start = time.perf_counter()
-                run()
-                if number > 0:
-                    seconds[library].append((time.perf_counter() - start) / case.units)
-        medians = {library: statistics.median(values) for library, values in seconds.items()}
-        timings.append(Timing(name=case.name, **medians))
+        measured = medians({"jax": case.jax(), "torch": case.torch()}, rounds)
+        units = {library: seconds / case.units for library, seconds in measured.items()}
+        timings.append(Timing(name=case.name, **units))
     return timings
 
 
