@@ -9,7 +9,7 @@ from jax import lax
 
 from junlearn.types import Array, Model, PyTree, Variables
 
-__all__ = ["Power", "by_example", "jacobians", "power_of", "sum_of_powers"]
+__all__ = ["Power", "by_example", "derivative", "jacobians", "power_of", "sum_of_powers"]
 
 Power = Literal[1, 2]
 """2: squares; 1: absolute values."""

@@ -17,8 +17,8 @@ Defaults (alpha as in SSD, arXiv 2308.07707):
     alpha       1e-06
     batch_size  16
 
-Reference: Golatkar, Achille, Soatto, CVPR 2020 (arXiv 1911.04933). Cost: a forward and
-K backward passes over the retain set.
+Reference: Golatkar, Achille, Soatto, CVPR 2020 (arXiv 1911.04933). Cost: one forward
+pass and K backward passes over the retain set.
 """
 
 from dataclasses import dataclass
@@ -131,9 +131,10 @@ def make(config: Config, model: Model) -> Method:
 
     def observe(state: State, batch: Batch) -> tuple[State, Metrics]:
         def weighted(logits: Array) -> Array:
+            """The K losses of every example, [K,B]."""
             log_p = jax.nn.log_softmax(logits)
             # p (d CE)^2 is the square of d (sqrt(p) CE) where p is held constant.
-            return -(jnp.sqrt(jnp.exp(jax.lax.stop_gradient(log_p))) * log_p).T
+            return -(jnp.exp(0.5 * jax.lax.stop_gradient(log_p)) * log_p).T
 
         squares = sum_of_powers(model, state.variables, batch.x, batch.mask, weighted)
         return state._replace(

@@ -93,7 +93,10 @@ def from_linen(
         return logits, features, {**stats, **unfreeze(updated)} if train else stats
 
     def squares(variables: Variables, x: Array, power: Power) -> Callable[[PyTree], Array] | None:
-        return examplewise(module, _flags(call, False, None), *variables, x, power)
+        try:
+            return examplewise(module, _flags(call, False, None), *variables, x, power)
+        except InvalidRngError as error:
+            raise _no_key(module, error) from error
 
     if layers is None and input_shape is not None:
         layers = _order_of_use(collections, input_shape)
