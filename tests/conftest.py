@@ -6,9 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-# Most of the suite's time is compilation. Level 1 halves it; the cache, shared by all workers and thrown away at the
-# end, keeps a program from being compiled once a test.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+# Most of the suite's time is compilation, for programs that run once: LLVM need not optimise them. The cache, shared by
+# all workers and thrown away at the end, keeps a program from being compiled once a test.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 COMPILED = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="compiled-"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
 

@@ -19,11 +19,18 @@ from junlearn.run import run
 from junlearn.types import Data, Method, Variables
 from tests.conftest import make_problem
 
-NAMES = sorted(METHODS)
-PROBLEMS = {
-    "mlp": functools.partial(make_problem, "mlp", size=4),
-    "convnet": functools.partial(make_problem, "small_cnn"),
-}
+# One worker takes all tests of a method, and so makes its plain runs only once.
+NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in sorted(METHODS)]
+
+
+@functools.cache
+def problem_of(kind):
+    """A tiny problem, and weights for it that its training may have begun from."""
+    problem = make_problem("mlp", size=4) if kind == "mlp" else make_problem("small_cnn")
+    return problem, jax.jit(problem.model.init)(
+        jax.random.key(4), problem.model.example(problem.sources)
+    )
+
 
 SETTINGS = {
     # Quick settings for tiny problems; every method runs more than one step of a ragged epoch.
@@ -73,24 +80,40 @@ def make(name, model) -> Method:
     return module.make(module.Config(**SETTINGS[name]), model)
 
 
-def result(name, problem, *, method=None, seed=5, **options):
-    method = make(name, problem.model) if method is None else method
+def result(name, kind, *, method=None, sources=None, seed=5, **options):
+    problem, initial = problem_of(kind)
     return run(
-        method,
+        make(name, problem.model) if method is None else method,
         problem.model,
         problem.variables,
-        problem.sources,
+        problem.sources if sources is None else sources,
         problem.split,
         key=jax.random.key(seed),
-        initial=problem.model.init(jax.random.key(4), problem.model.example(problem.sources)),
+        initial=initial,
         **options,
     )
 
 
 @functools.cache
-def baseline(name, problem_name):
-    """The plain run that many tests compare with, done once."""
-    return result(name, PROBLEMS[problem_name]())
+def baseline(name, kind):
+    """The plain run that many tests compare with, done once, and how often each of its steps was traced."""
+    traces: dict = {}
+
+    def counted(stage):
+        @functools.wraps(stage.step)
+        def step(state, batch):
+            traces[stage.step] += 1
+            return stage.step(state, batch)
+
+        # Stages that share a step still share it: they are compiled together.
+        if stage.step not in traces:
+            traces[stage.step] = 0
+            steps[stage.step] = step
+        return stage._replace(step=steps[stage.step])
+
+    steps: dict = {}
+    method = with_stages(make(name, problem_of(kind)[0].model), counted)
+    return result(name, kind, method=method), list(traces.values())
 
 
 def with_stages(method: Method, change) -> Method:
@@ -150,21 +173,11 @@ def test_state_is_a_fixed_point_of_every_stage(name, convnet):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_trace_a_stage_and_finite(name, convnet):
-    traces: dict[str, int] = {}
-
-    def counted(stage):
-        def step(state, batch):
-            traces[stage.name] = traces.get(stage.name, 0) + 1
-            return stage.step(state, batch)
-
-        return stage._replace(step=step)
-
-    method = with_stages(make(name, convnet.model), counted)
-    done = result(name, convnet, method=method)
+def test_one_trace_a_step_and_finite(name):
+    convnet, _ = problem_of("convnet")
+    done, traces = baseline(name, "convnet")
     chex.assert_tree_all_finite(done.variables)
-    assert set(traces.values()) == {1}
-    assert len(traces) == len(method.plan(convnet.split))
+    assert set(traces) == {1}
     if name in NEW_MODEL:
         x = jnp.asarray(convnet.sources["test"].x)
         logits, features, stats = done.model.apply(done.variables, x)
@@ -180,23 +193,20 @@ def test_one_trace_a_stage_and_finite(name, convnet):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_equal_keys_give_equal_bits_and_inputs_stay(name, mlp):
-    before = jax.tree.map(np.array, (mlp.variables, mlp.sources))
-    first, second = baseline(name, "mlp"), result(name, mlp)
+def test_equal_keys_give_equal_bits_and_none_is_used_twice(name):
+    problem, _ = problem_of("mlp")
+    before = jax.tree.map(np.array, (problem.variables, problem.sources))
+    first, _ = baseline(name, "mlp")
+    with jax.debug_key_reuse(True):
+        second = result(name, "mlp")
     chex.assert_trees_all_equal(first.variables, second.variables)
     assert first.history == second.history
-    chex.assert_trees_all_equal(before, (mlp.variables, mlp.sources))
+    chex.assert_trees_all_equal(before, (problem.variables, problem.sources))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_key_is_used_twice(name, mlp):
-    with jax.debug_key_reuse(True):
-        result(name, mlp)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_scan_equals_python_loop(name, mlp):
-    python, scan = baseline(name, "mlp"), result(name, mlp, loop="scan")
+def test_scan_equals_python_loop(name):
+    python, scan = baseline(name, "mlp")[0], result(name, "mlp", loop="scan")
     chex.assert_trees_all_close(python.variables, scan.variables, rtol=1e-5, atol=1e-6)
     for a, b in zip(python.history, scan.history, strict=True):
         assert a.keys() == b.keys()
@@ -205,10 +215,9 @@ def test_scan_equals_python_loop(name, mlp):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("problem", ["mlp", "convnet"])
-def test_masked_rows_change_nothing(name, problem):
-    plain = baseline(name, problem)
-    problem = PROBLEMS[problem]()
+@pytest.mark.parametrize("kind", ["mlp", "convnet"])
+def test_masked_rows_change_nothing(name, kind):
+    plain, _ = baseline(name, kind)
 
     def widened(stage):
         def feed(rng, state):
@@ -219,14 +228,16 @@ def test_masked_rows_change_nothing(name, problem):
 
         return stage._replace(feed=feed)
 
-    padded = result(name, problem, method=with_stages(make(name, problem.model), widened))
+    method = with_stages(make(name, problem_of(kind)[0].model), widened)
+    padded = result(name, kind, method=method)
     chex.assert_trees_all_close(plain.variables, padded.variables, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_reads_only_what_it_needs(name, mlp):
+def test_reads_only_what_it_needs(name):
     """Everything outside NEEDS is NaN or an impossible label, and the result is the same, bit for bit."""
     needs = METHODS[name].NEEDS
+    mlp, _ = problem_of("mlp")
     assert needs <= {
         "forget.x",
         "forget.y",
@@ -248,8 +259,8 @@ def test_reads_only_what_it_needs(name, mlp):
         test.x[:] = np.nan
     if "test.y" not in needs:
         test.y[:] = -(10**6)
-    hidden = mlp._replace(sources={"train": train, "test": test})
-    chex.assert_trees_all_equal(baseline(name, "mlp").variables, result(name, hidden).variables)
+    hidden = result(name, "mlp", sources={"train": train, "test": test})
+    chex.assert_trees_all_equal(baseline(name, "mlp")[0].variables, hidden.variables)
 
 
 class Killed(Exception):
@@ -257,7 +268,7 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_goes_on_from_a_checkpoint_in_mid_plan(name, mlp, tmp_path):
+def test_goes_on_from_a_checkpoint_in_mid_plan(name, tmp_path):
     store = checkpoint.Store(tmp_path / "run", owner=name)
     reports = 0
 
@@ -268,18 +279,18 @@ def test_goes_on_from_a_checkpoint_in_mid_plan(name, mlp, tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        result(name, mlp, store=store, save_seconds=0, progress=progress)
+        result(name, "mlp", store=store, save_seconds=0, progress=progress)
     assert list(store.directory.glob("0*"))
-    resumed = result(name, mlp, store=store, save_seconds=0)
-    whole = baseline(name, "mlp")
+    resumed = result(name, "mlp", store=store, save_seconds=0)
+    whole, _ = baseline(name, "mlp")
     chex.assert_trees_all_equal(resumed.variables, whole.variables)
     assert resumed.history == whole.history
-    read_back = result(name, mlp, store=store, progress=progress)
+    read_back = result(name, "mlp", store=store, progress=progress)
     chex.assert_trees_all_equal(read_back.variables, whole.variables)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_returns_plain_variables(name):
-    done = baseline(name, "mlp")
+    done, _ = baseline(name, "mlp")
     assert isinstance(done.variables, Variables)
     assert done.seconds["total"] >= done.seconds["run"] > 0
