@@ -159,7 +159,10 @@ def build(cls: type, table: Mapping[str, Any], where: str = "") -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Nested dicts and lists of a configuration, as JSON has them."""
+    """Nested dicts and lists of a configuration, as JSON has them; fields left at their defaults are there too."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        # msgspec writes only what it has read or what was given.
+        value = dataclasses.asdict(value)
     return msgspec.to_builtins(value)
 
 
