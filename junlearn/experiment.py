@@ -13,45 +13,32 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
-from jax.sharding import AxisType, Mesh
 
 from junlearn import judge, metrics, records, relearn
 from junlearn.checkpoint import Store
 from junlearn.config import digest, plain
-from junlearn.datasets import DATASETS
 from junlearn.datasets.cache import dataset_cache_dir
-from junlearn.datasets.holdout import hold_out
 from junlearn.locks import exclusive
 from junlearn.methods import METHODS
 from junlearn.metrics import Context, Network, Outputs, Relearned
-from junlearn.models import MODELS
-from junlearn.models.weights import file_digest
+from junlearn.problem import (
+    METHOD,
+    ORIGINAL,
+    RANDOM,
+    RELEARN,
+    RETRAIN,
+    Problem,
+    identities,
+    key_for,
+    prepare,
+)
 from junlearn.progress import Reporter
 from junlearn.records import Record
-from junlearn.run import Result, place, run
-from junlearn.scenarios import SCENARIOS
+from junlearn.run import Result, run
 from junlearn.train import everything, initial, train
-from junlearn.types import Dataset, Key, Model, Sources, Split, Variables
+from junlearn.types import Model, Variables
 
 __all__ = ["execute"]
-
-ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM, RELEARN = range(6)
-"""Purposes of random keys: streams that never meet, also where their seeds are equal."""
-
-PLACES = ("data_dir", "path")
-"""Fields of a dataset's section that say where it lies, not what it is."""
-
-
-class Problem(NamedTuple):
-    """What stands before any network is trained."""
-
-    experiment: Any
-    dataset: Dataset
-    model: Model
-    split: Split
-    sources: Sources
-    seeds: dict[str, int]
-    mesh: Mesh | None
 
 
 class Case(NamedTuple):
@@ -71,48 +58,16 @@ def execute(
     """Run the experiment in `workdir` and return its records: original, retrained network, then every method."""
     with exclusive(workdir):
         _write(workdir / "config.json", json.dumps(plain(experiment), indent=2) + "\n")
-        problem = _prepare(experiment, cache_dir, reporter)
+        problem = prepare(experiment, cache_dir, reporter)
         shared = dataset_cache_dir(cache_dir).parent / "models"
         cases = _cases(problem, shared, workdir / "checkpoints", reporter)
         return _judge(problem, cases, workdir / "records.jsonl", reporter)
 
 
-def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
-    with reporter.counting(f"reading {experiment.dataset.name}") as progress:
-        dataset = DATASETS[experiment.dataset.name].make(
-            experiment.dataset, cache_dir=cache_dir, progress=progress
-        )
-    if experiment.held_out:
-        dataset = hold_out(dataset, experiment.held_out, experiment.seed)
-    seeds = {
-        name: experiment.seed if seed is None else seed
-        for name, seed in plain(experiment.seeds).items()
-    }
-    model = MODELS[experiment.model.name].make(
-        experiment.model, len(dataset.classes), dataset.input_shape
-    )
-    scenario = SCENARIOS[experiment.scenario.name]
-    made = scenario.make(experiment.scenario, dataset, _key(seeds["scenario"], SCENARIO))
-    dataset, split = made if scenario.manipulates else (dataset, made)
-    mesh = None
-    if experiment.loop.devices == "all" and jax.device_count() > 1:
-        mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
-    reporter.say(
-        f"{dataset.name} {dataset.version}: {len(split.forget):,} training examples to forget, "
-        f"{len(split.retain):,} to retain"
-    )
-    sources = place(dataset.sources, mesh)
-    return Problem(experiment, dataset, model, split, sources, seeds, mesh)
-
-
 def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> list[Case]:
     """The original, the retrained reference, then one case a method."""
     experiment, seeds = problem.experiment, problem.seeds
-    original_identity = _original_identity(problem)
-    request = {"scenario": plain(experiment.scenario), "scenario_seed": seeds["scenario"]}
-    if SCENARIOS[experiment.scenario.name].manipulates:
-        original_identity |= request
-    reference_identity = original_identity | request | {"retrain_init": experiment.retrain_init}
+    original_identity, reference_identity = identities(problem)
 
     def trained(role: str, identity: dict[str, Any]) -> Callable[[], Result]:
         return cache(lambda: _train(problem, role, identity, shared, reporter))
@@ -138,7 +93,7 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
     @cache
     def outputs_of(role: str) -> Outputs:
         if role == "random":
-            key = _key(problem.seeds["initialisation"], RANDOM)
+            key = key_for(problem.seeds["initialisation"], RANDOM)
             untrained = problem.model.fresh(key, problem.sources)
             return _outputs(problem, reporter, role, problem.model, untrained, judge.ZRF_SPLITS)
         done = (original if role == "original" else reference).result()
@@ -207,27 +162,6 @@ def _own_config(problem: Problem, case: Case) -> dict[str, Any]:
     return config | {"methods": list(section), "method": section}
 
 
-def _original_identity(problem: Problem) -> dict[str, Any]:
-    """All that determines the numbers of the original network."""
-    dataset = plain(problem.experiment.dataset)
-    return {
-        "format": 1,
-        "dataset": {name: value for name, value in dataset.items() if name not in PLACES},
-        "fingerprint": problem.dataset.fingerprint,
-        "model": _model_identity(problem.experiment.model),
-        "train": plain(problem.experiment.train),
-        "order": problem.seeds["order"],
-        "initialisation": problem.seeds["initialisation"],
-    }
-
-
-def _model_identity(config: Any) -> dict[str, Any]:
-    """The section of a model, with the content of its file of weights in the place of the path."""
-    section = plain(config)
-    weights = section.get("weights")
-    return section if weights is None else section | {"weights": file_digest(weights)}
-
-
 def _train(
     problem: Problem, role: str, identity: dict[str, Any], shared: Path, reporter: Reporter
 ) -> Result:
@@ -241,7 +175,7 @@ def _train(
             problem.model,
             problem.sources,
             split,
-            key=_key(problem.seeds["initialisation"], RETRAIN if other else ORIGINAL),
+            key=key_for(problem.seeds["initialisation"], RETRAIN if other else ORIGINAL),
             **_options(problem, store),
             progress=progress,
         )
@@ -262,7 +196,7 @@ def _unlearn(
     method = METHODS[config.name].make(config, problem.model)
     began = None
     if method.with_initial is not None:
-        key = _key(problem.seeds["initialisation"], ORIGINAL)
+        key = key_for(problem.seeds["initialisation"], ORIGINAL)
         began = initial(problem.model, problem.sources, key=key)
     store = Store(own / f"{label}-{digest(identity)}", digest(identity))
     with reporter.following(label) as progress:
@@ -272,7 +206,7 @@ def _unlearn(
             start,
             problem.sources,
             problem.split,
-            key=_key(problem.seeds["method"], METHOD),
+            key=key_for(problem.seeds["method"], METHOD),
             initial=began,
             **_options(problem, store),
             progress=progress,
@@ -317,7 +251,7 @@ def _outputs(
 def _relearn(
     problem: Problem, reporter: Reporter, label: str, done: Result, level: float
 ) -> Relearned:
-    options = _options(problem, None) | {"key": _key(problem.seeds["order"], RELEARN)}
+    options = _options(problem, None) | {"key": key_for(problem.seeds["order"], RELEARN)}
     recipe = relearn.like(problem.experiment.train)
     with reporter.following(f"{label} relearning") as progress:
         return relearn.relearn(
@@ -330,10 +264,6 @@ def _relearn(
 def _spent(result: Result) -> str:
     seconds = result.seconds
     return f"{seconds['run']:.1f} s in steps, {seconds['compile']:.1f} s compiling"
-
-
-def _key(seed: int, purpose: int) -> Key:
-    return jax.random.fold_in(jax.random.key(seed), purpose)
 
 
 def _write(path: Path, text: str) -> None:
