@@ -24,6 +24,7 @@ __all__ = [
     "Problem",
     "identities",
     "key_for",
+    "model_identity",
     "prepare",
 ]
 
@@ -96,14 +97,14 @@ def _original(problem: Problem) -> dict[str, Any]:
         "format": 1,
         "dataset": {name: value for name, value in dataset.items() if name not in PLACES},
         "fingerprint": problem.dataset.fingerprint,
-        "model": _model(problem.experiment.model),
+        "model": model_identity(problem.experiment.model),
         "train": plain(problem.experiment.train),
         "order": problem.seeds["order"],
         "initialisation": problem.seeds["initialisation"],
     }
 
 
-def _model(config: Any) -> dict[str, Any]:
+def model_identity(config: Any) -> dict[str, Any]:
     """The section of a model, with the content of its file of weights in the place of the path."""
     section = plain(config)
     weights = section.get("weights")

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from junlearn import config, experiment
+from junlearn import config, problem
 from junlearn.errors import CheckpointError, ConfigError
 from junlearn.models import MODELS, from_linen
 from junlearn.models.resnet import STEMS, BasicBlock, Depth, ResNet, ResNetConfig, weight_names
@@ -322,10 +322,10 @@ def test_a_run_is_known_by_the_content_of_its_weights(tmp_path):
                 "scenario": {"name": "class"},
             }
         )
-        return experiment._model_identity(parsed.model)
+        return problem.model_identity(parsed.model)
 
     first = identity("a.pt", b"one")
     assert first == identity("b.pt", b"one") != identity("a.pt", b"two")
     assert first["weights_head"] == "fresh" and first["name"] == "resnet18"
     none = MODELS["resnet18"].Config()
-    assert experiment._model_identity(none) == config.plain(none)
+    assert problem.model_identity(none) == config.plain(none)
