@@ -59,7 +59,7 @@ def gather(
     def batch(name: str, view: str, row: tuple[Array, ...]) -> Batch:
         index, mask = row[:2]
         slot = row[2] if len(row) == 3 else None
-        picked = jax.tree.map(lambda column: column[index], sources[name])
+        picked = sources[name].take(index)
         if slot is None:
             keys = spread(key, index)
         else:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from junlearn import losses
+from junlearn.optimizers import move
 from junlearn.types import Array, Batch, Key, Metrics, Model, PyTree, Variables
 
 __all__ = ["Descent", "Loss", "descend", "start", "supervised", "updater"]
@@ -44,8 +45,7 @@ def updater(
         (value, (stats, metrics)), gradient = jax.value_and_grad(loss, has_aux=True)(
             state.variables.params, state, batch, key
         )
-        change, optimizer = tx.update(gradient, state.optimizer, state.variables.params)
-        params = optax.apply_updates(state.variables.params, change)
+        params, optimizer = move(tx, gradient, state.optimizer, state.variables.params)
         state = Descent(Variables(params, stats), optimizer, state.key, state.step + 1, state.extra)
         return state, {"loss": value, **metrics}
 

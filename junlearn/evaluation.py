@@ -20,9 +20,8 @@ def _predictor(model: Model, view: View) -> Any:
 
     @jax.jit
     def predict(variables: Variables, data: Data, index: Array) -> Array:
-        rows = jax.tree.map(lambda column: column[index], data)
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(0), index)
-        return model.apply(variables, view(rows, keys))[0]
+        return model.apply(variables, view(data.take(index), keys))[0]
 
     return predict
 

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 
 from junlearn import losses
+from junlearn.optimizers import move
 from junlearn.types import Array, Batch, Key, Metrics, Model, PyTree, Variables
 
 __all__ = ["NoiseImages", "Used", "copies", "draw", "noise_loss", "rows", "start", "update"]
@@ -72,8 +73,7 @@ def update(
         return classes * value, (value, error)
 
     (_, (value, error)), gradient = jax.value_and_grad(loss, has_aux=True)(images.z)
-    change, optimizer = tx.update(gradient, images.optimizer, images.z)
-    z = jnp.asarray(optax.apply_updates(images.z, change))
+    z, optimizer = move(tx, gradient, images.optimizer, images.z)
     return NoiseImages(z, images.labels, optimizer), {"loss": value, "cross_entropy": error}
 
 

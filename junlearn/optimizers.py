@@ -16,6 +16,7 @@ __all__ = [
     "Optimizer",
     "clip_norm",
     "cycled_momentum",
+    "move",
     "only",
     "schedule",
     "transformation",
@@ -63,6 +64,14 @@ def transformation(
     if config.weight_decay == 0:
         return descent
     return optax.chain(optax.add_decayed_weights(config.weight_decay), descent)
+
+
+def move(
+    tx: optax.GradientTransformation, gradient: PyTree, optimizer: PyTree, params: PyTree
+) -> tuple[PyTree, PyTree]:
+    """One step of `tx` along `gradient`: the new params and the new state of the optimiser."""
+    change, optimizer = tx.update(gradient, optimizer, params)
+    return optax.apply_updates(params, change), optimizer
 
 
 def only(tx: optax.GradientTransformation, layers: Collection[str]) -> optax.GradientTransformation:

@@ -109,6 +109,10 @@ class Data(NamedTuple):
     clean: Any = None
     """int32[N]: the true label, where a scenario has put wrong ones into `y`."""
 
+    def take(self, rows: Any) -> "Data":
+        """The examples at `rows`: indices, marks or a slice; a column that is absent stays so."""
+        return jax.tree.map(lambda column: column[rows], self)
+
 
 Sources = dict[str, Data]
 """`"train"`, `"test"`, and `"surrogate"` where a method needs one."""

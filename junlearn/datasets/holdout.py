@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from junlearn.types import Data, Dataset
+from junlearn.types import Dataset
 
 __all__ = ["hold_out"]
 
@@ -18,10 +18,7 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     drawn = np.random.default_rng(seed).permutation(count)[: int(fraction * count)]
     held[drawn] = True
 
-    def part(rows: np.ndarray) -> Data:
-        return Data(*(None if column is None else column[rows] for column in train))
-
     return dataset._replace(
         fingerprint=f"{dataset.fingerprint}-held-out-{fraction:g}-{seed}",
-        sources={**dataset.sources, "train": part(~held), "test": part(held)},
+        sources={**dataset.sources, "train": train.take(~held), "test": train.take(held)},
     )

@@ -239,11 +239,7 @@ def _choose_splits(prepared: Prepared) -> dict[str, str]:
 
 def _hold_out(data: Data, fraction: float) -> Sources:
     first = len(data.y) - round(fraction * len(data.y))
-
-    def part(rows: slice) -> Data:
-        return Data(*(None if column is None else column[rows] for column in data))
-
-    return {"train": part(slice(None, first)), "test": part(slice(first, None))}
+    return {"train": data.take(slice(None, first)), "test": data.take(slice(first, None))}
 
 
 COMPONENTS: dict[str, Component] = {

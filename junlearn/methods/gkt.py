@@ -200,7 +200,7 @@ def updater(
                 return -transfer(*z, keep, config.temperature, config.reduction)
 
             value, slope = jax.value_and_grad(loss)(images)
-            params, optimizer = _descend(
+            params, optimizer = optimizers.move(
                 generator_tx, pull_back(slope)[0], state.generator_optimizer, state.generator.params
             )
             generator = state.generator._replace(params=params)
@@ -216,7 +216,7 @@ def updater(
             (value, (kl, stats)), gradient = jax.value_and_grad(loss, has_aux=True)(
                 state.student.params
             )
-            params, optimizer = _descend(
+            params, optimizer = optimizers.move(
                 student_tx, gradient, state.student_optimizer, state.student.params
             )
             student = Variables(params, stats)
@@ -309,10 +309,3 @@ def _optimizers(
     student = optimizers.Optimizer(momentum=config.student_momentum)
     pair = optimizers.transformation(generator), optimizers.transformation(student, rate, momentum)
     return optax.chain(clip, pair[0]), optax.chain(clip, pair[1])
-
-
-def _descend(
-    tx: optax.GradientTransformation, gradient: PyTree, optimizer: PyTree, params: PyTree
-) -> tuple[PyTree, PyTree]:
-    change, optimizer = tx.update(gradient, optimizer, params)
-    return optax.apply_updates(params, change), optimizer
