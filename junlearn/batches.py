@@ -9,7 +9,7 @@ from junlearn.augment import make_views
 from junlearn.feeds import is_feed
 from junlearn.types import Array, Batch, Feed, Key, PyTree, Sources, View
 
-__all__ = ["PLAIN_VIEWS", "Keys", "Rows", "Spec", "gather", "specify"]
+__all__ = ["PLAIN_VIEWS", "Keys", "Rows", "Spec", "gather", "specify", "view_of"]
 
 PLAIN_VIEWS: Mapping[str, View] = make_views((0.0,), (1.0,), None, "none")
 """For arrays without a dataset: uint8 scaled to [0, 1], float as it is, no augmentation."""
@@ -20,6 +20,11 @@ Rows = list[tuple[Any, ...]]
 
 Keys = tuple[Key, Key]
 """What randomness of the views comes from: the key of the epoch, and the frozen one of slots."""
+
+
+def view_of(views: Mapping[str, View], source: str, view: str) -> View:
+    """The view of a source: its own of that name, where there is one, else the one for all sources."""
+    return views.get(f"{source}/{view}", views[view])
 
 
 class Spec(NamedTuple):
@@ -65,7 +70,7 @@ def gather(
         else:
             slot_keys = spread(key if frozen is None else frozen, slot)
             keys = jax.vmap(jax.random.fold_in)(slot_keys, index)
-        return Batch(views[view](picked, keys), picked.y, index, mask, slot)
+        return Batch(view_of(views, name, view)(picked, keys), picked.y, index, mask, slot)
 
     return jax.tree.unflatten(
         spec.structure,

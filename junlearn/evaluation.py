@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from junlearn import feeds, losses
+from junlearn.batches import view_of
 from junlearn.types import Array, Data, Model, Sources, Variables, View
 
 __all__ = ["evaluate_accuracy", "logits"]
@@ -66,7 +67,9 @@ def evaluate_accuracy(
     views: Mapping[str, View],
 ) -> dict[str, float]:
     """`{"accuracy", "loss"}` of a network on `indices` of a source: what a stage's `until` can ask for."""
-    outputs = jnp.asarray(logits(model, variables, sources[source], indices, view=views["eval"]))
+    outputs = jnp.asarray(
+        logits(model, variables, sources[source], indices, view=view_of(views, source, "eval"))
+    )
     labels = jnp.asarray(sources[source].y)[indices]
     mask = jnp.ones(len(indices), bool)
     return {

@@ -52,10 +52,13 @@ class Model(NamedTuple):
     """`(variables, x[B,H,W,C], *, train=False, key=None, mask=None) -> (logits[B,K], features, stats)`.
 
     `features["embedding"]` is what the head reads. With `train=True` BatchNorm uses the statistics of the
-    batch, taken over the rows where `mask` is True, and `stats` are the updated running statistics.
+    batch, taken over the rows where `mask` is True, and `stats` are the updated running statistics. A collection of
+    names out of `layers` in the place of True: these layers are in train mode, the others in eval mode.
     """
     layers: tuple[str, ...] = ()
     """Top-level groups of `params`, input to output; the last one is the head."""
+    depths: tuple[int, ...] = ()
+    """Weight layers in each of `layers`, shortcuts not counted, for "the last k layers"; empty: one each."""
     input_shape: tuple[int, int, int] | None = None
     """(H, W, C) that `apply` takes, where the stored images have another size (they are resized); else None."""
     examplewise: Callable[..., Callable[[PyTree], Array] | None] | None = None
@@ -82,17 +85,17 @@ class Model(NamedTuple):
         layers: tuple[str, ...] | None = None,
         input_shape: tuple[int, int, int] | None = None,
     ) -> "Model":
-        """Wrap a Flax Linen module; see `junlearn.models.adapters.from_linen`."""
-        from junlearn.models import adapters
+        """Wrap a Flax Linen module; see `junlearn.models.linen.from_linen`."""
+        from junlearn.models import linen
 
-        return adapters.from_linen(module, layers=layers, input_shape=input_shape)
+        return linen.from_linen(module, layers=layers, input_shape=input_shape)
 
     @staticmethod
     def from_nnx(make: Callable[[Any], Any], *, layers: tuple[str, ...] | None = None) -> "Model":
-        """Wrap a factory of Flax NNX modules; see `junlearn.models.adapters.from_nnx`."""
-        from junlearn.models import adapters
+        """Wrap a factory of Flax NNX modules; see `junlearn.models.nnx.from_nnx`."""
+        from junlearn.models import nnx
 
-        return adapters.from_nnx(make, layers=layers)
+        return nnx.from_nnx(make, layers=layers)
 
 
 class Data(NamedTuple):
@@ -108,6 +111,8 @@ class Data(NamedTuple):
     """int32[N]: the fine label under a coarse `y` (CIFAR-20), for sub-class scenarios."""
     clean: Any = None
     """int32[N]: the true label, where a scenario has put wrong ones into `y`."""
+    triggered: Any = None
+    """bool[N]: which images the views show with a backdoor trigger; it is drawn on the device, never stored."""
 
     def take(self, rows: Any) -> "Data":
         """The examples at `rows`: indices, marks or a slice; a column that is absent stays so."""
@@ -132,7 +137,8 @@ class Dataset(NamedTuple):
     sources: Sources
     """`"train"` and `"test"`, host numpy arrays."""
     views: Mapping[str, View]
-    """`"eval"`: normalise (and resize); `"augment"`: the same after the training augmentation."""
+    """`"eval"`: normalise (and resize); `"augment"`: the same after the training augmentation. A name such as
+    `"surrogate/eval"` is the view of that source alone, in the place of `"eval"`."""
     classes: tuple[str, ...]
     """Names of the K classes of `y`."""
     fine_classes: tuple[str, ...] = ()
@@ -163,6 +169,9 @@ class Split(NamedTuple):
     """The classes of `y` that are forgotten whole; empty in any other scenario."""
     seed: int = 0
     """Seed of `sample`."""
+    manipulated: np.ndarray | None = None
+    """int[Nm] into `"train"`: all examples that a scenario manipulated, known (`forget` is among them) and unknown (the
+    rest of them is in `retain`). For judging alone: no method may read it."""
 
     def sample(self, count: int) -> np.ndarray:
         """int[]: `count` retain examples (all, where there are fewer) drawn without replacement.

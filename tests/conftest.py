@@ -89,6 +89,7 @@ def make_problem(name: str, size: int = 8, train: int = 46, test: int = 14) -> P
         return Data(x, y)
 
     sources = {"train": data(train), "test": data(test)}
+    sources["surrogate"] = data(22)._replace(y=np.full(22, -(10**6), np.int32))
     variables = model.init(jax.random.key(3), model.example(sources))
     forget, forget_test = sources["train"].y == 1, sources["test"].y == 1
     split = Split(

@@ -259,7 +259,11 @@ def test_reads_only_what_it_needs(name):
         test.x[:] = np.nan
     if "test.y" not in needs:
         test.y[:] = -(10**6)
-    hidden = result(name, "mlp", sources={"train": train, "test": test})
+    surrogate = mlp.sources["surrogate"]
+    if "surrogate.x" not in needs:
+        surrogate = surrogate._replace(x=np.full_like(surrogate.x, np.nan))
+    sources = {"train": train, "test": test, "surrogate": surrogate}
+    hidden = result(name, "mlp", sources=sources)
     chex.assert_trees_all_equal(baseline(name, "mlp")[0].variables, hidden.variables)
 
 

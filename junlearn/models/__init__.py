@@ -5,9 +5,10 @@ from functools import partial
 
 import jax
 
-from junlearn.models.adapters import from_linen, from_nnx
 from junlearn.models.cnn import LafCnnConfig, SmallCnnConfig, make_laf_cnn, make_small_cnn
+from junlearn.models.linen import from_linen
 from junlearn.models.mlp import MlpConfig, make_mlp
+from junlearn.models.nnx import from_nnx
 from junlearn.models.resnet import ResNetConfig, make_resnet
 from junlearn.models.vgg import Vgg11Config, Vgg16BnConfig, make_vgg11, make_vgg16
 from junlearn.models.vit import VitBase16Config, VitConfig, make_vit

@@ -10,9 +10,9 @@ from flax import linen as nn
 
 from junlearn.errors import ConfigError
 from junlearn.fields import Count
-from junlearn.models.adapters import from_linen
 from junlearn.models.convolution import max_pool
 from junlearn.models.layers import BatchNorm, Conv, Dense
+from junlearn.models.linen import from_linen
 from junlearn.types import Array, Model
 
 __all__ = ["LafCnn", "LafCnnConfig", "SmallCnn", "SmallCnnConfig", "make_laf_cnn", "make_small_cnn"]

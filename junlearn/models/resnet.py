@@ -18,7 +18,6 @@ from flax import linen as nn
 
 from junlearn.errors import ConfigError
 from junlearn.fields import Count
-from junlearn.models.adapters import from_linen
 from junlearn.models.convolution import max_pool
 from junlearn.models.layers import (
     BatchNorm,
@@ -28,6 +27,7 @@ from junlearn.models.layers import (
     he_normal_fan_out,
     uniform_fan_in,
 )
+from junlearn.models.linen import from_linen
 from junlearn.models.weights import Pretrained, Row, pretrained
 from junlearn.types import Array, Model
 

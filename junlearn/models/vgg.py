@@ -24,7 +24,6 @@ from flax import linen as nn
 
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Fraction
-from junlearn.models.adapters import from_linen
 from junlearn.models.convolution import max_pool
 from junlearn.models.layers import (
     BatchNorm,
@@ -34,6 +33,7 @@ from junlearn.models.layers import (
     normal,
     zeros,
 )
+from junlearn.models.linen import from_linen
 from junlearn.models.weights import Pretrained, Row, pretrained
 from junlearn.types import Array, Model
 
