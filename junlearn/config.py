@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from junlearn.datasets import DATASETS
+from junlearn.datasets.surrogate import SURROGATES
 from junlearn.errors import ConfigError, unknown
 from junlearn.fields import Fraction, NonNegative, Seed
 from junlearn.methods import METHODS, retrain
@@ -35,11 +36,12 @@ __all__ = [
     "schema",
 ]
 
-COMPONENTS: Mapping[str, Mapping[str, Any]] = {
+COMPONENTS: dict[str, Mapping[str, Any]] = {
     "dataset": DATASETS,
     "model": MODELS,
     "scenario": SCENARIOS,
 }
+OPTIONAL: dict[str, Mapping[str, Any]] = {"surrogate": SURROGATES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +76,8 @@ class Loop:
 class Experiment:
     """One run: a dataset, a model, a scenario, the recipe of the original, the methods and the metrics.
 
-    The class that `schema` returns adds `dataset`, `model`, `scenario` (each with its `name`) and `method` (one field a
-    label) to these fields.
+    The class that `schema` returns adds `dataset`, `model`, `scenario` (each with its `name`), `surrogate` where the
+    table has one, and `method` (one field a label) to these fields.
     """
 
     methods: tuple[str, ...]
@@ -84,10 +86,14 @@ class Experiment:
     seeds: Seeds = field(default_factory=Seeds)
     held_out: Fraction = 0.0
     """Share of the training set that takes the place of the test set: to choose hyper-parameters on."""
+    validation: Fraction = 0.0
+    """Share of the training set that is set aside, before any manipulation, as the source "validation"."""
     train: retrain.Config = field(default_factory=retrain.Config)
     """Recipe of the original and of the retrained network."""
     retrain_init: Literal["other", "same"] = "other"
     """Initial weights of the retrained network: another draw than the original's, or the same."""
+    reference: bool = True
+    """Train the retrained network. Without it, the metrics that compare with it are left out."""
     metrics: tuple[str, ...] = DEFAULT_METRICS
     train_view: Literal["eval", "augment"] = "eval"
     """How the metrics see training examples: plain, or augmented as in training (what LAF and CaMU report)."""
@@ -107,7 +113,8 @@ def read(path: Path) -> dict[str, Any]:
 
 def schema(table: Mapping[str, Any]) -> type:
     """The dataclass for the names that `table` uses. Raises ConfigError for a name that does not exist."""
-    sections = [_component(kind, table.get(kind, {})) for kind in COMPONENTS]
+    kinds = [*COMPONENTS, *(kind for kind in OPTIONAL if kind in table)]
+    sections = [_component(kind, table.get(kind, {})) for kind in kinds]
     labels = table.get("methods")
     if not isinstance(labels, list | tuple) or not labels:
         raise ConfigError("methods: a list of at least one method is needed")
@@ -173,7 +180,7 @@ def digest(value: Any) -> str:
 
 
 def _component(kind: str, section: Any) -> tuple[str, type, Any]:
-    registry = COMPONENTS[kind]
+    registry = (COMPONENTS | OPTIONAL)[kind]
     name = _table(kind, section).get("name")
     if name is None:
         raise ConfigError(f"{kind}.name is missing; known: {', '.join(sorted(registry))}")

@@ -8,7 +8,7 @@ by the hash of that and of the metrics.
 import json
 import os
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +20,7 @@ from junlearn.config import digest, plain
 from junlearn.datasets.cache import dataset_cache_dir
 from junlearn.locks import exclusive
 from junlearn.methods import METHODS
-from junlearn.metrics import Context, Network, Outputs, Relearned
+from junlearn.metrics import COSTLY, Context, Network, Outputs, Relearned
 from junlearn.problem import (
     METHOD,
     ORIGINAL,
@@ -31,10 +31,11 @@ from junlearn.problem import (
     identities,
     key_for,
     prepare,
+    surrogate_identity,
 )
 from junlearn.progress import Reporter
 from junlearn.records import Record
-from junlearn.run import Result, run
+from junlearn.run import Result, Staged, conclude, run_stages
 from junlearn.train import everything, initial, train
 from junlearn.types import Model, Variables
 
@@ -65,7 +66,7 @@ def execute(
 
 
 def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> list[Case]:
-    """The original, the retrained reference, then one case a method."""
+    """The original, the retrained reference where there is one, then one case a method."""
     experiment, seeds = problem.experiment, problem.seeds
     original_identity, reference_identity = identities(problem)
 
@@ -73,22 +74,46 @@ def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> lis
         return cache(lambda: _train(problem, role, identity, shared, reporter))
 
     original = trained("original", original_identity)
-    cases = [
-        Case("original", "original", original_identity, original),
-        Case("retrain", "retrain", reference_identity, trained("retrain", reference_identity)),
-    ]
+    cases = [Case("original", "original", original_identity, original)]
+    if experiment.reference:
+        reference = trained("retrain", reference_identity)
+        cases.append(Case("retrain", "retrain", reference_identity, reference))
+
+    # What was left by the last one alone is kept: what was left before can be read back.
+    @lru_cache(maxsize=1)
+    def staged(label: str, name: str) -> Staged:
+        return _unlearn(problem, label, name, original, own, reporter)
+
+    first_of: dict[str, str] = {}
     for label in experiment.methods:
         config = getattr(experiment.method, label)
-        identity = reference_identity | {"method": plain(config), "method_seed": seeds["method"]}
-        unlearned = partial(_unlearn, problem, label, config, identity, original, own, reporter)
-        cases.append(Case("unlearn", label, identity, unlearned))
+        surrounding = reference_identity | surrogate_identity(problem)
+        identity = surrounding | {"method": plain(config), "method_seed": seeds["method"]}
+        name = digest(identity | {"method": _read_by_stages(config)})
+        # Configurations that differ in what `finish` reads share the stages of the first of them.
+        first = first_of.setdefault(name, label)
+
+        def finished(config: Any = config, first: str = first, name: str = name) -> Result:
+            method = METHODS[config.name].make(config, problem.model)
+            return conclude(method, problem.model, staged(first, name))
+
+        cases.append(Case("unlearn", label, identity, finished))
     return cases
+
+
+def _read_by_stages(config: Any) -> dict[str, Any]:
+    """A method's section without the fields that its `finish` alone reads."""
+    asked: Callable[[Any], frozenset[str]] | None
+    asked = getattr(METHODS[config.name], "read_at_finish", None)
+    late = frozenset() if asked is None else asked(config)
+    return {name: value for name, value in plain(config).items() if name not in late}
 
 
 def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporter) -> list[Record]:
     """The record of every case: found in `log`, or made and added to it."""
     metrics_wanted = problem.experiment.metrics
-    original, reference, *_ = cases
+    by_role: dict[str, Case] = {case.role: case for case in cases if case.role != "unlearn"}
+    reference = by_role.get("retrain")
 
     @cache
     def outputs_of(role: str) -> Outputs:
@@ -96,12 +121,12 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
             key = key_for(problem.seeds["initialisation"], RANDOM)
             untrained = problem.model.fresh(key, problem.sources)
             return _outputs(problem, reporter, role, problem.model, untrained, judge.ZRF_SPLITS)
-        done = (original if role == "original" else reference).result()
+        done = by_role[role].result()
         return _outputs(problem, reporter, role, done.model, done.variables)
 
     @cache
     def relearned(role: Network, level: float) -> Relearned:
-        done = (original if role == "original" else reference).result()
+        done = by_role[role].result()
         return _relearn(problem, reporter, role, done, level)
 
     def relearner(case: Case, done: Result) -> Callable[[Network, float], Relearned]:
@@ -118,31 +143,33 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
         name = digest(
             {
                 "network": case.identity,
-                "reference": reference.identity,
+                "reference": None if reference is None else reference.identity,
                 "metrics": metrics_wanted,
                 "train_view": problem.experiment.train_view,
             }
         )
         record = known.get((name, case.role, case.label))
         if record is None:
-            done, before, ideal = case.result(), original.result(), reference.result()
+            done = case.result()
+            networks: dict[Network, Variables] = {
+                role: by_role[role].result().variables
+                for role in ("original", "retrain")
+                if role in by_role
+            }
             with reporter.timing(f"{case.label}: evaluated"):
                 context = Context(
                     _outputs(problem, reporter, case.label, done.model, done.variables)
                     if case.role == "unlearn"
                     else outputs_of(case.role),
-                    judge.labels(problem.sources, problem.split),
+                    judge.labels(problem.sources, problem.split, problem.dataset.views),
                     original=outputs_of("original"),
-                    retrain=outputs_of("retrain"),
+                    retrain=None if reference is None else outputs_of("retrain"),
                     random=outputs_of("random"),
                     classes=problem.split.classes,
-                    clean=judge.clean(problem.sources, problem.split),
+                    target=problem.split.target,
+                    clean=judge.clean(problem.sources, problem.split, problem.dataset.views),
                     sample=judge.sample(problem.split),
-                    networks={
-                        "model": done.variables,
-                        "original": before.variables,
-                        "retrain": ideal.variables,
-                    },
+                    networks=networks | {"model": done.variables},
                     relearn=relearner(case, done),
                 )
                 values = metrics.compute(context, metrics_wanted)
@@ -186,21 +213,21 @@ def _train(
 def _unlearn(
     problem: Problem,
     label: str,
-    config: Any,
-    identity: dict[str, Any],
+    name: str,
     original: Callable[[], Result],
     own: Path,
     reporter: Reporter,
-) -> Result:
+) -> Staged:
+    """The stages of a method; `name` is the digest of all that determines what they leave."""
     start = original().variables
+    config = getattr(problem.experiment.method, label)
     method = METHODS[config.name].make(config, problem.model)
     began = None
     if method.with_initial is not None:
         key = key_for(problem.seeds["initialisation"], ORIGINAL)
         began = initial(problem.model, problem.sources, key=key)
-    store = Store(own / f"{label}-{digest(identity)}", digest(identity))
     with reporter.following(label) as progress:
-        result = run(
+        staged = run_stages(
             method,
             problem.model,
             start,
@@ -208,11 +235,11 @@ def _unlearn(
             problem.split,
             key=key_for(problem.seeds["method"], METHOD),
             initial=began,
-            **_options(problem, store),
+            **_options(problem, Store(own / f"{label}-{name}", name)),
             progress=progress,
         )
-    reporter.say(f"{label}: {_spent(result)}")
-    return result
+    reporter.say(f"{label}: {_spent(staged)}")
+    return staged
 
 
 def _options(problem: Problem, store: Store | None) -> dict[str, Any]:
@@ -245,6 +272,7 @@ def _outputs(
             only,
             progress,
             problem.experiment.train_view,
+            [split for split, metric in COSTLY.items() if metric in problem.experiment.metrics],
         )
 
 
@@ -261,7 +289,7 @@ def _relearn(
         )
 
 
-def _spent(result: Result) -> str:
+def _spent(result: Result | Staged) -> str:
     seconds = result.seconds
     return f"{seconds['run']:.1f} s in steps, {seconds['compile']:.1f} s compiling"
 

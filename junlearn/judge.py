@@ -1,17 +1,27 @@
 """From networks to what the metrics read: logits and labels on every split."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from junlearn import evaluation
-from junlearn.metrics import Outputs
+from junlearn.batches import view_of
+from junlearn.metrics import COSTLY, Outputs
 from junlearn.types import Model, Sources, Split, Variables, View
 
 __all__ = ["ZRF_SPLITS", "clean", "labels", "outputs", "sample"]
 
 ZRF_SPLITS = ("forget_train", "test")
 """All that metrics ask of an untrained network."""
+
+
+class Place(NamedTuple):
+    """Where the examples of a split are."""
+
+    source: str
+    rows: np.ndarray
+    view: str
 
 
 def outputs(
@@ -23,24 +33,28 @@ def outputs(
     only: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     train_view: str = "eval",
+    extra: Sequence[str] = (),
 ) -> Outputs:
-    """Logits of one network on the splits named in `only` (None: all) that are not empty.
+    """Logits of one network on the splits named in `only` (None: all, of the costly ones those in `extra`), but the
+    empty ones.
 
     Each example is computed once, also where splits share it. `progress(done, total)` counts the rows of a source.
-    Training examples are seen through the view `train_view`, all others through "eval".
+    Training examples are seen through the view `train_view`, all others through "eval", unless a split is about what
+    another view shows.
     """
-    places = _places(sources, split)
-    wanted = {name: places[name] for name in places if only is None or name in only}
+    places = _places(sources, split, views, train_view)
+    chosen = [n for n in places if n not in COSTLY or n in extra] if only is None else only
+    wanted = {name: places[name] for name in places if name in chosen}
     logits = {}
-    for source in dict.fromkeys(source for source, _ in wanted.values()):
-        parts = {name: rows for name, (where, rows) in wanted.items() if where == source}
+    for source, view in dict.fromkeys((place.source, place.view) for place in wanted.values()):
+        parts = {n: p.rows for n, p in wanted.items() if (p.source, p.view) == (source, view)}
         needed = np.unique(np.concatenate(list(parts.values())))
         found = evaluation.logits(
             model,
             variables,
             sources[source],
             needed,
-            view=views[train_view if source == "train" else "eval"],
+            view=view_of(views, source, view),
             progress=progress,
         )
         for name, rows in parts.items():
@@ -48,21 +62,23 @@ def outputs(
     return Outputs(logits)
 
 
-def labels(sources: Sources, split: Split) -> dict[str, np.ndarray]:
-    """The labels of the same rows."""
-    return {
-        name: np.asarray(sources[source].y)[rows]
-        for name, (source, rows) in _places(sources, split).items()
-    }
+def labels(sources: Sources, split: Split, views: Mapping[str, View]) -> dict[str, np.ndarray]:
+    """The labels of the same rows: those that training sees, and the true ones where a split is about another view."""
+    found = {}
+    for name, place in _places(sources, split, views).items():
+        data = sources[place.source]
+        true = data.y if data.clean is None or place.view == "eval" else data.clean
+        found[name] = np.asarray(true)[place.rows]
+    return found
 
 
-def clean(sources: Sources, split: Split) -> dict[str, np.ndarray]:
+def clean(sources: Sources, split: Split, views: Mapping[str, View]) -> dict[str, np.ndarray]:
     """The true labels of the splits of "train", where a scenario put others in their place."""
     true = sources["train"].clean
     if true is None:
         return {}
-    places = _places(sources, split)
-    return {n: np.asarray(true)[rows] for n, (source, rows) in places.items() if source == "train"}
+    places = _places(sources, split, views)
+    return {n: np.asarray(true)[p.rows] for n, p in places.items() if p.source == "train"}
 
 
 def sample(split: Split) -> np.ndarray:
@@ -71,13 +87,29 @@ def sample(split: Split) -> np.ndarray:
     return order[np.searchsorted(split.retain[order], split.sample(len(split.forget)))]
 
 
-def _places(sources: Sources, split: Split) -> dict[str, tuple[str, np.ndarray]]:
-    """Source and rows of every split that is not empty."""
-    places = {"retain_train": ("train", split.retain), "forget_train": ("train", split.forget)}
+def _places(
+    sources: Sources, split: Split, views: Mapping[str, View], train_view: str = "eval"
+) -> dict[str, Place]:
+    """Where every split is that is not empty."""
+    places = {
+        "retain_train": Place("train", split.retain, train_view),
+        "forget_train": Place("train", split.forget, train_view),
+    }
+    for source in ("test", "validation"):
+        if source in sources:
+            places[source] = Place(source, np.arange(sources[source].y.shape[0]), "eval")
     if "test" in sources:
-        places |= {
-            "test": ("test", np.arange(sources["test"].y.shape[0])),
-            "retain_test": ("test", split.retain_test),
-            "forget_test": ("test", split.forget_test),
-        }
-    return {name: (source, rows) for name, (source, rows) in places.items() if len(rows)}
+        places["retain_test"] = Place("test", split.retain_test, "eval")
+        places["forget_test"] = Place("test", split.forget_test, "eval")
+    if split.manipulated is not None:
+        unknown = np.setdiff1d(split.manipulated, split.forget)
+        places["manipulated_train"] = Place("train", split.manipulated, train_view)
+        places["unidentified_train"] = Place("train", unknown, train_view)
+    if split.manipulated is not None and "triggered" in views:
+        everything = np.arange(sources["train"].y.shape[0])
+        places["manipulated_untriggered"] = Place("train", split.manipulated, "clean")
+        places["train_untriggered"] = Place("train", everything, "clean")
+        places["train_triggered"] = Place("train", everything, "triggered")
+        if "test" in sources:
+            places["test_triggered"] = places["test"]._replace(view="triggered")
+    return {name: place for name, place in places.items() if len(place.rows)}

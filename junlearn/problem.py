@@ -7,7 +7,8 @@ from jax.sharding import AxisType, Mesh
 
 from junlearn.config import plain
 from junlearn.datasets import DATASETS
-from junlearn.datasets.holdout import hold_out
+from junlearn.datasets.holdout import hold_out, set_aside
+from junlearn.datasets.surrogate import SURROGATES, attach
 from junlearn.models import MODELS
 from junlearn.models.weights import file_digest
 from junlearn.progress import Reporter
@@ -26,6 +27,7 @@ __all__ = [
     "key_for",
     "model_identity",
     "prepare",
+    "surrogate_identity",
 ]
 
 ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM, RELEARN = range(6)
@@ -45,6 +47,8 @@ class Problem(NamedTuple):
     sources: Sources
     seeds: dict[str, int]
     mesh: Mesh | None
+    surrogate: Dataset | None = None
+    """Where the source "surrogate" comes from."""
 
 
 def prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
@@ -55,6 +59,15 @@ def prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Probl
         )
     if experiment.held_out:
         dataset = hold_out(dataset, experiment.held_out, experiment.seed)
+    if experiment.validation:
+        dataset = set_aside(dataset, experiment.validation, experiment.seed)
+    surrogate = None
+    if (section := getattr(experiment, "surrogate", None)) is not None:
+        with reporter.counting(f"reading surrogate {section.name}") as progress:
+            surrogate = SURROGATES[section.name].make(
+                section, input_shape=dataset.input_shape, cache_dir=cache_dir, progress=progress
+            )
+        dataset = attach(dataset, surrogate)
     seeds = {
         name: experiment.seed if seed is None else seed
         for name, seed in plain(experiment.seeds).items()
@@ -73,7 +86,7 @@ def prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Probl
         f"{len(split.retain):,} to retain"
     )
     sources = place(dataset.sources, mesh)
-    return Problem(experiment, dataset, model, split, sources, seeds, mesh)
+    return Problem(experiment, dataset, model, split, sources, seeds, mesh, surrogate)
 
 
 def key_for(seed: int, purpose: int) -> Key:
@@ -86,16 +99,31 @@ def identities(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
     experiment = problem.experiment
     original = _original(problem)
     request = {"scenario": plain(experiment.scenario), "scenario_seed": problem.seeds["scenario"]}
-    if SCENARIOS[experiment.scenario.name].manipulates:
-        original |= request
+    scenario = SCENARIOS[experiment.scenario.name]
+    if scenario.manipulates:
+        section = plain(experiment.scenario)
+        manipulation = {name: section[name] for name in section if name not in scenario.request}
+        original |= request | {"scenario": manipulation}
     return original, original | request | {"retrain_init": experiment.retrain_init}
 
 
+def surrogate_identity(problem: Problem) -> dict[str, Any]:
+    """The surrogate images as a part of what determines a method's numbers; empty where there are none."""
+    if problem.surrogate is None:
+        return {}
+    section = _what(plain(problem.experiment.surrogate))
+    return {"surrogate": section | {"fingerprint": problem.surrogate.fingerprint}}
+
+
+def _what(section: dict[str, Any]) -> dict[str, Any]:
+    """The section of a dataset without the fields that say where it lies."""
+    return {name: value for name, value in section.items() if name not in PLACES}
+
+
 def _original(problem: Problem) -> dict[str, Any]:
-    dataset = plain(problem.experiment.dataset)
     return {
         "format": 1,
-        "dataset": {name: value for name, value in dataset.items() if name not in PLACES},
+        "dataset": _what(plain(problem.experiment.dataset)),
         "fingerprint": problem.dataset.fingerprint,
         "model": model_identity(problem.experiment.model),
         "train": plain(problem.experiment.train),

@@ -34,7 +34,7 @@ from junlearn.types import (
     View,
 )
 
-__all__ = ["Progress", "Result", "place", "run"]
+__all__ = ["Progress", "Result", "Staged", "conclude", "place", "run", "run_stages"]
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 """`(stage, steps done, steps in all, metrics)`: called about twice a second."""
@@ -50,6 +50,14 @@ class Result(NamedTuple):
     """One entry an epoch: stage, epoch, steps, and the mean of every metric over its steps."""
     seconds: dict[str, float]
     """compile, run (steps alone) and total wall time, summed over interruptions."""
+
+
+class Staged(NamedTuple):
+    """What the stages of a method leave: all that is there before `finish`."""
+
+    state: PyTree
+    history: list[dict[str, Any]]
+    seconds: dict[str, float]
 
 
 @dataclass
@@ -90,6 +98,26 @@ def run(
     variables: Variables,
     sources: Sources,
     split: Split,
+    **options: Any,
+) -> Result:
+    """Run all stages of `method` from `variables`, and finish; options and errors are those of `run_stages`."""
+    return conclude(method, model, run_stages(method, model, variables, sources, split, **options))
+
+
+def conclude(method: Method, model: Model, staged: Staged) -> Result:
+    """`method.finish` after its stages. The state is left as it is: other variants may finish from it too."""
+    finished = method.finish(staged.state)
+    if not isinstance(finished, Variables):
+        model, finished = finished
+    return Result(model, jax.block_until_ready(finished), staged.history, staged.seconds)
+
+
+def run_stages(
+    method: Method,
+    model: Model,
+    variables: Variables,
+    sources: Sources,
+    split: Split,
     *,
     key: Key,
     seed: int = 0,
@@ -100,8 +128,8 @@ def run(
     store: checkpoint.Store | None = None,
     save_seconds: float = 30.0,
     progress: Progress | None = None,
-) -> Result:
-    """Run all stages of `method` from `variables` and finish.
+) -> Staged:
+    """Run all stages of `method` from `variables`.
 
     `key` feeds the method and the augmentation, `seed` the data order. `initial` are the weights that the training of
     `variables` began from; few methods ask for them (`Method.with_initial`), the others pass over them. `views` default
@@ -188,10 +216,7 @@ def run(
                 checkpoint.save(store, state, asdict(position))
             saved = time.perf_counter()
 
-    finished = method.finish(state)
-    if not isinstance(finished, Variables):
-        model, finished = finished
-    return Result(model, jax.block_until_ready(finished), position.history, position.seconds)
+    return Staged(state, position.history, position.seconds)
 
 
 def _spread(tree: PyTree, mesh: Mesh | None) -> PyTree:

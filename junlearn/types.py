@@ -172,6 +172,8 @@ class Split(NamedTuple):
     manipulated: np.ndarray | None = None
     """int[Nm] into `"train"`: all examples that a scenario manipulated, known (`forget` is among them) and unknown (the
     rest of them is in `retain`). For judging alone: no method may read it."""
+    target: int | None = None
+    """The label that a backdoor trigger calls for."""
 
     def sample(self, count: int) -> np.ndarray:
         """int[]: `count` retain examples (all, where there are fewer) drawn without replacement.
@@ -248,3 +250,6 @@ class Component(NamedTuple):
     make: Callable[..., Any]
     manipulates: bool = False
     """Of a scenario: it changes the training data too, and `make` returns `(Dataset, Split)`."""
+    request: tuple[str, ...] = ()
+    """Of a scenario that manipulates: the fields of its Config that only choose what is forgotten, and which the
+    original network does not depend on."""

@@ -1,10 +1,10 @@
-"""A part of the training set in the place of the test set, to choose hyper-parameters without seeing the latter."""
+"""Parts of the training set that are kept out of training, to choose on: in the place of the test set, or beside it."""
 
 import numpy as np
 
 from junlearn.types import Dataset
 
-__all__ = ["hold_out"]
+__all__ = ["hold_out", "set_aside"]
 
 
 def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
@@ -12,13 +12,25 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
 
     Drawn without replacement by `seed`, truncated to whole examples; the order of both parts is that of the original.
     """
+    return _taken(dataset, "test", fraction, seed)._replace(
+        fingerprint=f"{dataset.fingerprint}-held-out-{fraction:g}-{seed}"
+    )
+
+
+def set_aside(dataset: Dataset, fraction: float, seed: int) -> Dataset:
+    """The dataset with a random `fraction` of its "train", taken out of it, as the source "validation"; else as
+    `hold_out`.
+    """
+    return _taken(dataset, "validation", fraction, seed)._replace(
+        fingerprint=f"{dataset.fingerprint}-validation-{fraction:g}-{seed}"
+    )
+
+
+def _taken(dataset: Dataset, name: str, fraction: float, seed: int) -> Dataset:
     train = dataset.sources["train"]
     count = len(train.y)
     held = np.zeros(count, bool)
     drawn = np.random.default_rng(seed).permutation(count)[: int(fraction * count)]
     held[drawn] = True
-
-    return dataset._replace(
-        fingerprint=f"{dataset.fingerprint}-held-out-{fraction:g}-{seed}",
-        sources={**dataset.sources, "train": train.take(~held), "test": train.take(held)},
-    )
+    sources = {**dataset.sources, "train": train.take(~held), name: train.take(held)}
+    return dataset._replace(sources=sources)

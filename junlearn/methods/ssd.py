@@ -6,7 +6,8 @@ Setting: forget and retain images, and their labels where the loss reads them; n
          I_S = (1/M) sum_b |d mean-l of batch b / d theta|^power             importance="batch": as released
          l = CE, or without labels  ||f_theta(x)||_2^2  ("squared_norm")  or  ||f_theta(x)||_2  ("norm")
     (2)  selected where  I_f > alpha I_D   (strict);  D = D_r united with D_f, or D_r (denominator="retain")
-    (3)  theta <- theta min((lambda I_D / I_f)^exponent, upper_bound)  where selected, else unchanged
+    (3)  theta <- theta min((lambda I_D / I_f)^exponent, upper_bound)  where selected, else unchanged;
+         relative: lambda is a multiple of alpha
     (4)  alpha given (threshold="fixed"), or that percentile of all I_f / I_D which is
          given ("percentile"), or 100 - ln(1 + 100 s) with s = |D_f| / (|D_r| + |D_f|) ("adaptive")
     (5)  search, if forget_accuracy is given: s = |D_f| / (25 (|D_r| + |D_f|)), and times 1.1 in every further try,
@@ -26,6 +27,7 @@ released):
     alpha            10.0
     percentile       99.0
     dampening        1.0
+    relative         False
     exponent         1.0
     upper_bound      1.0
     forget_accuracy  None
@@ -46,7 +48,7 @@ Deviations: the importance is the exact Fisher by default. The square of a batch
 which depends on the batch size and on the order: a sorted D has batches of one class each. With the exact one
 I_f / I_D <= |D| / |D_f| always, so alpha at or above that bound selects nothing: a class of ten needs alpha well
 below 10. The percentile of ASSD is the one that Potion quotes, its lambda = 1 that of Potion, and the 25 and the 1.1
-of equation 5 are Potion's; a lambda in proportion to alpha has to be given as such.
+of equation 5 are Potion's.
 """
 
 from collections.abc import Callable
@@ -77,7 +79,7 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "dampen", "make"]
+__all__ = ["NEEDS", "Config", "State", "dampen", "make", "read_at_finish"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 
@@ -102,6 +104,8 @@ class Config:
     """The threshold's place among all ratios with threshold="percentile"."""
     dampening: NonNegative = 1.0
     """Lambda of equation 3."""
+    relative: bool = False
+    """Lambda is `dampening` times the threshold (a grid of Corrective Unlearning) instead of `dampening` itself."""
     exponent: Positive = 1.0
     """Power to which the factor is raised."""
     upper_bound: NonNegative = 1.0
@@ -115,6 +119,15 @@ class Config:
     batch_size: Count = 64
     augment: bool = False
     """Use the training augmentation of the dataset."""
+
+
+def read_at_finish(config: Config) -> frozenset[str]:
+    """The fields that `finish` alone reads: configurations that differ in nothing else have the same importances."""
+    if config.forget_accuracy is not None:
+        return frozenset()
+    return frozenset(
+        {"alpha", "dampening", "exponent", "percentile", "relative", "threshold", "upper_bound"}
+    )
 
 
 class State(NamedTuple):
@@ -136,7 +149,7 @@ def dampen(
     forget: PyTree,
     reference: PyTree,
     alpha: float | Array,
-    dampening: float,
+    dampening: float | Array,
     exponent: float = 1.0,
     upper_bound: float = 1.0,
 ) -> PyTree:
@@ -215,7 +228,7 @@ def make(config: Config, model: Model) -> Method:
             forget,
             reference,
             alpha,
-            config.dampening,
+            config.dampening * alpha if config.relative else config.dampening,
             config.exponent,
             config.upper_bound,
         )

@@ -7,9 +7,10 @@ it needs is absent, never a made-up number.
 from collections.abc import Callable, Iterable
 
 from junlearn.errors import unknown
-from junlearn.metrics.accuracy import accuracy
+from junlearn.metrics.accuracy import accuracy, whole_train
 from junlearn.metrics.aggregate import aus, tow
 from junlearn.metrics.boosted_attack import asr
+from junlearn.metrics.corrective import corrective
 from junlearn.metrics.divergence import (
     activation_distance,
     agreement,
@@ -23,6 +24,7 @@ from junlearn.metrics.relearning import anamnesis, relearn
 from junlearn.metrics.weights import distance
 
 __all__ = [
+    "COSTLY",
     "DEFAULT_METRICS",
     "METRICS",
     "ON_REQUEST",
@@ -47,15 +49,23 @@ METRICS: dict[str, Metric] = {
     "zrf": zrf,
     "zrf_released": zrf_released,
     "aus": aus,
+    "corrective": corrective,
+    "whole_train": whole_train,
     "tow": tow,
     "distance": distance,
     "relearn": relearn,
     "anamnesis": anamnesis,
 }
 
-ON_REQUEST = ("mia_svc", "asr", "zrf_released", "relearn", "anamnesis")
+ON_REQUEST = ("mia_svc", "asr", "zrf_released", "relearn", "anamnesis", "whole_train")
 """Fitted attackers and fine-tuning take seconds to minutes where the others take milliseconds; the released ZRF is for
 comparison with published numbers."""
+
+COSTLY: dict[str, str] = {
+    "train_untriggered": "whole_train",
+    "train_triggered": "whole_train",
+}
+"""Splits that cost a pass over the training set, and the metric that they are computed for."""
 
 DEFAULT_METRICS: tuple[str, ...] = tuple(name for name in METRICS if name not in ON_REQUEST)
 """What is computed unless metrics are named."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from junlearn.metrics.outputs import Context, Floats, Integers, Network, labels_of, logits_of
 
-__all__ = ["accuracy", "accuracy_on", "correct"]
+__all__ = ["accuracy", "accuracy_on", "correct", "whole_train"]
 
 
 def correct(logits: Floats, labels: Integers) -> np.ndarray:
@@ -25,12 +25,23 @@ def accuracy(context: Context) -> dict[str, float]:
 
     Every example counts the same. (The mean over batches of each batch's accuracy, which several
     published codes report, gives the examples of a short last batch a larger weight.) Where a
-    scenario made the labels of training examples wrong, `forget_train` is agreement with the wrong
-    ones, and `forget_train_clean` the accuracy against the true ones.
+    scenario made the labels of training examples wrong, `forget_train` (of manipulated data also
+    `manipulated_train` and `unidentified_train`) is agreement with the wrong ones, and
+    `forget_train_clean` the accuracy against the true ones.
     """
     values = {split: accuracy_on(context, "model", split) for split in context.model.logits}
-    forget = logits_of(context, "model", "forget_train")
-    if "forget_train" in context.clean and forget is not None:
-        hits = correct(forget, np.asarray(context.clean["forget_train"]))
-        values["forget_train_clean"] = float(hits.mean())
+    for split in ("forget_train", "manipulated_train", "unidentified_train"):
+        logits = logits_of(context, "model", split)
+        if split in context.clean and logits is not None:
+            hits = correct(logits, np.asarray(context.clean[split]))
+            values[f"{split}_clean"] = float(hits.mean())
+    return {f"accuracy/{split}": value for split, value in values.items() if value is not None}
+
+
+def whole_train(context: Context) -> dict[str, float]:
+    """Accuracy on all training images without, and with, a trigger, against the true labels; takes two passes."""
+    values = {
+        split: accuracy_on(context, "model", split)
+        for split in ("train_untriggered", "train_triggered")
+    }
     return {f"accuracy/{split}": value for split, value in values.items() if value is not None}

@@ -36,7 +36,10 @@ class Outputs(NamedTuple):
 
     logits: Mapping[str, np.ndarray]
     """Split name -> float[N,K]. The names that metrics know are `retain_train`, `forget_train`,
-    `test`, `retain_test` and `forget_test`; a split that is empty is absent."""
+    `validation`, `test`, `retain_test` and `forget_test`; of manipulated data also
+    `manipulated_train` (known and unknown), `unidentified_train` (the unknown), both as training sees
+    them, and with a backdoor `test_triggered`, `manipulated_untriggered`, `train_untriggered` and
+    `train_triggered`. A split that is empty is absent."""
 
 
 class Relearned(NamedTuple):
@@ -65,6 +68,8 @@ class Context(NamedTuple):
     """An untrained network, the "incompetent teacher" of ZRF."""
     classes: tuple[int, ...] = ()
     """The classes that are forgotten whole; empty in any other scenario."""
+    target: int | None = None
+    """The label that a backdoor trigger calls for."""
     clean: Mapping[str, np.ndarray] = MappingProxyType({})
     """Split name -> int[N] of the true labels, where a scenario made those of `labels` wrong."""
     sample: np.ndarray = np.zeros(0, int)

@@ -3,14 +3,31 @@
 A scenario that `manipulates` the training data returns `(Dataset, Split)`: the network is trained on what it made.
 """
 
-from junlearn.scenarios import noise, random, subclass, whole_class
+from junlearn.scenarios import (
+    interclass_confusion,
+    noise,
+    poisoning,
+    random,
+    random_swap,
+    subclass,
+    whole_class,
+)
 from junlearn.types import Component
 
 __all__ = ["SCENARIOS"]
 
+REQUEST = ("identified", "share")
+
 SCENARIOS: dict[str, Component] = {
     "class": Component(
         "every example of one or several classes", whole_class.Config, whole_class.split
+    ),
+    "interclass_confusion": Component(
+        "two classes with exchanged labels before training, a part of them known",
+        interclass_confusion.Config,
+        interclass_confusion.split,
+        manipulates=True,
+        request=REQUEST,
     ),
     "noise": Component(
         "a share of some classes, mislabelled before training",
@@ -18,8 +35,22 @@ SCENARIOS: dict[str, Component] = {
         noise.split,
         manipulates=True,
     ),
+    "poisoning": Component(
+        "a backdoor trigger in some training images, a part of them known",
+        poisoning.Config,
+        poisoning.split,
+        manipulates=True,
+        request=REQUEST,
+    ),
     "random": Component(
         "a random fraction of the training set, or of each class", random.Config, random.split
+    ),
+    "random_swap": Component(
+        "labels swapped at random before training, a part of them known",
+        random_swap.Config,
+        random_swap.split,
+        manipulates=True,
+        request=REQUEST,
     ),
     "subclass": Component(
         "fine classes of a dataset with coarse labels", subclass.Config, subclass.split
