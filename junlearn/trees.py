@@ -1,6 +1,7 @@
 """Parts of a tree of parameters, by name or by kind."""
 
 from collections.abc import Collection
+from itertools import accumulate
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import numpy as np
 from junlearn.errors import ConfigError
 from junlearn.types import Array, Key, Model, PyTree
 
-__all__ = ["extractor", "head", "in_layers", "redraw_convolutions"]
+__all__ = ["extractor", "head", "in_layers", "last_layers", "redraw_convolutions"]
 
 
 def in_layers(params: PyTree, layers: Collection[str]) -> PyTree:
@@ -33,6 +34,27 @@ def extractor(model: Model, method: str) -> tuple[str, ...]:
     """All groups before the head, whose output is the embedding. Raises ConfigError as `head` does."""
     head(model, method)
     return model.layers[:-1]
+
+
+def last_layers(model: Model, k: int) -> tuple[str, ...]:
+    """The last of `model.layers` that hold k weight layers together, as `model.depths` counts them; k = -1: all.
+
+    Raises ConfigError where no layers have exactly k, and where the layers are not known.
+    """
+    if not model.layers:
+        raise ConfigError(
+            f"the last {k} layers must be known: give the model its layers, input to output"
+        )
+    depths = model.depths or (1,) * len(model.layers)
+    sums = list(accumulate(reversed(depths)))
+    if k == -1:
+        return model.layers
+    if k not in sums:
+        raise ConfigError(
+            f"no layers at the end of this model hold exactly {k} weight layers: "
+            f"choose one of {', '.join(map(str, sums))}, or -1 for all layers"
+        )
+    return model.layers[len(sums) - 1 - sums.index(k) :]
 
 
 def redraw_convolutions(key: Key, params: PyTree) -> PyTree:

@@ -17,6 +17,7 @@ SMALL_SHAPES = {
     "mlp": (4, 4, 1),
     "small_cnn": (8, 8, 1),
     "laf_cnn": (8, 8, 1),
+    "resnet9": (12, 12, 3),
     "resnet18": (8, 8, 3),
     "resnet18_imagenet": (32, 32, 3),
     "vgg11_jit": (32, 32, 3),
@@ -53,7 +54,7 @@ def build(name, num_classes=4, shape=None, **settings):
 def head_of(params, embedding):
     """Logits of a head of dense layers with nothing between them."""
     for layer in [params] if "kernel" in params else [params[k] for k in sorted(params)]:
-        embedding = embedding @ layer["kernel"] + layer["bias"][None]
+        embedding = embedding @ layer["kernel"] + layer.get("bias", jnp.zeros(1))[None]
     return embedding
 
 
@@ -71,6 +72,9 @@ def test_every_model_has_a_small_shape_here():
         ("resnet18_imagenet", 10, (224, 224, 3), {}, 11_181_642),
         ("resnet18_imagenet", 100, (224, 224, 3), {}, 11_227_812),
         ("resnet18_imagenet", 10, (224, 224, 3), {"embedding": 256}, 11_310_410),
+        ("resnet9", 2, (32, 32, 3), {}, 2_275_200),
+        ("resnet9", 10, (32, 32, 3), {}, 2_276_224),
+        ("resnet9", 100, (32, 32, 3), {}, 2_287_744),
         ("mlp", 10, (8, 8, 1), {}, 64 * 64 + 64 + 64 * 64 + 64 + 64 * 10 + 10),
     ],
 )
@@ -86,6 +90,7 @@ def test_layers_cover_the_parameters(name, key):
     shape = SMALL_SHAPES[name]
     variables = jax.eval_shape(model.init, key, jnp.zeros((1, *shape)))
     assert set(model.layers) == set(variables.params)
+    assert len(model.depths) in (0, len(model.layers))
     assert model.input_shape == shape
 
 
@@ -161,7 +166,9 @@ def test_masked_rows_change_nothing(name, key):
     chex.assert_trees_all_equal_structs(actual[0][1], variables.stats)
 
 
-@pytest.mark.parametrize("name", ["laf_cnn", "small_cnn", "resnet18", "resnet18_imagenet"])
+@pytest.mark.parametrize(
+    "name", ["laf_cnn", "small_cnn", "resnet9", "resnet18", "resnet18_imagenet"]
+)
 def test_too_small_images_are_refused(name):
     with pytest.raises(ConfigError, match="images of"):
         build(name, shape=(3, 32, 3))

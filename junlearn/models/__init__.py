@@ -10,6 +10,7 @@ from junlearn.models.linen import from_linen
 from junlearn.models.mlp import MlpConfig, make_mlp
 from junlearn.models.nnx import from_nnx
 from junlearn.models.resnet import ResNetConfig, make_resnet
+from junlearn.models.resnet9 import ResNet9Config, make_resnet9
 from junlearn.models.vgg import Vgg11Config, Vgg16BnConfig, make_vgg11, make_vgg16
 from junlearn.models.vit import VitBase16Config, VitConfig, make_vit
 from junlearn.models.weights import load_weights
@@ -36,6 +37,9 @@ MODELS: dict[str, Component] = {
         "ResNet-18 as in torchvision, for 224×224 images (CaMU; LAF with embedding=256)",
         ResNetConfig,
         partial(make_resnet, stem="imagenet"),
+    ),
+    "resnet9": Component(
+        "ResNet-9 with CELU, for 32×32 images (corrective unlearning)", ResNet9Config, make_resnet9
     ),
     "vgg11_jit": Component(
         'VGG-11 without BatchNorm and one linear layer more (the "VGG16" of JiT)',

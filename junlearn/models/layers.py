@@ -91,6 +91,7 @@ class Dense(nn.Module):
     """Linear layer, `[..., D] -> [..., features]`; parameters "kernel" [D,features] and "bias"."""
 
     features: int
+    use_bias: bool = True
     kernel_init: Initializer = uniform_fan_in
     bias_init: Initializer | None = None
     """None: uniform on ±1/√fan_in of the kernel."""
@@ -100,6 +101,8 @@ class Dense(nn.Module):
         """Apply the layer to the last axis of `x`."""
         fan_in = x.shape[-1]
         kernel = self.param("kernel", self.kernel_init, (fan_in, self.features))
+        if not self.use_bias:
+            return x @ kernel
         bias_init = self.bias_init or partial(_uniform, fan_in=fan_in)
         bias = self.param("bias", bias_init, (self.features,))
         return x @ kernel + bias.reshape((1,) * (x.ndim - 1) + (-1,))
