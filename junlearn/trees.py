@@ -52,7 +52,7 @@ def last_layers(model: Model, k: int) -> tuple[str, ...]:
     if k not in sums:
         raise ConfigError(
             f"no layers at the end of this model hold exactly {k} weight layers: "
-            f"choose one of {', '.join(map(str, sums))}, or -1 for all layers"
+            f"choose one of {', '.join(map(str, dict.fromkeys(sums)))}, or -1 for all layers"
         )
     return model.layers[len(sums) - 1 - sums.index(k) :]
 

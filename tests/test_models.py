@@ -18,6 +18,12 @@ SMALL_SHAPES = {
     "small_cnn": (8, 8, 1),
     "laf_cnn": (8, 8, 1),
     "resnet9": (12, 12, 3),
+    **{f"resnet{depth}": (8, 8, 3) for depth in (20, 32, 34, 44, 50, 56, 110)},
+    "resnet34_imagenet": (32, 32, 3),
+    "resnet50_imagenet": (32, 32, 3),
+    "wide_resnet": (8, 8, 3),
+    "wide_resnet_corrective": (8, 8, 3),
+    "allcnn": (32, 32, 3),
     "resnet18": (8, 8, 3),
     "resnet18_imagenet": (32, 32, 3),
     "vgg11_jit": (32, 32, 3),
@@ -40,6 +46,19 @@ def build_to_run(name):
     layers = ("stem", "stage1_block1", "stage2_block1", "head")
     model = from_linen(ResNet(4, STEMS[stem], TINY), layers=layers, input_shape=(8, 8, 3))
     return model, (8, 8, 3)
+
+
+CIFAR_COUNTS = [
+    (f"resnet{depth}", classes, (32, 32, 3), {}, count)
+    for depth, counts in {
+        20: (271_858, 272_378, 278_228),
+        32: (466_290, 466_810, 472_660),
+        44: (660_722, 661_242, 667_092),
+        56: (855_154, 855_674, 861_524),
+        110: (1_730_098, 1_730_618, 1_736_468),
+    }.items()
+    for classes, count in zip((2, 10, 100), counts, strict=True)
+]
 
 
 def images(count, shape):
@@ -75,6 +94,13 @@ def test_every_model_has_a_small_shape_here():
         ("resnet9", 2, (32, 32, 3), {}, 2_275_200),
         ("resnet9", 10, (32, 32, 3), {}, 2_276_224),
         ("resnet9", 100, (32, 32, 3), {}, 2_287_744),
+        ("resnet34_imagenet", 1000, (224, 224, 3), {}, 21_797_672),
+        ("resnet50_imagenet", 1000, (224, 224, 3), {}, 25_557_032),
+        ("wide_resnet", 10, (32, 32, 3), {}, 36_479_194),
+        ("wide_resnet_corrective", 2, (32, 32, 3), {}, 36_485_122),
+        ("wide_resnet_corrective", 10, (32, 32, 3), {}, 36_490_250),
+        ("wide_resnet_corrective", 100, (32, 32, 3), {}, 36_547_940),
+        *CIFAR_COUNTS,
         ("mlp", 10, (8, 8, 1), {}, 64 * 64 + 64 + 64 * 64 + 64 + 64 * 10 + 10),
     ],
 )
@@ -84,6 +110,12 @@ def test_parameter_counts_are_the_published_ones(name, num_classes, shape, setti
     assert count_parameters(variables) == count
 
 
+def is_weight(path):
+    """A kernel that is not on a shortcut: what `Model.depths` counts."""
+    names = [entry.key for entry in path]
+    return names[-1] == "kernel" and "shortcut_conv" not in names
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_layers_cover_the_parameters(name, key):
     model = build(name)
@@ -91,6 +123,12 @@ def test_layers_cover_the_parameters(name, key):
     variables = jax.eval_shape(model.init, key, jnp.zeros((1, *shape)))
     assert set(model.layers) == set(variables.params)
     assert len(model.depths) in (0, len(model.layers))
+    if model.depths:
+        kernels = {
+            name: [path for path, _ in jax.tree.leaves_with_path(group) if is_weight(path)]
+            for name, group in variables.params.items()
+        }
+        assert model.depths == tuple(len(kernels[name]) for name in model.layers)
     assert model.input_shape == shape
 
 

@@ -5,6 +5,8 @@ from functools import partial
 
 import jax
 
+from junlearn.models.allcnn import AllCnnConfig, make_allcnn
+from junlearn.models.cifar_resnet import CifarResNetConfig, make_cifar_resnet
 from junlearn.models.cnn import LafCnnConfig, SmallCnnConfig, make_laf_cnn, make_small_cnn
 from junlearn.models.linen import from_linen
 from junlearn.models.mlp import MlpConfig, make_mlp
@@ -14,6 +16,7 @@ from junlearn.models.resnet9 import ResNet9Config, make_resnet9
 from junlearn.models.vgg import Vgg11Config, Vgg16BnConfig, make_vgg11, make_vgg16
 from junlearn.models.vit import VitBase16Config, VitConfig, make_vit
 from junlearn.models.weights import load_weights
+from junlearn.models.wide_resnet import WideResNetConfig, make_wide_resnet
 from junlearn.types import Component, Variables
 
 __all__ = ["MODELS", "count_parameters", "from_linen", "from_nnx", "load_weights"]
@@ -40,6 +43,42 @@ MODELS: dict[str, Component] = {
     ),
     "resnet9": Component(
         "ResNet-9 with CELU, for 32×32 images (corrective unlearning)", ResNet9Config, make_resnet9
+    ),
+    **{
+        f"resnet{depth}": Component(
+            f"ResNet-{depth} of 16, 32 and 64 channels for 32×32 images, BatchNorm before each "
+            "convolution (corrective unlearning)",
+            CifarResNetConfig,
+            partial(make_cifar_resnet, depth=depth),
+        )
+        for depth in (20, 32, 44, 56, 110)
+    },
+    **{
+        f"resnet{depth}{suffix}": Component(
+            f"ResNet-{depth} {how}",
+            ResNetConfig,
+            partial(make_resnet, stem=stem, depth=depth),
+        )
+        for depth in (34, 50)
+        for suffix, stem, how in (
+            ("", "cifar", "with the 3×3 stem (SCAR)"),
+            ("_imagenet", "imagenet", "as in torchvision, for 224×224 images"),
+        )
+    },
+    "wide_resnet": Component(
+        "WRN-28-10, or another depth and width (Zagoruyko and Komodakis)",
+        WideResNetConfig,
+        partial(make_wide_resnet, form="standard"),
+    ),
+    "wide_resnet_corrective": Component(
+        "WRN-28-10 without BatchNorm at its ends (corrective unlearning)",
+        WideResNetConfig,
+        partial(make_wide_resnet, form="corrective"),
+    ),
+    "allcnn": Component(
+        "eight convolutions and averages over 8×8 windows, no max pool (SCAR)",
+        AllCnnConfig,
+        make_allcnn,
     ),
     "vgg11_jit": Component(
         'VGG-11 without BatchNorm and one linear layer more (the "VGG16" of JiT)',

@@ -1,23 +1,26 @@
-"""ResNet-18 with the CIFAR stem and with the ImageNet stem.
+"""ResNet-18, 34 and 50 with the CIFAR stem and with the ImageNet stem.
 
 The CIFAR stem is one 3×3 convolution at full resolution, initialised as PyTorch does by default
-(SSD, JiT: 11,168,832 + 513 K parameters). The ImageNet stem is torchvision's, a 7×7 convolution with
-stride 2 and a max pool, its convolutions He-normal in fan-out; its head reads the 512 pooled
-features (CaMU: 11,181,642 parameters for K = 10) or a linear embedding of them (LAF: 256 wide,
-11,310,410 parameters).
+(SSD, JiT: ResNet-18 with 11,168,832 + 513 K parameters). The ImageNet stem is torchvision's, a 7×7
+convolution with stride 2 and a max pool, its convolutions He-normal in fan-out; its head reads the
+512 pooled features (CaMU: 11,181,642 parameters for K = 10) or a linear embedding of them (LAF:
+256 wide, 11,310,410 parameters). SCAR's ResNet-18 for CIFAR-10 has the ImageNet stem, its networks
+for CIFAR-100 and Tiny-ImageNet the CIFAR stem, and dropout before the head while they are trained.
+
+ResNet-34 has 21,797,672 parameters for K = 1000 and the ImageNet stem. ResNet-50, of bottleneck
+blocks with the stride in their 3×3 convolution as in torchvision, has 25,557,032; its head reads 2048 features.
 
 Reference: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from flax import linen as nn
 
 from junlearn.errors import ConfigError
-from junlearn.fields import Count
+from junlearn.fields import Count, Fraction
 from junlearn.models.convolution import max_pool
 from junlearn.models.layers import (
     BatchNorm,
@@ -35,6 +38,8 @@ __all__ = [
     "DEPTHS",
     "STEMS",
     "BasicBlock",
+    "Bottleneck",
+    "Depth",
     "ResNet",
     "ResNetConfig",
     "Stem",
@@ -49,6 +54,9 @@ SAME_3X3 = ((1, 1), (1, 1))
 
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions beside a shortcut, which is projected where the shape changes."""
+
+    CONVOLUTIONS: ClassVar[int] = 2
+    """Those beside the shortcut."""
 
     features: int
     stride: int
@@ -69,6 +77,34 @@ class BasicBlock(nn.Module):
         return nn.relu(x + y)
 
 
+class Bottleneck(nn.Module):
+    """A 3×3 convolution between two 1×1 ones, the last four times as wide, beside a shortcut as in `BasicBlock`."""
+
+    CONVOLUTIONS: ClassVar[int] = 3
+    """Those beside the shortcut."""
+
+    features: int
+    """Channels of the first two convolutions."""
+    stride: int
+    kernel_init: Initializer
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool, mask: Array | None) -> Array:
+        """`[B,H,W,C] -> [B,H/stride,W/stride,4·features]`."""
+        stride, wide = (self.stride, self.stride), 4 * self.features
+        conv = partial(Conv, use_bias=False, kernel_init=self.kernel_init)
+        y = conv(self.features, (1, 1), name="conv1")(x)
+        y = nn.relu(BatchNorm(name="norm1")(y, train=train, mask=mask))
+        y = conv(self.features, (3, 3), stride, padding=SAME_3X3, name="conv2")(y)
+        y = nn.relu(BatchNorm(name="norm2")(y, train=train, mask=mask))
+        y = conv(wide, (1, 1), name="conv3")(y)
+        y = BatchNorm(name="norm3")(y, train=train, mask=mask)
+        if self.stride != 1 or x.shape[-1] != wide:
+            x = conv(wide, (1, 1), stride, name="shortcut_conv")(x)
+            x = BatchNorm(name="shortcut_norm")(x, train=train, mask=mask)
+        return nn.relu(x + y)
+
+
 class Stem(NamedTuple):
     """How an image enters the first stage, and how the convolutions behind it start."""
 
@@ -84,7 +120,7 @@ class Stem(NamedTuple):
 class Depth(NamedTuple):
     """The residual blocks of a network: which kind, and how many in each stage."""
 
-    block: Callable[..., nn.Module]
+    block: type[BasicBlock] | type[Bottleneck]
     blocks: tuple[int, ...]
     widths: tuple[int, ...] = (64, 128, 256, 512)
 
@@ -98,7 +134,11 @@ STEMS = {
     "cifar": Stem(3, 1, False, uniform_fan_in, 8),
     "imagenet": Stem(7, 2, True, he_normal_fan_out, 8),
 }
-DEPTHS = {18: Depth(BasicBlock, (2, 2, 2, 2))}
+DEPTHS = {
+    18: Depth(BasicBlock, (2, 2, 2, 2)),
+    34: Depth(BasicBlock, (3, 4, 6, 3)),
+    50: Depth(Bottleneck, (3, 4, 6, 3)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +148,8 @@ class ResNetConfig(Pretrained):
     embedding: Count | None = None
     """Width of a linear embedding between the pooled features and the head; None: no such layer. With `weights` it is
     part of the head: the names in use have none for it."""
+    dropout: Fraction = 0.0
+    """Before the head, in train mode. SCAR trains with 0.4 and unlearns with 0."""
 
 
 class StemLayer(nn.Module):
@@ -134,18 +176,19 @@ class StemLayer(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Stem, stages of residual blocks, global average pool, optional linear embedding, linear head."""
+    """Stem, stages of residual blocks, global average pool, optional linear embedding, dropout, linear head."""
 
     num_classes: int
     stem: Stem
     depth: Depth
     embedding: int | None = None
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(
         self, x: Array, train: bool = False, mask: Array | None = None
     ) -> tuple[Array, dict[str, Array]]:
-        """`x[B,H,W,C] -> (logits[B,K], {"stem", "stage1", ..., "stage4", "embedding"})`."""
+        """`x[B,H,W,C] -> (logits[B,K], {"stem", "stage1", ..., "stage4", "embedding"})`, the last before dropout."""
         x = StemLayer(self.stem, self.depth.widths[0], name="stem")(x, train, mask)
         features = {"stem": x}
         for stage, block in self.depth.places():
@@ -157,7 +200,8 @@ class ResNet(nn.Module):
         embedding = x.mean((1, 2))
         if self.embedding is not None:
             embedding = Dense(self.embedding, name="fc1")(embedding)
-        return Dense(self.num_classes, name="head")(embedding), {**features, "embedding": embedding}
+        kept = nn.Dropout(self.dropout, deterministic=not train)(embedding)
+        return Dense(self.num_classes, name="head")(kept), {**features, "embedding": embedding}
 
 
 def make_resnet(
@@ -190,9 +234,11 @@ def make_resnet(
         )
     blocks = [f"stage{stage}_block{block}" for stage, block in DEPTHS[depth].places()]
     embedding = () if config.embedding is None else ("fc1",)
-    module = ResNet(num_classes, STEMS[stem], DEPTHS[depth], config.embedding)
     model = from_linen(
-        module, layers=("stem", *blocks, *embedding, "head"), input_shape=input_shape
+        ResNet(num_classes, STEMS[stem], DEPTHS[depth], config.embedding, config.dropout),
+        layers=("stem", *blocks, *embedding, "head"),
+        depths=(1, *(DEPTHS[depth].block.CONVOLUTIONS for _ in blocks), *(1 for _ in embedding), 1),
+        input_shape=input_shape,
     )
     return pretrained(model, config, weight_names(DEPTHS[depth]), (*embedding, "head"))
 
@@ -202,7 +248,7 @@ def weight_names(depth: Depth) -> list[Row]:
     rows = [Row(("stem", "conv"), ("conv1",)), Row(("stem", "norm"), ("bn1",))]
     for stage, block in depth.places():
         here, there = f"stage{stage}_block{block}", f"layer{stage}.{block - 1}"
-        for number in (1, 2):
+        for number in range(1, depth.block.CONVOLUTIONS + 1):
             rows.append(Row((here, f"conv{number}"), (f"{there}.conv{number}",)))
             rows.append(Row((here, f"norm{number}"), (f"{there}.bn{number}",)))
         for index, part in enumerate(("conv", "norm")):
