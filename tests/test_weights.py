@@ -12,13 +12,22 @@ import pytest
 from junlearn import config, problem
 from junlearn.errors import CheckpointError, ConfigError
 from junlearn.models import MODELS, from_linen
-from junlearn.models.resnet import STEMS, BasicBlock, Depth, ResNet, ResNetConfig, weight_names
+from junlearn.models.resnet import (
+    STEMS,
+    BasicBlock,
+    Bottleneck,
+    Depth,
+    ResNet,
+    ResNetConfig,
+    weight_names,
+)
 from junlearn.models.weights import file_digest, pretrained
 from junlearn.types import Data
 from tests import torch_nets
 
 CLASSES = 5
 SMALL_RESNET = Depth(BasicBlock, (1, 1), (4, 8))
+SMALL_BOTTLENECK = Depth(Bottleneck, (1, 1), (4, 8))
 
 
 class Case(NamedTuple):
@@ -35,6 +44,7 @@ CASES = {
     "vgg16": Case("vgg16_bn", {"width": 2, "hidden": 12, "classifier": "torchvision"}),
     "resnet cifar": Case("resnet18", {}, (8, 8, 3)),
     "resnet imagenet": Case("resnet18_imagenet", {}, (16, 16, 3)),
+    "resnet bottleneck": Case("resnet50", {}, (8, 8, 3)),
     "vit": Case(
         "vit_small", {"patch": 4, "width": 8, "depth": 2, "heads": 2, "mlp": 12}, (8, 12, 3)
     ),
@@ -46,11 +56,12 @@ def build(case, path=None, num_classes=CLASSES, head="keep"):
     if not case.name.startswith("resnet"):
         component = MODELS[case.name]
         return component.make(component.Config(**case.settings, **fields), num_classes, case.shape)
-    stem = STEMS["cifar" if case.name == "resnet18" else "imagenet"]
+    stem = STEMS["imagenet" if "imagenet" in case.name else "cifar"]
+    depth = SMALL_BOTTLENECK if case.name.startswith("resnet50") else SMALL_RESNET
     layers = ("stem", "stage1_block1", "stage2_block1", "head")
-    module = ResNet(num_classes, stem, SMALL_RESNET)
+    module = ResNet(num_classes, stem, depth)
     model = from_linen(module, layers=layers, input_shape=case.shape)
-    return pretrained(model, ResNetConfig(**fields), weight_names(SMALL_RESNET))
+    return pretrained(model, ResNetConfig(**fields), weight_names(depth))
 
 
 def images(count, shape):
@@ -68,7 +79,7 @@ def torch_network(torch, name):
     elif name == "vit":
         network = torch_nets.vit(torch, case.settings, case.shape, CLASSES)
     else:
-        network = torch_nets.resnet(torch, "imagenet" in name, CLASSES)
+        network = torch_nets.resnet(torch, "imagenet" in name, CLASSES, "bottleneck" in name)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d | torch.nn.LayerNorm):
             torch.nn.init.uniform_(module.weight, 0.5, 2.0)

@@ -38,24 +38,37 @@ def vgg(torch, counts, settings, batch_norm, classes):
     return Vgg()
 
 
-def resnet(torch, imagenet, classes):
-    """torchvision's names, one basic block in each of two stages, 4 and 8 channels."""
+def resnet(torch, imagenet, classes, bottleneck=False):
+    """torchvision's names, a block in each of two stages, 4 and 8 channels; four times as many behind a bottleneck."""
     nn = torch.nn
+    factor = 4 if bottleneck else 1
 
     class Block(nn.Module):
         def __init__(self, inputs, features, stride):
             super().__init__()
-            self.conv1 = nn.Conv2d(inputs, features, 3, stride, 1, bias=False)
-            self.bn1 = nn.BatchNorm2d(features)
-            self.conv2 = nn.Conv2d(features, features, 3, 1, 1, bias=False)
-            self.bn2 = nn.BatchNorm2d(features)
-            if stride != 1 or inputs != features:
+            # Kernel size, stride and channels of the convolutions beside the shortcut.
+            convolutions = (
+                ((1, 1, features), (3, stride, features), (1, 1, 4 * features))
+                if bottleneck
+                else ((3, stride, features), (3, 1, features))
+            )
+            channels = inputs
+            for number, (size, step, width) in enumerate(convolutions, start=1):
+                conv = nn.Conv2d(channels, width, size, step, size // 2, bias=False)
+                setattr(self, f"conv{number}", conv)
+                setattr(self, f"bn{number}", nn.BatchNorm2d(width))
+                channels = width
+            self.count = len(convolutions)
+            if stride != 1 or inputs != channels:
                 self.downsample = nn.Sequential(
-                    nn.Conv2d(inputs, features, 1, stride, bias=False), nn.BatchNorm2d(features)
+                    nn.Conv2d(inputs, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
                 )
 
         def forward(self, x):
-            y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+            y = x
+            for number in range(1, self.count + 1):
+                y = getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(y))
+                y = torch.relu(y) if number < self.count else y
             return torch.relu(y + (self.downsample(x) if hasattr(self, "downsample") else x))
 
     class Net(nn.Module):
@@ -64,8 +77,8 @@ def resnet(torch, imagenet, classes):
             self.conv1 = nn.Conv2d(3, 4, *((7, 2, 3) if imagenet else (3, 1, 1)), bias=False)
             self.bn1 = nn.BatchNorm2d(4)
             self.layer1 = nn.Sequential(Block(4, 4, 1))
-            self.layer2 = nn.Sequential(Block(4, 8, 2))
-            self.fc = nn.Linear(8, classes)
+            self.layer2 = nn.Sequential(Block(4 * factor, 8, 2))
+            self.fc = nn.Linear(8 * factor, classes)
 
         def forward(self, x):
             x = torch.relu(self.bn1(self.conv1(x)))
