@@ -1,7 +1,11 @@
-"""Images in one folder a class: `train` with `test` or `val` beside it, or one tree to divide."""
+"""Images in one folder a class: `train` with `test` or `val` beside it, or one tree to divide.
+
+Tiny-ImageNet is read as it is distributed: the test images are those of `val/images`, whose classes are in
+`val/val_annotations.txt`, and the unlabelled images of `test` are left out.
+"""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +30,9 @@ GREY_MODES = frozenset({"1", "L", "LA"})
 DEEP_MODES = ("I", "F")
 PROGRESS_EVERY = 100
 
+ANNOTATIONS = "val_annotations.txt"
+"""Of Tiny-ImageNet's `val`: name of a file in `images`, its class and a box a line, with tabs between them."""
+
 
 class ImageFile(NamedTuple):
     """An image and the name of its class."""
@@ -44,7 +51,7 @@ class Config(DatasetConfig):
     """
 
     path: str = ""
-    """The folder that holds `train` and `test` (or `val`), or the folders of the classes."""
+    """The folder that holds `train` and `test` (or `val`), or the folders of the classes; Tiny-ImageNet's as well."""
     test_fraction: Fraction = 0.2
     """Of a single tree, about which part becomes `test`: a hash of each file's name decides."""
 
@@ -55,7 +62,8 @@ def make(
     """Load the folder `config.path`; classes are the folders' names, sorted.
 
     Raises ConfigError without a path, or where images differ in size and no `image_size` is given;
-    DataError if the folder is missing, has no images, or has one that cannot be read.
+    DataError if the folder is missing, has no images, or has one that cannot be read, and if the annotations of
+    Tiny-ImageNet do not fit its images.
     """
     if not config.path:
         raise ConfigError("dataset.path is empty; image_folder needs a folder of images")
@@ -101,9 +109,18 @@ def _list_splits(root: Path, test_fraction: float) -> dict[str, list[ImageFile]]
     if not root.is_dir():
         raise DataError(f"image_folder: there is no folder {root}")
     if (root / "train").is_dir():
+        if (root / "val" / ANNOTATIONS).is_file():
+            train = _list_images(root / "train")
+            known = {image.label for image in train}
+            return {"train": train, "test": _list_annotated(root / "val", known)}
         test = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
         if test is None:
             raise DataError(f"{root} has a folder train, and neither test nor val beside it")
+        if _classes(test) == [test / "images"] and not (root / "train" / "images").is_dir():
+            raise DataError(
+                f"{test} has no class folders but images, as in Tiny-ImageNet, "
+                f"and {root / 'val' / ANNOTATIONS} is missing"
+            )
         return {"train": _list_images(root / "train"), "test": _list_images(test)}
     splits: dict[str, list[ImageFile]] = {"train": [], "test": []}
     for image in _list_images(root):
@@ -113,33 +130,76 @@ def _list_splits(root: Path, test_fraction: float) -> dict[str, list[ImageFile]]
     return splits
 
 
-def _states(root: Path, splits: dict[str, list[ImageFile]]) -> list[tuple[str, str, int, int]]:
-    """Split, name, size and time of change of every file: what the cache is keyed by."""
+def _states(root: Path, splits: dict[str, list[ImageFile]]) -> list[tuple[str, str, str, int, int]]:
+    """Split, class, name, size and time of change of every file: what the cache is keyed by."""
     states = []
     for split, images in splits.items():
         for image in images:
             status = image.path.stat()
             name = image.path.relative_to(root).as_posix()
-            states.append((split, name, status.st_size, status.st_mtime_ns))
+            states.append((split, image.label, name, status.st_size, status.st_mtime_ns))
     return states
+
+
+def _classes(folder: Path) -> list[Path]:
+    """The folders in `folder`, sorted."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _list_images(folder: Path) -> list[ImageFile]:
     """`<class>/**/<image>` below `folder`, sorted; every class must have an image."""
-    classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    classes = _classes(folder)
     if not classes:
         raise DataError(f"{folder} has no class folders")
     images = []
     for label in classes:
-        paths = sorted(
-            p
-            for p in label.rglob("*")
-            if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
-        )
+        paths = sorted(p for p in label.rglob("*") if _is_image(p))
         if not paths:
             raise DataError(f"the class folder {label} has no images")
         images += [ImageFile(path, label.name) for path in paths]
     return images
+
+
+def _list_annotated(folder: Path, known: Set[str]) -> list[ImageFile]:
+    """The images in `folder/images` with their classes in `folder/val_annotations.txt`, sorted by class and name.
+
+    Raises DataError for a line that cannot be read, names no file or a class that is not `known`, and for an image
+    without a line of its own.
+    """
+    annotations = folder / ANNOTATIONS
+    try:
+        lines = annotations.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"{annotations} cannot be read: {error}") from error
+    labels: dict[Path, str] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        name, label, *_ = [part.strip() for part in line.split("\t")] + [""]
+        here = f"{annotations}, line {number}"
+        if not name or not label:
+            raise DataError(f"{here}: needed are a file and its class with a tab between them")
+        if label not in known:
+            raise DataError(f"{here}: unknown class {label!r}; train has no folder of this name")
+        path = folder / "images" / name
+        if path in labels:
+            raise DataError(f"{here}: {name} has a line already")
+        if not path.is_file():
+            raise DataError(f"{here}: there is no file {path}")
+        labels[path] = label
+    images = folder / "images"
+    unlabelled = [p for p in sorted(images.rglob("*")) if _is_image(p) and p not in labels]
+    if unlabelled:
+        raise DataError(f"{annotations} has no line for {unlabelled[0].relative_to(images)}")
+    return [ImageFile(path, label) for path, label in sorted(labels.items(), key=_by_class)]
+
+
+def _by_class(labelled: tuple[Path, str]) -> tuple[str, Path]:
+    return labelled[1], labelled[0]
 
 
 def _decode(

@@ -2,9 +2,20 @@
 them.
 """
 
-__all__ = ["ALIASES", "CIFAR10", "CIFAR20", "CIFAR100", "DIGITS", "FASHION_MNIST"]
+__all__ = [
+    "ALIASES",
+    "CIFAR10",
+    "CIFAR20",
+    "CIFAR100",
+    "DIGITS",
+    "FASHION_MNIST",
+    "PATCH_CAMELYON",
+]
 
 DIGITS = tuple("0123456789")
+
+PATCH_CAMELYON = ("normal", "tumor")
+"""Tumor: some of it lies in the central 32×32 pixels."""
 
 FASHION_MNIST = (
     "T-shirt/top",

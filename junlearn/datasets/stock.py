@@ -21,6 +21,7 @@ __all__ = [
     "CifarConfig",
     "DirectoryConfig",
     "MnistConfig",
+    "PatchCamelyonConfig",
     "Stock",
     "SvhnConfig",
     "make_directory",
@@ -62,6 +63,13 @@ class SvhnConfig(DatasetConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PatchCamelyonConfig(DatasetConfig):
+    """PatchCamelyon: pixels from -1 to 1; pad 4, crop, mirror (corrective unlearning)."""
+
+    augmentation: Augmentation = "crop_flip"
+
+
+@dataclass(frozen=True, kw_only=True)
 class DirectoryConfig(DatasetConfig):
     """Any prepared TFDS dataset with features `image` and `label`; `data_dir` is not read.
 
@@ -85,6 +93,8 @@ class Stock(NamedTuple):
     fine_classes: tuple[str, ...] = ()
     columns: Mapping[str, str] = {"y": "label"}
     """Which feature each field takes in the cache."""
+    crop: int | None = None
+    """Side of the central square that is kept of each image; None: the whole image."""
 
 
 CIFAR100_COLUMNS = {"y": "coarse_label", "fine": "label"}
@@ -136,6 +146,14 @@ STOCK: dict[str, Stock] = {
         SVHN_STATISTICS,
         labels.DIGITS,
     ),
+    "patch_camelyon": Stock(
+        "patch_camelyon",
+        "lymph node tissue, central 32x32 of 96x96 RGB, 2 classes, 262,144/32,768",
+        PatchCamelyonConfig,
+        ((0.5,) * 3, (0.5,) * 3),
+        labels.PATCH_CAMELYON,
+        crop=32,
+    ),
 }
 
 
@@ -162,6 +180,7 @@ def make_stock(
         remedy=prepare_command(stock.tfds_name, data_dir),
         cache_dir=cache_dir,
         progress=progress,
+        crop=stock.crop,
     )
     sources, of_arrays = content.sources, dict(content.digests)
     if "fine" in stock.columns and not stock.fine_classes:

@@ -115,10 +115,12 @@ def read(
     remedy: str,
     cache_dir: str | None,
     progress: Progress | None,
+    crop: int | None = None,
 ) -> Cached:
     """The dataset prepared in `root`, from its cache or decoded.
 
-    Raises DataError if nothing is prepared there, in another format, or if a shard is damaged.
+    Raises DataError if nothing is prepared there, in another format, if a shard is damaged, or if the images are
+    smaller than `crop`.
 
     Args:
       name: of the dataset; names the cache.
@@ -128,13 +130,15 @@ def read(
       remedy: how to prepare the dataset; ends the messages.
       cache_dir: see `dataset_cache_dir`.
       progress: called with (done, total) while decoding.
+      crop: side of the central square of each image that is kept, in a cache of its own; None: the whole image.
 
     """
+    cache_name = name if crop is None else f"{name}_{crop}"
     prepared = find_prepared(root)
     if prepared is None:
         missing = f"{name}: nothing prepared in {root}; {remedy}"
         try:
-            orphan = load_orphan(name, root, cache_dir)
+            orphan = load_orphan(cache_name, root, cache_dir)
         except DataError as error:
             raise DataError(f"{missing}; {error}") from error
         if orphan is None:
@@ -146,12 +150,16 @@ def read(
             f"random access; delete it, and prepare it again as {FILE_FORMAT}: {remedy}"
         )
 
+    identity = prepared.identity if crop is None else identify(prepared.identity, crop)
+
     def decode() -> Cached:
-        sources, classes = decode_prepared(prepared, splits(prepared), columns, remedy, progress)
+        sources, classes = decode_prepared(
+            prepared, splits(prepared), columns, remedy, progress, crop
+        )
         return Cached(
-            name=name,
+            name=cache_name,
             version=prepared.version,
-            identity=prepared.identity,
+            identity=identity,
             source=str(root),
             sources=sources,
             digests=digests(sources),
@@ -160,9 +168,9 @@ def read(
 
     return cached(
         decode,
-        name=name,
+        name=cache_name,
         version=prepared.version,
-        identity=prepared.identity,
+        identity=identity,
         cache_dir=cache_dir,
     )
 
@@ -185,8 +193,12 @@ def decode_prepared(
     columns: Mapping[str, str],
     remedy: str,
     progress: Progress | None,
+    crop: int | None = None,
 ) -> tuple[Sources, tuple[str, ...]]:
-    """Decode the splits into arrays; the class names are those of the feature that is `y`."""
+    """Decode the splits into arrays; the class names are those of the feature that is `y`.
+
+    With `crop` only the central square of that side is kept of each image.
+    """
     import tensorflow_datasets as tfds  # most of a second, and only needed to decode
 
     with _quiet_absl():
@@ -196,6 +208,7 @@ def decode_prepared(
         except Exception as error:  # whatever TFDS dislikes about the metadata
             raise DataError(f"{prepared.directory}: TFDS cannot read it ({error})") from error
         _check_features(prepared, features, columns)
+        window, shape = _central(prepared, features["image"].shape, crop)
         absent = [split for split in splits.values() if split not in prepared.splits]
         if absent:
             raise DataError(f"{prepared.directory} has no split {', '.join(absent)}; {remedy}")
@@ -203,10 +216,10 @@ def decode_prepared(
         done = 0
         sources: Sources = {}
         for source, split in splits.items():
-            data = _allocate(builder, split, columns)
+            data = _allocate(builder, split, columns, shape)
             for start, examples in _examples(builder, prepared, split, remedy):
                 for row, example in enumerate(examples, start):
-                    data.x[row] = example["image"]
+                    data.x[row] = example["image"][window]
                     for field, feature in columns.items():
                         getattr(data, field)[row] = example[feature]
                     if data.id is not None:
@@ -242,12 +255,30 @@ def _check_labels(
             raise DataError(f"{prepared.directory}: {split!r} has examples without a label")
 
 
-def _allocate(builder: Any, split: str, columns: Mapping[str, str]) -> Data:
+def _central(
+    prepared: Prepared, shape: tuple[int, int, int], crop: int | None
+) -> tuple[tuple[slice, slice], tuple[int, int, int]]:
+    """Rows and columns of an image of `shape` that are kept, and the shape of that part."""
+    if crop is None:
+        return (slice(None), slice(None)), shape
+    height, width, channels = shape
+    if min(height, width) < crop:
+        raise DataError(
+            f"{prepared.directory}: the images are {height}×{width}, "
+            f"and their central {crop}×{crop} is to be kept"
+        )
+    top, left = (height - crop) // 2, (width - crop) // 2
+    return (slice(top, top + crop), slice(left, left + crop)), (crop, crop, channels)
+
+
+def _allocate(
+    builder: Any, split: str, columns: Mapping[str, str], shape: tuple[int, int, int]
+) -> Data:
     """Empty arrays for a whole split, to be filled row by row: nothing is held twice."""
     features = builder.info.features
     count = builder.info.splits[split].num_examples
     return Data(
-        x=np.empty((count, *features["image"].shape), np.uint8),
+        x=np.empty((count, *shape), np.uint8),
         id=np.empty(count, np.int32) if "id" in features else None,
         **{field: np.empty(count, np.int32) for field in columns},
     )
