@@ -22,6 +22,7 @@ from junlearn.fields import Fraction, NonNegative, Seed
 from junlearn.methods import METHODS, retrain
 from junlearn.metrics import DEFAULT_METRICS, METRICS
 from junlearn.models import MODELS
+from junlearn.precision import Precision
 from junlearn.scenarios import SCENARIOS
 
 __all__ = [
@@ -92,6 +93,8 @@ class Experiment:
     """Recipe of the original and of the retrained network."""
     retrain_init: Literal["other", "same"] = "other"
     """Initial weights of the retrained network: another draw than the original's, or the same."""
+    precision: Precision = "float32"
+    """In which the networks compute; parameters, statistics and losses are float32 in any case."""
     reference: bool = True
     """Train the retrained network. Without it, the metrics that compare with it are left out."""
     metrics: tuple[str, ...] = DEFAULT_METRICS

@@ -11,6 +11,7 @@ from junlearn.datasets.holdout import hold_out, set_aside
 from junlearn.datasets.surrogate import SURROGATES, attach
 from junlearn.models import MODELS
 from junlearn.models.weights import file_digest
+from junlearn.precision import in_precision
 from junlearn.progress import Reporter
 from junlearn.run import place
 from junlearn.scenarios import SCENARIOS
@@ -75,6 +76,7 @@ def prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Probl
     model = MODELS[experiment.model.name].make(
         experiment.model, len(dataset.classes), dataset.input_shape
     )
+    model = in_precision(model, experiment.precision)
     scenario = SCENARIOS[experiment.scenario.name]
     made = scenario.make(experiment.scenario, dataset, key_for(seeds["scenario"], SCENARIO))
     dataset, split = made if scenario.manipulates else (dataset, made)
@@ -127,6 +129,7 @@ def _original(problem: Problem) -> dict[str, Any]:
         "fingerprint": problem.dataset.fingerprint,
         "model": model_identity(problem.experiment.model),
         "train": plain(problem.experiment.train),
+        "precision": problem.experiment.precision,
         "order": problem.seeds["order"],
         "initialisation": problem.seeds["initialisation"],
     }

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from junlearn.augment import AUGMENTATIONS, make_views
 from junlearn.datasets.cache import fingerprint
 from junlearn.errors import ConfigError, unknown
 from junlearn.fields import Count
-from junlearn.types import Dataset, Sources
+from junlearn.types import Data, Dataset, Sources
 
 __all__ = ["Augmentation", "DatasetConfig", "Progress", "assemble"]
 
@@ -31,6 +33,11 @@ class DatasetConfig:
     """Subtracted from pixels in [0, 1], one for each channel; None: the dataset's own."""
     std: tuple[float, ...] | None = None
     """Divides what is left; None: the dataset's own."""
+    train_per_class: Count | None = None
+    """Take only the first so many training images of each class, ordered by class and then by the dataset's own
+    numbering; None: all, as they are."""
+    test_per_class: Count | None = None
+    """The same of the test images."""
     augmentation: Augmentation = "none"
     """What the view `augment` does to a training image."""
 
@@ -54,6 +61,22 @@ def _statistics(
     return values
 
 
+def _first_of_each(data: Data, count: int | None, name: str, classes: int) -> Data:
+    """The first `count` examples of every class by their ids (by their place, where they have none)."""
+    if count is None:
+        return data
+    ids = np.arange(len(data.y)) if data.id is None else data.id
+    order = np.lexsort((ids, data.y))
+    labels = data.y[order]
+    starts = np.searchsorted(labels, np.arange(classes))
+    sizes = np.bincount(labels, minlength=classes)
+    if sizes.min() < count:
+        raise ConfigError(
+            f"dataset.{name}_per_class is {count}, and class {int(sizes.argmin())} has {sizes.min()} images"
+        )
+    return data.take(order[(starts[:, None] + np.arange(count)).ravel()])
+
+
 def assemble(
     config: DatasetConfig,
     *,
@@ -72,12 +95,15 @@ def assemble(
     fit the images.
     """
     channels = sources["train"].x.shape[-1]
+    sizes = {"train": config.train_per_class, "test": config.test_per_class}
+    sources = {n: _first_of_each(d, sizes[n], n, len(classes)) for n, d in sources.items()}
+    part = "".join(f"-{name}-{size}" for name, size in sizes.items() if size is not None)
     mean = _statistics("mean", config.mean, mean, channels)
     std = _statistics("std", config.std, std, channels)
     return Dataset(
         name=name,
         version=version,
-        fingerprint=fingerprint(digests),
+        fingerprint=fingerprint(digests) + part,
         sources=sources,
         views=make_views(mean, std, config.image_size, config.augmentation),
         classes=classes,

@@ -126,6 +126,8 @@ class BatchNorm(nn.Module):
         What stands in the other rows has no influence on the rest, even if it is not finite. A batch
         without any row leaves the running statistics as they are.
         """
+        # Sums over a batch are float32 sums, also of a network that computes in bfloat16.
+        given, x = x.dtype, x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if mask is not None:
             x = jnp.where(_rows(mask, x), x, 0)
         width = (x.shape[-1],)
@@ -144,7 +146,8 @@ class BatchNorm(nn.Module):
             mean, var = running_mean.value, running_var.value
         lead = (1,) * (x.ndim - 1) + (-1,)
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
-        return (x - mean.reshape(lead)) * factor.reshape(lead) + bias.reshape(lead)
+        y = (x - mean.reshape(lead)) * factor.reshape(lead) + bias.reshape(lead)
+        return y.astype(given)
 
 
 def _moments(x: Array, mask: Array | None) -> tuple[Array, Array, Array]:
@@ -154,10 +157,9 @@ def _moments(x: Array, mask: Array | None) -> tuple[Array, Array, Array]:
     """
     axes = tuple(range(x.ndim - 1))
     positions = math.prod(x.shape[1:-1])
-    dtype = jnp.promote_types(x.dtype, jnp.float32)
     if mask is None:
-        return x.mean(axes), x.var(axes), jnp.asarray(x.shape[0] * positions, dtype)
-    count = mask.sum(dtype=dtype) * positions
+        return x.mean(axes), x.var(axes), jnp.asarray(x.shape[0] * positions, x.dtype)
+    count = mask.sum(dtype=x.dtype) * positions
     divisor = jnp.maximum(count, 1)
     mean = x.sum(axes) / divisor
     centred = jnp.where(_rows(mask, x), x - mean.reshape((1,) * (x.ndim - 1) + (-1,)), 0)
