@@ -1,6 +1,6 @@
 """The building block of most methods: one network, one loss, one optimiser."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import jax
@@ -68,9 +68,11 @@ def supervised(
     model: Model,
     *,
     labels: Callable[[Descent, Batch], Array] = lambda state, batch: batch.y,
-    train: bool = True,
+    train: bool | Collection[str] = True,
 ) -> Loss:
-    """Mean cross entropy against `labels(state, batch)`, by default the labels of the data, in train or eval mode."""
+    """Mean cross entropy against `labels(state, batch)`, by default the labels of the data, in train or eval mode, or
+    with the layers that `train` names in train mode.
+    """
 
     def loss(
         params: PyTree, state: Descent, batch: Batch, key: Key

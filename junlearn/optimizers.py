@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import optax
 
 from junlearn import trees
+from junlearn.errors import ConfigError
 from junlearn.fields import Momentum, NonNegative, Positive
 from junlearn.types import Array, PyTree
 
 __all__ = [
     "Optimizer",
+    "ScheduleKind",
     "clip_norm",
     "cycled_momentum",
     "move",
@@ -22,6 +24,8 @@ __all__ = [
     "transformation",
     "warm_linear",
 ]
+
+ScheduleKind = Literal["constant", "cosine", "linear", "multistep", "one_cycle", "warm_linear"]
 
 ONE_CYCLE_RISE = 0.3
 """Share of a one-cycle schedule in which the rate rises."""
@@ -100,16 +104,16 @@ def clip_norm(limit: float) -> optax.GradientTransformation:
 
 
 def schedule(
-    kind: Literal["constant", "cosine", "linear", "multistep", "one_cycle"],
+    kind: ScheduleKind,
     peak: float,
     *,
     steps_per_epoch: int,
-    epochs: int,
+    total: int,
     warmup_epochs: float = 0.0,
     milestones: tuple[int, ...] = (),
     decay: float = 0.2,
 ) -> optax.Schedule:
-    """Learning rate as a function of the step count t = 0, 1, ...
+    """Learning rate as a function of the step count t = 0, 1, ... over `total` steps.
 
     The first `warmup_epochs` rise linearly from 0 to `peak`; after them the rate is `constant`, falls to 0 as a half
     `cosine` or as a line (`linear`), or is multiplied by `decay` at the start of each epoch in `milestones`
@@ -118,12 +122,17 @@ def schedule(
     `one_cycle` runs over all steps: from peak / 25 to `peak` in the first 30 %, then down to peak / 250,000 at the last
     one, both as half cosines. A warm-up is laid over its beginning as in the release of JiT: up to and including step
     `warmup_epochs * steps_per_epoch` the rate rises from 0 to the cycle's first rate, and then jumps onto the cycle.
+
+    `warm_linear` is the function of that name.
     """
+    if kind == "warm_linear":
+        if warmup_epochs:
+            raise ConfigError('schedule="warm_linear" has its own warm-up: set warmup_epochs to 0')
+        return warm_linear(peak, total)
     warmup = warmup_epochs * steps_per_epoch
-    total = epochs * steps_per_epoch
 
     def rate(count: Array) -> Array:
-        t = jnp.asarray(count, jnp.float32)
+        t = jnp.asarray(count, jnp.result_type(float))
         if kind == "one_cycle":
             first = peak / ONE_CYCLE_START
             cycle = _one_cycle(t, total, first, peak, first / ONE_CYCLE_END)
@@ -135,7 +144,7 @@ def schedule(
             shape = 1 - progress
         elif kind == "multistep":
             epoch = count // steps_per_epoch
-            passed = sum((jnp.asarray(epoch >= m, jnp.float32) for m in milestones), jnp.zeros(()))
+            passed = sum((jnp.asarray(epoch >= m, t.dtype) for m in milestones), jnp.zeros(()))
             shape = decay**passed
         else:
             shape = jnp.ones(())
@@ -163,7 +172,9 @@ def warm_linear(peak: float, total: int) -> optax.Schedule:
 
 def cycled_momentum(total: int, high: float = 0.95, low: float = 0.85) -> optax.Schedule:
     """The momentum beside a `one_cycle` rate of `total` steps: `high`, falling to `low` at the peak, and back."""
-    return lambda count: _one_cycle(jnp.asarray(count, jnp.float32), total, high, low, high)
+    return lambda count: _one_cycle(
+        jnp.asarray(count, jnp.result_type(float)), total, high, low, high
+    )
 
 
 def _one_cycle(t: Array, total: int, first: float, peak: float, last: float) -> Array:

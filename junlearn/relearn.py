@@ -1,6 +1,7 @@
 """Fine-tuning on the forget set until it is known again: what the relearning metrics ask for."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from junlearn.evaluation import evaluate_accuracy
@@ -47,7 +48,8 @@ def relearn(
 ) -> Relearned:
     """Fine-tune on `split.forget` until the accuracy there is `level`, asked after every step, at most `config.epochs`.
 
-    `options` go to `junlearn.run.run`. A network that is there already takes no step.
+    `steps` and `keep` of the recipe have no meaning here. `options` go to `junlearn.run.run`. A network that is there
+    already takes no step.
     """
 
     def known(variables: Variables) -> bool:
@@ -59,7 +61,7 @@ def relearn(
 
     if known(variables):
         return Relearned(0, 0.0, True)
-    method = finetune.make(config, model)
+    method = finetune.make(replace(config, steps=None, keep="last"), model)
 
     def plan(split: Split) -> list[Stage]:
         return [stage._replace(until=until, check_every=1) for stage in method.plan(split)]

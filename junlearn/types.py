@@ -120,7 +120,7 @@ class Data(NamedTuple):
 
 
 Sources = dict[str, Data]
-"""`"train"`, `"test"`, and `"surrogate"` where a method needs one."""
+"""`"train"`, `"test"`, and where they are needed `"surrogate"` and `"validation"`."""
 
 View = Callable[[Data, Key], Array]
 """`(rows, keys[B]) -> float32[B,H,W,C]`: how gathered rows become network input; one key an example."""

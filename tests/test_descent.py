@@ -85,9 +85,9 @@ def test_adam_couples_decay_and_adamw_does_not():
     ],
 )
 def test_schedules(kind, expected):
-    rate = schedule(kind, 1.0, steps_per_epoch=2, epochs=4, warmup_epochs=1, milestones=(2, 3))
+    rate = schedule(kind, 1.0, steps_per_epoch=2, total=8, warmup_epochs=1, milestones=(2, 3))
     np.testing.assert_allclose([rate(t) for t in range(8)], expected, atol=1e-6)
-    assert schedule(kind, 3.0, steps_per_epoch=2, epochs=4)(0) == 3
+    assert schedule(kind, 3.0, steps_per_epoch=2, total=8)(0) == 3
 
 
 def test_one_step_by_hand():
@@ -247,14 +247,14 @@ def test_a_recipe_learns(digits):
 
 def test_one_cycle_is_pytorchs_with_the_leftover_warm_up():
     """Rates as torch's OneCycleLR gives them for 20 steps, peak 0.1, and the momentum beside them."""
-    rate = schedule("one_cycle", 0.1, steps_per_epoch=4, epochs=5)
+    rate = schedule("one_cycle", 0.1, steps_per_epoch=4, total=20)
     rates = np.array([rate(t) for t in range(20)])
     up = 0.004 + (0.1 - 0.004) * 0.5 * (1 - np.cos(np.pi * np.arange(6) / 5))
     down = 4e-7 + (0.1 - 4e-7) * 0.5 * (1 + np.cos(np.pi * np.arange(1, 15) / 14))
     np.testing.assert_allclose(rates, np.concatenate([up, down]), rtol=1e-5, atol=1e-8)
     momentum = np.array([cycled_momentum(20)(t) for t in range(20)])
     np.testing.assert_allclose(momentum[[0, 5, 19]], [0.95, 0.85, 0.95], rtol=1e-6)
-    warm = schedule("one_cycle", 0.1, steps_per_epoch=4, epochs=5, warmup_epochs=1)
+    warm = schedule("one_cycle", 0.1, steps_per_epoch=4, total=20, warmup_epochs=1)
     np.testing.assert_allclose([warm(t) for t in range(5)], 0.004 * np.arange(5) / 4, rtol=1e-6)
     np.testing.assert_allclose(warm(5), rates[5], rtol=1e-6)
 

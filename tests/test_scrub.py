@@ -13,9 +13,10 @@ from junlearn.descent import start
 from junlearn.errors import ConfigError
 from junlearn.feeds import cut
 from junlearn.methods import scrub
-from junlearn.methods.scrub import Memory, Pass, Rewind
+from junlearn.methods.scrub import Memory, Pass
 from junlearn.optimizers import clip_norm
 from junlearn.run import run
+from junlearn.selection import Rewind
 from junlearn.types import Split, Variables
 from tests.golden_nets import batches, drive, network, params
 

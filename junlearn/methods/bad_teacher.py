@@ -20,15 +20,21 @@ Defaults (Chundawat et al. as run in SSD, arXiv 2308.07707, and JiT, arXiv 2402.
     reduction        "batch"
     epochs           1
     steps            None
-    schedule         "constant"
+    overshoot        False
     batch_size       256
+    schedule         "constant"
+    warmup_epochs    0.0
+    milestones       ()
+    decay            0.2
     augment          False
+    keep             "last"
 
 BadT of Corrective Machine Unlearning (arXiv 2402.14015) is retain_fraction=1, optimizer="sgd", learning_rate=0.025,
-weight_decay=0.0005, steps=1000, schedule="warm_linear", batch_size=512, augment=True.
+weight_decay=0.0005, steps=1000, schedule="warm_linear", batch_size=512, augment=True; to follow its code in all also
+reduction="element", overshoot=True (one step more than `steps`) and keep="best_test".
 
 Deviation: the released codes average equation 2 over the K classes too and so divide it by K, which changes the rate
-of SGD and the epsilon of Adam; reduction="element" does the same. Corrective's code makes one step more than it says.
+of SGD and the epsilon of Adam; reduction="element" does the same.
 
 Reference: Chundawat, Tarun, Mandal, Kankanhalli, AAAI 2023 (arXiv 2205.08096).
 """
@@ -39,12 +45,12 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from junlearn import feeds, losses
 from junlearn.descent import Descent, descend, start
 from junlearn.fields import Count, Fraction, Positive
-from junlearn.optimizers import Optimizer, transformation, warm_linear
+from junlearn.selection import keeping
+from junlearn.training import Recipe, optimizer, stages
 from junlearn.types import (
     Array,
     Batch,
@@ -63,11 +69,12 @@ from junlearn.types import (
 __all__ = ["NEEDS", "Config", "State", "Teachers", "distillation", "make"]
 
 NEEDS = frozenset({"forget.x", "retain.x"})
+"""With the default `Config`; keep="best_test" adds test.x and test.y."""
 State = Descent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Optimizer):
+class Config(Recipe):
     """Hyper-parameters of the bad teacher."""
 
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
@@ -78,12 +85,7 @@ class Config(Optimizer):
     reduction: Literal["batch", "element"] = "batch"
     """Mean over the examples, or over the examples and the classes as released."""
     epochs: Count = 1
-    steps: Count | None = None
-    """Number of steps; it replaces `epochs`, and the last epoch is cut."""
-    schedule: Literal["constant", "warm_linear"] = "constant"
     batch_size: Count = 256
-    augment: bool = False
-    """Use the training augmentation of the dataset."""
 
 
 class Teachers(NamedTuple):
@@ -137,15 +139,8 @@ def make(config: Config, model: Model) -> Method:
     def sampled(split: Split) -> int:
         return int(config.retain_fraction * len(split.retain))
 
-    def lengths(split: Split) -> tuple[int, int]:
-        """Steps of an epoch and in all."""
-        epoch = -(-(len(split.forget) + sampled(split)) // config.batch_size)
-        return epoch, config.steps or config.epochs * epoch
-
-    def optimizer(split: Split) -> optax.GradientTransformation:
-        if config.schedule == "constant":
-            return transformation(config)
-        return transformation(config, warm_linear(config.learning_rate, lengths(split)[1]))
+    def mixed(split: Split) -> int:
+        return len(split.forget) + sampled(split)
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         key, bad_key, sample_key = jax.random.split(key, 3)
@@ -156,24 +151,16 @@ def make(config: Config, model: Model) -> Method:
             jnp.zeros(sources["train"].x.shape[0], bool).at[split.forget].set(True),
             sample.astype(jnp.int32),
         )
-        return start(key, variables, optimizer(split), extra=teachers)
+        return start(key, variables, optimizer(config, mixed(split)), extra=teachers)
 
     def plan(split: Split) -> list[Stage]:
-        step = descend(loss, optimizer(split))
+        step = descend(loss, optimizer(config, mixed(split)))
 
         def feed(rng: np.random.Generator, state: State) -> Feed:
-            mixed = np.concatenate([split.forget, np.asarray(state.extra.sample)])
-            return feeds.shuffled(rng, mixed, config.batch_size, view=view)
+            both = np.concatenate([split.forget, np.asarray(state.extra.sample)])
+            return feeds.shuffled(rng, both, config.batch_size, view=view)
 
-        epoch, total = lengths(split)
-        whole, rest = divmod(total, epoch)
-        stages = []
-        if whole:
-            stages.append(Stage("distil", step, feed, whole))
-        if rest:
-            stages.append(
-                Stage("distil, cut", step, lambda rng, state: feeds.cut(feed(rng, state), rest))
-            )
-        return stages
+        return stages(config, "distil", step, feed, mixed(split))
 
-    return Method(init, plan, lambda state: state.variables)
+    method = Method(init, plan, lambda state: state.variables)
+    return keeping(method, model, config.keep, config.batch_size)

@@ -12,54 +12,48 @@ Defaults (the baseline of SSD, Foster, Schoepf, Brintrup, AAAI 2024, arXiv 2308.
     momentum       0.9
     weight_decay   0.0005
     epochs         5
+    steps          None
+    overshoot      False
     batch_size     64
+    schedule       "constant"
+    warmup_epochs  0.0
+    milestones     ()
+    decay          0.2
     augment        False
+    keep           "last"
+
+In SCAR the rate is halved after 25 and after 40 epochs: schedule="multistep", milestones=(25, 40), decay=0.5. The
+fine-tuning of Corrective Machine Unlearning is the method `cf_k`, which can also hold the first layers fixed.
 """
 
 from dataclasses import dataclass
 
-from junlearn import feeds
-from junlearn.descent import Descent, descend, start, supervised
+from junlearn.descent import Descent
 from junlearn.fields import Count, NonNegative, Positive
-from junlearn.optimizers import Optimizer, transformation
-from junlearn.types import Key, Method, Model, Sources, Split, Stage, Variables
+from junlearn.training import Recipe, fit
+from junlearn.types import Key, Method, Model, Sources, Variables
 
 __all__ = ["NEEDS", "Config", "State", "make"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
+"""With the default `Config`; keep="best_test" adds test.x and test.y."""
 State = Descent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Optimizer):
+class Config(Recipe):
     """Hyper-parameters of fine-tuning."""
 
     learning_rate: Positive = 0.02
     weight_decay: NonNegative = 5e-4
     epochs: Count = 5
     batch_size: Count = 64
-    augment: bool = False
-    """Use the training augmentation of the dataset."""
 
 
 def make(config: Config, model: Model) -> Method:
     """Supervised training of the original network on the retain set."""
-    tx = transformation(config)
-    step = descend(supervised(model), tx)
-    view = "augment" if config.augment else "eval"
 
-    def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
-        del sources, split
-        return start(key, variables, tx)
+    def begin(key: Key, variables: Variables, sources: Sources) -> Variables:
+        return variables
 
-    def plan(split: Split) -> list[Stage]:
-        return [
-            Stage(
-                "finetune",
-                step,
-                lambda rng, state: feeds.shuffled(rng, split.retain, config.batch_size, view=view),
-                config.epochs,
-            )
-        ]
-
-    return Method(init, plan, lambda state: state.variables)
+    return fit(config, model, "finetune", begin)

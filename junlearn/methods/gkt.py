@@ -295,13 +295,14 @@ def _optimizers(
 ) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
     """Of the generator and of the student; the student's schedule counts its own steps."""
     clip = optax.clip_by_global_norm(config.clip)
+    total = config.student_steps * config.pseudo_batches
     rate = optimizers.schedule(
         config.schedule,
         config.student_learning_rate,
         steps_per_epoch=config.student_steps,
-        epochs=config.pseudo_batches,
+        total=total,
     )
-    cycled = optimizers.cycled_momentum(config.student_steps * config.pseudo_batches)
+    cycled = optimizers.cycled_momentum(total)
     momentum = cycled if config.schedule == "one_cycle" else None
     generator = optimizers.Optimizer(
         learning_rate=config.generator_learning_rate, momentum=config.generator_momentum

@@ -14,12 +14,19 @@ Defaults (ours, for small networks; a published recipe is a value of `Config`):
     momentum       0.9
     weight_decay   0.0
     epochs         10
+    steps          None
+    overshoot      False
     batch_size     128
     schedule       "constant"
     warmup_epochs  0.0
     milestones     ()
     decay          0.2
     augment        True
+    keep           "last"
+
+As the original networks of Corrective Machine Unlearning (arXiv 2402.14015) are trained: optimizer="sgd",
+learning_rate=0.025, weight_decay=0.0005, steps=4000 (CIFAR-10; 6000 CIFAR-100), batch_size=512, schedule="warm_linear";
+its code also overshoot=True, keep="best_test".
 
 Deviation from the releases of JiT and SSD, which reset the last layer only: here all weights are fresh.
 """
@@ -27,68 +34,32 @@ Deviation from the releases of JiT and SSD, which reset the last layer only: her
 from dataclasses import dataclass
 from typing import Literal
 
-from junlearn import feeds
-from junlearn.descent import Descent, descend, start, supervised
-from junlearn.fields import Count, NonNegative, Positive
-from junlearn.optimizers import Optimizer, cycled_momentum, schedule, transformation
-from junlearn.types import Key, Method, Model, Sources, Split, Stage, Variables
+from junlearn.descent import Descent
+from junlearn.fields import Positive
+from junlearn.training import Recipe, fit
+from junlearn.types import Key, Method, Model, Sources, Variables
 
 __all__ = ["NEEDS", "Config", "State", "make"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
+"""With the default `Config`; keep="best_test" adds test.x and test.y."""
 State = Descent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Optimizer):
+class Config(Recipe):
     """A training recipe."""
 
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     learning_rate: Positive = 1e-3
-    epochs: Count = 10
-    batch_size: Count = 128
-    schedule: Literal["constant", "cosine", "linear", "multistep", "one_cycle"] = "constant"
-    """`one_cycle` cycles the momentum of sgd too, from 0.95 to 0.85 and back."""
-    warmup_epochs: NonNegative = 0.0
-    milestones: tuple[int, ...] = ()
-    """Epochs (from 0) at whose start a `multistep` schedule multiplies the rate by `decay`."""
-    decay: Positive = 0.2
     augment: bool = True
     """Use the training augmentation of the dataset."""
 
 
 def make(config: Config, model: Model) -> Method:
     """Supervised training of a freshly initialised network on the retain set."""
-    loss = supervised(model)
-    view = "augment" if config.augment else "eval"
 
-    def optimizer(split: Split):  # type: ignore[no-untyped-def]
-        steps_per_epoch = -(-len(split.retain) // config.batch_size)
-        rate = schedule(
-            config.schedule,
-            config.learning_rate,
-            steps_per_epoch=steps_per_epoch,
-            epochs=config.epochs,
-            warmup_epochs=config.warmup_epochs,
-            milestones=config.milestones,
-            decay=config.decay,
-        )
-        cycled = config.schedule == "one_cycle" and config.optimizer == "sgd"
-        momentum = cycled_momentum(steps_per_epoch * config.epochs) if cycled else None
-        return transformation(config, rate, momentum)
+    def begin(key: Key, variables: Variables, sources: Sources) -> Variables:
+        return model.fresh(key, sources)  # (1)
 
-    def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
-        del variables
-        return start(key, model.fresh(key, sources), optimizer(split))
-
-    def plan(split: Split) -> list[Stage]:
-        return [
-            Stage(
-                "train",
-                descend(loss, optimizer(split)),
-                lambda rng, state: feeds.shuffled(rng, split.retain, config.batch_size, view=view),
-                config.epochs,
-            )
-        ]
-
-    return Method(init, plan, lambda state: state.variables)
+    return fit(config, model, "train", begin)

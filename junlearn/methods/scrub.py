@@ -5,7 +5,7 @@ Setting: forget images, retain images and labels; SCRUB+R also forget labels and
     (1)  KD(x) = T^2 KL( softmax(f_theta0(x) / T) || softmax(f_theta(x) / T) ),   theta0 the weights before, eval mode
     (2)  max pass over D_f:  minimise  -mean KD              ascent="ce+kd": minimise -(gamma mean CE + alpha mean KD)
     (3)  min pass over D_r:  minimise  gamma mean CE + alpha mean KD
-    (4)  epoch e = 0, 1, ..:  a max pass if e < max_epochs, then a min pass;
+    (4)  epoch e = 0, 1, ..:  a max pass if e < max_epochs (or if fewer than msteps steps are made), then a min pass;
          rate  eta decay^#{d in decay_epochs : d <= e};   one optimiser, with one momentum, for both passes
     (5)  SCRUB+R (rewind): of the weights after each epoch those whose error on D_f is nearest to the error of the last
          weights on unseen examples of the same distribution; of several as near the latest
@@ -25,27 +25,30 @@ Defaults (Kurmanji et al.'s constants for (1) to (4), the optimiser and batch si
     ascent             "kd"
     epochs             10
     max_epochs         3
+    msteps             None
     decay_epochs       (5, 8, 9)
     decay              0.1
     schedule           "multistep"
     steps              None
+    overshoot          False
     clip               None
     forget_batch_size  128
     batch_size         128
     augment            False
     rewind             False
+    keep               "last"
 
 As run in JiT: alpha=0.001, gamma=0.99, clip=1.0 (a whole class), alpha=1, gamma=5 (samples), temperature=4, epochs=3,
-max_epochs=2. In Corrective Machine Unlearning (arXiv 2402.14015): ascent="ce+kd", gamma=1, temperature=4,
-max_epochs=2, steps=1000, schedule="warm_linear", learning_rate=0.0025, both batch sizes 512, augment=True, alpha
-searched. It ends the max passes by a common count of steps, `msteps`: 100 is two of them, 400 five, at 50,000 examples.
+max_epochs=2. In Corrective Machine Unlearning (arXiv 2402.14015): ascent="ce+kd", gamma=1, temperature=4, msteps=100,
+steps=1000, schedule="warm_linear", learning_rate=0.0025, both batch sizes 512, augment=True, alpha searched; to follow
+its code in all also overshoot=True and keep="best_test". Of 50,000 examples msteps=100 makes two max passes, 400 five.
 
 The unseen examples of (5) are test images: `split.forget_test`, or all of them where the request has none of its own. A
 part of D_r would not do, since the original has learnt it. Test figures after a rewind are therefore not independent
 of the choice. A training set with manipulated labels has no unseen examples like its forget set: ConfigError.
 
-Deviations: the term that pulls to averaged weights has weight 0 in all runs and is left out; D_f is shuffled;
-Corrective keeps the weights of the best test accuracy and overshoots its number of steps, here neither.
+Deviations: the term that pulls to averaged weights has weight 0 in all runs and is left out; D_f is shuffled. `keep`
+chooses of the weights after every pass, max passes included.
 
 Reference: Kurmanji, Triantafillou, Hayes, Triantafillou, NeurIPS 2023 (arXiv 2302.09880).
 """
@@ -64,6 +67,7 @@ from junlearn.descent import Descent, Loss, descend, start
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, NonNegative, Positive, Whole
 from junlearn.optimizers import Optimizer, clip_norm, transformation, warm_linear
+from junlearn.selection import Keep, Rewind, keeping, wrong
 from junlearn.types import (
     Array,
     Batch,
@@ -79,10 +83,11 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "Memory", "Rewind", "State", "make", "passes", "rate"]
+__all__ = ["NEEDS", "Config", "Memory", "Pass", "State", "make", "passes", "rate"]
 
 NEEDS = frozenset({"forget.x", "retain.x", "retain.y"})
-"""With the default `Config`; ascent="ce+kd" adds forget.y, `rewind` forget.y, test.x and test.y."""
+"""With the default `Config`; ascent="ce+kd" adds forget.y, `rewind` forget.y, test.x and test.y, and keep="best_test"
+test.x and test.y."""
 State = Descent
 
 
@@ -102,6 +107,9 @@ class Config(Optimizer):
     epochs: Count = 10
     max_epochs: Whole = 3
     """Epochs that begin with a max pass."""
+    msteps: Whole | None = None
+    """In the place of `max_epochs`: an epoch begins with a max pass while fewer steps than this, of both passes
+    together, are made."""
     decay_epochs: tuple[int, ...] = (5, 8, 9)
     """Epochs (from 0) at whose start the rate is multiplied by `decay`."""
     decay: Positive = 0.1
@@ -109,6 +117,9 @@ class Config(Optimizer):
     """By `decay_epochs`, or Corrective's over all steps."""
     steps: Count | None = None
     """Number of steps, of both passes together; it replaces `epochs`, and the last pass is cut."""
+    overshoot: bool = False
+    """Leave a pass only when more than `steps` are made, as the release of Corrective Unlearning does: one step more,
+    two where a max pass crosses the number, none where an epoch ends just there."""
     clip: Positive | None = None
     """Largest norm of a gradient."""
     forget_batch_size: Count = 128
@@ -118,19 +129,9 @@ class Config(Optimizer):
     """Use the training augmentation of the dataset."""
     rewind: bool = False
     """SCRUB+R."""
-
-
-class Rewind(NamedTuple):
-    """What SCRUB+R measures."""
-
-    snapshots: Variables
-    """The weights after each of E epochs: a leading axis E on every array."""
-    errors: Array
-    """int32[E]: wrong answers on D_f after each epoch."""
-    measured: Array
-    """Rows of D_f passed so far, over all epochs."""
-    unseen: Array
-    """int32[2]: wrong answers of the last weights on the unseen examples, and how many there are."""
+    keep: Keep = "last"
+    """The weights to return: the last, or the best after any pass on the test set (the released rule of Corrective
+    Unlearning) or on a validation set; see `junlearn.selection`."""
 
 
 class Memory(NamedTuple):
@@ -150,25 +151,28 @@ class Pass(NamedTuple):
 
 def passes(config: Config, forget: int, retain: int) -> list[Pass]:
     """Equation 4 for sets of `forget` and `retain` batches."""
-    # A min pass has a step at least, so there are no more epochs than steps.
-    epochs = config.epochs if config.steps is None else config.steps
-    schedule = []
-    for epoch in range(epochs):
-        if epoch < config.max_epochs:
-            schedule.append(Pass(epoch, "max", forget))
-        schedule.append(Pass(epoch, "min", retain))
-    if config.steps is None:
-        return schedule
-    left = config.steps - np.cumsum([0] + [part.steps for part in schedule])
-    cut = zip(schedule, left, strict=False)
-    return [p._replace(steps=min(p.steps, int(rest))) for p, rest in cut if rest > 0]
+    schedule: list[Pass] = []
+    made = epoch = 0
+    while epoch < config.epochs if config.steps is None else made < config.steps:
+        rises = epoch < config.max_epochs if config.msteps is None else made < config.msteps
+        rise, fall = Pass(epoch, "max", forget), Pass(epoch, "min", retain)
+        for part in (rise, fall) if rises else (fall,):
+            if config.steps is not None:
+                left = config.steps - made
+                most = max(left + 1, 1) if config.overshoot else left
+                part = part._replace(steps=min(part.steps, most))
+            if part.steps:
+                schedule.append(part)
+                made += part.steps
+        epoch += 1
+    return schedule
 
 
 def rate(config: Config, schedule: list[Pass]) -> optax.Schedule:
     """The learning rate of every step of the passes."""
     ends = np.cumsum([part.steps for part in schedule])
     if config.schedule == "warm_linear":
-        return warm_linear(config.learning_rate, int(ends[-1]))
+        return warm_linear(config.learning_rate, config.steps or int(ends[-1]))
     # An epoch begins where all passes of the epochs before it have ended.
     decays = [
         sum(part.steps for part in schedule if part.epoch < epoch) for epoch in config.decay_epochs
@@ -182,6 +186,10 @@ def rate(config: Config, schedule: list[Pass]) -> optax.Schedule:
 
 def make(config: Config, model: Model) -> Method:
     """Alternating ascent and descent under one optimiser."""
+    if config.rewind and config.keep != "last":
+        raise ConfigError(
+            f'scrub: rewind chooses the weights itself: set it to False, or keep="last", not "{config.keep}"'
+        )
     view = "augment" if config.augment else "eval"
 
     def objective(kind: Literal["max", "min"]) -> Loss:
@@ -208,21 +216,17 @@ def make(config: Config, model: Model) -> Method:
             (len(split.forget), config.forget_batch_size),
             (len(split.retain), config.batch_size),
         )
-        return passes(config, *(-(-rows // size) for rows, size in sizes))
+        return passes(config, *(max(-(-rows // size), 1) for rows, size in sizes))
 
     def optimizer(split: Split) -> optax.GradientTransformation:
         descent = transformation(config, rate(config, planned(split)))
         return descent if config.clip is None else optax.chain(clip_norm(config.clip), descent)
 
-    def wrong(variables: Variables, batch: Batch) -> Array:
-        answers = model.apply(variables, batch.x)[0].argmax(-1)
-        return ((answers != batch.y) & batch.mask).sum(dtype=jnp.int32)
-
     def measure_forget(forgotten: int) -> Callable[[State, Batch], tuple[State, Metrics]]:
         def step(state: State, batch: Batch) -> tuple[State, Metrics]:
             rewind = state.extra.rewind
             epoch = rewind.measured // forgotten
-            errors = wrong(state.variables, batch)
+            errors = wrong(model, state.variables, batch)
             rewind = Rewind(
                 jax.tree.map(lambda a, b: a.at[epoch].set(b), rewind.snapshots, state.variables),
                 rewind.errors.at[epoch].add(errors),
@@ -234,7 +238,7 @@ def make(config: Config, model: Model) -> Method:
         return step
 
     def measure_unseen(state: State, batch: Batch) -> tuple[State, Metrics]:
-        errors = wrong(state.variables, batch)
+        errors = wrong(model, state.variables, batch)
         seen = jnp.stack([errors, batch.mask.sum(dtype=jnp.int32)])
         rewind = state.extra.rewind._replace(unseen=state.extra.rewind.unseen + seen)
         return state._replace(extra=state.extra._replace(rewind=rewind)), {"errors": errors}
@@ -248,12 +252,7 @@ def make(config: Config, model: Model) -> Method:
                     "manipulated ones; set rewind to False"
                 )
             epochs = planned(split)[-1].epoch + 1
-            rewind = Rewind(
-                jax.tree.map(lambda a: jnp.zeros((epochs, *a.shape), a.dtype), variables),
-                jnp.zeros(epochs, jnp.int32),
-                jnp.zeros((), jnp.int32),
-                jnp.zeros(2, jnp.int32),
-            )
+            rewind = Rewind.empty(variables, epochs)
         memory = Memory(jax.tree.map(jnp.array, variables), rewind)
         return start(key, variables, optimizer(split), extra=memory)
 
@@ -290,14 +289,6 @@ def make(config: Config, model: Model) -> Method:
         return stages
 
     def finish(state: State) -> Variables:
-        if not config.rewind:
-            return state.variables
-        rewind = state.extra.rewind
-        epochs = rewind.errors.shape[0]
-        wrong_unseen, unseen = rewind.unseen.astype(jnp.float32)
-        # (5), times the size of both sets: whole numbers, so that equal distances are equal.
-        distance = jnp.abs(rewind.errors * unseen - wrong_unseen * (rewind.measured // epochs))
-        best = epochs - 1 - jnp.argmin(distance[::-1])
-        return jax.tree.map(lambda stack: stack[best], rewind.snapshots)
+        return state.extra.rewind.nearest() if config.rewind else state.variables  # (5)
 
-    return Method(init, plan, finish)
+    return keeping(Method(init, plan, finish), model, config.keep, config.batch_size)
