@@ -19,6 +19,9 @@ from junlearn.run import Progress
 
 __all__ = ["Reporter"]
 
+SHOWN = 8
+"""Bars of one run on the terminal at once; of a run with more stages the newest."""
+
 
 class Reporter:
     """Lines and progress bars on the terminal; on a pipe or in a log only the lines."""
@@ -55,6 +58,8 @@ class Reporter:
 
         def follow(stage: str, done: int, total: int, metrics: dict[str, float]) -> None:
             if stage not in tasks:
+                if len(tasks) >= SHOWN:
+                    bars.update(list(tasks.values())[-SHOWN], visible=False)
                 tasks[stage] = bars.add_task(f"{title} {stage}".strip(), total=total, loss="")
             loss = f"loss {metrics['loss']:.4g}" if "loss" in metrics else ""
             bars.update(tasks[stage], completed=done, total=total, loss=loss)
