@@ -37,8 +37,10 @@ SETTINGS = {
     "boundary_expand": {"epochs": 2, "batch_size": 8},
     "boundary_shrink": {"epochs": 2, "batch_size": 8, "steps": 2},
     "camu": {"batch_size": 8},
+    "cf_k": {"steps": 5, "batch_size": 16},
     "emmn": {"maximise_steps": 2, "minimise_steps": 3, "copies": 2, "batch_size": 6},
     "bad_teacher": {"epochs": 2, "batch_size": 8},
+    "eu_k": {"steps": 5, "batch_size": 16},
     "finetune": {"epochs": 2, "batch_size": 16},
     "fisher": {"batch_size": 8},
     "gkt": {
