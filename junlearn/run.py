@@ -215,6 +215,8 @@ def run_stages(
             if store is not None:
                 checkpoint.save(store, state, asdict(position))
             saved = time.perf_counter()
+    if not stages:
+        position.seconds["total"] = time.perf_counter() - began
 
     return Staged(state, position.history, position.seconds)
 
