@@ -177,6 +177,26 @@ def test_a_fresh_head_of_another_width(present, arrays, save_file, tmp_path):
         build(RESNET, path, num_classes=3)
 
 
+def test_a_fresh_convolution_in_the_stem(arrays, save_file, tmp_path):
+    """ImageNet's 7×7 one is passed over, the BatchNorm behind it is kept."""
+    path = tmp_path / "weights.safetensors"
+    arrays["conv1.weight"] = np.zeros((4, 3, 7, 7), np.float32)
+    save_file(arrays, path)
+    config = ResNetConfig(weights=str(path))
+    model = pretrained(build(RESNET), config, weight_names(SMALL_RESNET), fresh=("stem.conv",))
+    first, second = (fresh(model, seed).params for seed in (0, 1))
+    kernels = [variables["stem"].pop("conv")["kernel"] for variables in (first, second)]
+    assert kernels[0].shape == (3, 3, 3, 4) and (kernels[0] != kernels[1]).any()
+    chex.assert_trees_all_equal(first, second)
+    np.testing.assert_array_equal(first["stem"]["norm"]["scale"], arrays["bn1.weight"])
+    save_file({"other.weight": np.zeros(3)}, path)
+    component = MODELS["resnet18"]
+    for stem, missing in (("keep", r"conv1\.weight"), ("fresh", r"bn1\.\w+")):
+        settings = component.Config(weights=str(path), weights_stem=stem)
+        with pytest.raises(CheckpointError, match=f"missing: '{missing}'"):
+            component.make(settings, CLASSES, (8, 8, 3))
+
+
 def test_names_in_use(arrays, save_file, tmp_path):
     """DataParallel's prefix, other names for shortcut and head, half precision."""
     path = tmp_path / "weights.safetensors"

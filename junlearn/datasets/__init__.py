@@ -17,6 +17,6 @@ DATASETS: dict[str, Component] = {
     ),
     **stock.COMPONENTS,
     "image_folder": Component(
-        "your own images, one folder a class", image_folder.Config, image_folder.make
+        "your own images, one folder a class; Tiny-ImageNet", image_folder.Config, image_folder.make
     ),
 }

@@ -41,18 +41,6 @@ MODELS: dict[str, Component] = {
         ResNetConfig,
         partial(make_resnet, stem="imagenet"),
     ),
-    "resnet9": Component(
-        "ResNet-9 with CELU, for 32×32 images (corrective unlearning)", ResNet9Config, make_resnet9
-    ),
-    **{
-        f"resnet{depth}": Component(
-            f"ResNet-{depth} of 16, 32 and 64 channels for 32×32 images, BatchNorm before each "
-            "convolution (corrective unlearning)",
-            CifarResNetConfig,
-            partial(make_cifar_resnet, depth=depth),
-        )
-        for depth in (20, 32, 44, 56, 110)
-    },
     **{
         f"resnet{depth}{suffix}": Component(
             f"ResNet-{depth} {how}",
@@ -64,6 +52,17 @@ MODELS: dict[str, Component] = {
             ("", "cifar", "with the 3×3 stem (SCAR)"),
             ("_imagenet", "imagenet", "as in torchvision, for 224×224 images"),
         )
+    },
+    "resnet9": Component(
+        "ResNet-9 with CELU, for 32×32 images (corrective unlearning)", ResNet9Config, make_resnet9
+    ),
+    **{
+        f"resnet{depth}": Component(
+            f"ResNet-{depth} of 16 to 64 channels, for 32×32 images (corrective unlearning)",
+            CifarResNetConfig,
+            partial(make_cifar_resnet, depth=depth),
+        )
+        for depth in (20, 32, 44, 56, 110)
     },
     "wide_resnet": Component(
         "WRN-28-10, or another depth and width (Zagoruyko and Komodakis)",

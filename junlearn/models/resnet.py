@@ -15,7 +15,7 @@ Reference: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from flax import linen as nn
 
@@ -143,13 +143,16 @@ DEPTHS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetConfig(Pretrained):
-    """What the head of a `ResNet` reads."""
+    """What the head of a `ResNet` reads, and what of its stem a file of weights gives."""
 
     embedding: Count | None = None
     """Width of a linear embedding between the pooled features and the head; None: no such layer. With `weights` it is
     part of the head: the names in use have none for it."""
     dropout: Fraction = 0.0
     """Before the head, in train mode. SCAR trains with 0.4 and unlearns with 0."""
+    weights_stem: Literal["keep", "fresh"] = "keep"
+    """fresh: the stem's convolution is drawn at random, whatever the file holds for it: the 7×7 one of ImageNet has no
+    place in the CIFAR stem (SCAR)."""
 
 
 class StemLayer(nn.Module):
@@ -240,7 +243,13 @@ def make_resnet(
         depths=(1, *(DEPTHS[depth].block.CONVOLUTIONS for _ in blocks), *(1 for _ in embedding), 1),
         input_shape=input_shape,
     )
-    return pretrained(model, config, weight_names(DEPTHS[depth]), (*embedding, "head"))
+    return pretrained(
+        model,
+        config,
+        weight_names(DEPTHS[depth]),
+        (*embedding, "head"),
+        fresh=("stem.conv",) if config.weights_stem == "fresh" else (),
+    )
 
 
 def weight_names(depth: Depth) -> list[Row]:

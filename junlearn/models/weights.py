@@ -75,18 +75,24 @@ class Pretrained:
 
 
 def pretrained(
-    model: Model, config: Pretrained, rows: Sequence[Row], head: tuple[str, ...] = ("head",)
+    model: Model,
+    config: Pretrained,
+    rows: Sequence[Row],
+    head: tuple[str, ...] = ("head",),
+    *,
+    fresh: tuple[str, ...] = (),
 ) -> Model:
     """`model` with an `init` that puts the arrays of `config.weights` in the place of what it draws.
 
-    `head` names the groups of parameters that stay random with `weights_head="fresh"`. The file is read here, once.
+    `head` names the groups of parameters that stay random with `weights_head="fresh"`, `fresh` those that do in any
+    case. The file is read here, once.
     Raises as `load_weights` does.
     """
     if config.weights is None:
         return model
     shape = (1, *model.input_shape)  # type: ignore[misc]  # every registered model has one
     drawn = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))
-    fresh = head if config.weights_head == "fresh" else ()
+    fresh = (*fresh, *head) if config.weights_head == "fresh" else fresh
     loaded = jax.tree.leaves(load_weights(config.weights, rows, drawn, fresh=fresh))
     arrays = [leaf for leaf in loaded if isinstance(leaf, np.ndarray)]
 
@@ -111,8 +117,8 @@ def load_weights(
 ) -> Variables:
     """`variables` with numpy arrays from the file at `path` in the place of all that `rows` name, the head's row last.
 
-    `variables` may be abstract (`jax.eval_shape`). The top-level groups in `fresh` stay as they are, and what the file
-    holds below their names is passed over.
+    `variables` may be abstract (`jax.eval_shape`). The groups in `fresh` (a top-level one, or a layer in it as
+    "stem.conv") stay as they are, and what the file holds below their names is passed over.
 
     Raises CheckpointError where the file does not exist, cannot be read without running code, or does not fit;
     ConfigError where the library that reads it is not installed.
@@ -120,13 +126,13 @@ def load_weights(
     path = Path(path).expanduser()
     arrays = {_bare(name): array for name, array in _read(path).items()}
     flat = flatten_dict({"params": variables.params, **variables.stats})
-    fresh = set(fresh)
+    left = [tuple(name.split(".")) for name in fresh]
     missing: list[str] = []
     misshapen: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
     wanted: set[str] = set()
     ignored = list(IGNORED)
     for row in rows:
-        if row.path[0] in fresh:
+        if any(row.path[: len(path)] == path for path in left):
             ignored += [f"{name}.*" for name in row.names]
             continue
         for place in [place for place in flat if place[1 : 1 + len(row.path)] == row.path]:
