@@ -28,6 +28,7 @@ class Record(TypedDict):
     seed: int
     metrics: dict[str, float]
     seconds: dict[str, float]
+    """compile, run (steps alone), evaluate (looks at its own progress while it ran) and total."""
     history: list[dict[str, Any]]
     """Mean metrics of every training epoch."""
     config: dict[str, Any]

@@ -49,7 +49,8 @@ class Result(NamedTuple):
     history: list[dict[str, Any]]
     """One entry an epoch: stage, epoch, steps, and the mean of every metric over its steps."""
     seconds: dict[str, float]
-    """compile, run (steps alone) and total wall time, summed over interruptions."""
+    """compile, run (steps alone), evaluate (whatever stages ask before they stop) and total wall time, summed over
+    interruptions. The price of a method that must look at its own progress is run + evaluate."""
 
 
 class Staged(NamedTuple):
@@ -71,7 +72,7 @@ class _Position:
     """Sums of the metrics over the steps of the current epoch."""
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(
-        default_factory=lambda: {"compile": 0.0, "run": 0.0, "total": 0.0}
+        default_factory=lambda: {"compile": 0.0, "run": 0.0, "evaluate": 0.0, "total": 0.0}
     )
 
     def add(self, metrics: dict[str, np.ndarray], count: int) -> None:
@@ -202,8 +203,11 @@ def run_stages(
             progress(stage.name, done, stage.epochs * steps, last)
 
         epoch_ends = position.step == steps
-        asked = stage.until is not None and (epoch_ends or position.step == limit)
-        stops = asked and stage.until(state, evaluate)  # type: ignore[misc]
+        stops = False
+        if stage.until is not None and (epoch_ends or position.step == limit):
+            asked = time.perf_counter()
+            stops = stage.until(state, evaluate)
+            position.seconds["evaluate"] += time.perf_counter() - asked
         if epoch_ends or stops:
             position.close_epoch(stage.name)
             rows = None

@@ -78,7 +78,7 @@ def test_a_run_end_to_end_and_again(place, capsys):
             *("dataset", "model", "scenario", "method", "role", "seed", "metrics", "seconds"),
             *("history", "config", "config_hash", "versions", "device", "time"),
         }
-        assert set(record["seconds"]) == {"compile", "run", "total"}
+        assert set(record["seconds"]) == {"compile", "run", "evaluate", "total"}
         assert {"jax", "python", "junlearn"} <= set(record["versions"])
         accuracies = [v for n, v in record["metrics"].items() if n.startswith("accuracy/")]
         assert len(accuracies) == 5 and all(0 <= v <= 1 for v in accuracies)
