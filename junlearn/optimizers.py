@@ -19,6 +19,7 @@ __all__ = [
     "clip_norm",
     "cycled_momentum",
     "move",
+    "multistep",
     "only",
     "schedule",
     "transformation",
@@ -152,6 +153,23 @@ def schedule(
         return peak * jnp.where(t < warmup, rise, shape)
 
     return rate
+
+
+def multistep(
+    config: Optimizer, milestones: tuple[int, ...], decay: float, steps_per_epoch: int
+) -> optax.GradientTransformation:
+    """`transformation`, its rate multiplied by `decay` at the start of each epoch in `milestones`, if there are any."""
+    if not milestones:
+        return transformation(config)
+    rate = schedule(
+        "multistep",
+        config.learning_rate,
+        steps_per_epoch=steps_per_epoch,
+        epochs=max(milestones),
+        milestones=milestones,
+        decay=decay,
+    )
+    return transformation(config, rate)
 
 
 def warm_linear(peak: float, total: int) -> optax.Schedule:

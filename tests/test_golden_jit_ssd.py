@@ -178,7 +178,12 @@ def test_amnesiac(golden):
     config = random_labels.Config(learning_rate=float(case["lr"]))
     data, feed = batches(case)
     method = random_labels.make(config, model)
-    state = start(jax.random.key(0), variables, transformation(config), extra=data.y)
+    state = start(
+        jax.random.key(0),
+        variables,
+        transformation(config),
+        extra=random_labels.Labels(data.y, jnp.arange(4)),
+    )
     none = np.zeros(0, int)
     stage = method.plan(Split(none, np.arange(2), none, none))[0]
     after, metrics = drive(stage, state, {"train": data}, feed)
