@@ -4,11 +4,22 @@ Every function is pure in (generator, indices) and returns a `Feed` of T steps b
 last batch repeat an index of the same batch (so that no example outside the feed is ever read) with mask False.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from junlearn.types import Feed, PyTree
 
-__all__ = ["cut", "dataless", "is_feed", "pad_rows", "paired", "sequential", "shuffled"]
+__all__ = [
+    "cut",
+    "dataless",
+    "each_with",
+    "is_feed",
+    "pad_rows",
+    "paired",
+    "sequential",
+    "shuffled",
+]
 
 
 def sequential(
@@ -72,6 +83,20 @@ def paired(
 def cut(feed: Feed, steps: int) -> Feed:
     """The first `steps` batches of an epoch (all, where there are fewer)."""
     return feed._replace(index=feed.index[:steps], mask=feed.mask[:steps])
+
+
+def each_with(leader: Feed, others: Sequence[Feed]) -> tuple[Feed, Feed]:
+    """A step for every batch of `others[i]`, beside the i-th batch of `leader`: both feeds, equally long."""
+    times = [len(other.index) for other in others]
+    return (
+        leader._replace(
+            index=np.repeat(leader.index, times, axis=0), mask=np.repeat(leader.mask, times, axis=0)
+        ),
+        others[0]._replace(
+            index=np.concatenate([other.index for other in others]),
+            mask=np.concatenate([other.mask for other in others]),
+        ),
+    )
 
 
 def dataless(steps: int, *, source: str = "train", view: str = "eval") -> Feed:

@@ -11,6 +11,7 @@ __all__ = [
     "accuracy",
     "attention_gap",
     "attention_map",
+    "cosine_distances",
     "cross_entropy",
     "divergence",
     "masked_mean",
@@ -22,10 +23,26 @@ def masked_mean(values: Array, mask: Array) -> Array:
     return jnp.where(mask, values, 0).sum() / jnp.maximum(mask.sum(), 1)
 
 
-def cross_entropy(logits: Array, labels: Array, mask: Array) -> Array:
-    """Mean cross entropy of `logits[B,K]` against integer `labels[B]`, in nats."""
+def cosine_distances(features: Array, others: Array) -> Array:
+    """1 - cos of every row of `features[B,D]` with every row of `others[C,D]`: [B,C]; 1 where a row is zero."""
+
+    def unit(rows: Array) -> Array:
+        squares = jnp.square(rows).sum(axis=1, keepdims=True)
+        return rows * jnp.where(squares > 0, jax.lax.rsqrt(jnp.where(squares > 0, squares, 1)), 0)
+
+    return 1 - unit(features) @ unit(others).T
+
+
+def cross_entropy(logits: Array, labels: Array, mask: Array, smoothing: float = 0.0) -> Array:
+    """Mean cross entropy of `logits[B,K]` against integer `labels[B]`, in nats.
+
+    With label `smoothing` s the target is 1 - s + s / K at the label and s / K elsewhere.
+    """
     _check(logits, labels, mask)
     losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
+    if smoothing:
+        uniform = -jax.nn.log_softmax(logits).mean(axis=1)
+        losses = (1 - smoothing) * losses + smoothing * uniform
     return masked_mean(losses, mask)
 
 

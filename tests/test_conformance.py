@@ -38,6 +38,13 @@ SETTINGS = {
     "boundary_shrink": {"epochs": 2, "batch_size": 8, "steps": 2},
     "camu": {"batch_size": 8},
     "cf_k": {"steps": 5, "batch_size": 16},
+    "duck": {
+        "epochs": 2,
+        "batch_size": 8,
+        "retain_batches": 2,
+        "target_accuracy": 0.0,
+        "second_stage": True,
+    },
     "emmn": {"maximise_steps": 2, "minimise_steps": 3, "copies": 2, "batch_size": 6},
     "bad_teacher": {"epochs": 2, "batch_size": 8},
     "eu_k": {"steps": 5, "batch_size": 16},
