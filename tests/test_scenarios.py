@@ -8,6 +8,7 @@ from junlearn.datasets.labels import CIFAR20, CIFAR100
 from junlearn.errors import ConfigError
 from junlearn.scenarios import SCENARIOS
 from junlearn.scenarios.partition import resolve
+from junlearn.scenarios.random import released
 from junlearn.types import Data, Dataset
 
 
@@ -167,3 +168,59 @@ def test_fine_labels_by_name(name, number):
 def test_mistakes(name, fields, message):
     with pytest.raises(ConfigError, match=message):
         split(name, dataset([0, 1, 2, 3], [0]), **fields)
+
+
+@pytest.mark.parametrize(
+    ("seed", "name", "first", "total"),
+    [
+        (0, "cifar10", (31717, 6298, 11914, 37970), 124501722),
+        (0, "cifar100", (9673, 35426, 7318, 33646), 125183610),
+        (0, "tiny_imagenet", (86038, 19927, 30632, 61825), 505380499),
+        (1, "cifar10", (39791, 8735, 15341, 19012), 125127373),
+        (1, "cifar100", (22834, 7722, 23868, 4958), 125101089),
+        (2, "cifar10", (42047, 12055, 13634, 14888), 125680347),
+        (2, "tiny_imagenet", (88761, 44110, 10378, 14335), 498910528),
+        (42, "cifar100", (29801, 24039, 19636, 18518), 124963207),
+        (42, "tiny_imagenet", (94488, 88364, 28533, 53313), 505482805),
+    ],
+)
+def test_released_lists(seed, name, first, total):
+    numbers = released(seed, name)
+    assert len(np.unique(numbers)) == len(numbers) == (10_000 if "tiny" in name else 5_000)
+    assert tuple(numbers[:4]) == first and numbers.sum() == total
+
+
+def cifar(number, labels=None):
+    count = len(number)
+    y = np.resize(np.arange(4), count)[::-1] if labels is None else labels
+    made = dataset(y, [0, 1, 2, 3])._replace(name="cifar10")
+    train = made.sources["train"]._replace(id=np.asarray(number, np.int32))
+    return made._replace(sources={**made.sources, "train": train})
+
+
+def test_released_lists_go_by_the_number_of_an_example():
+    number = np.random.default_rng(0).permutation(50_000)
+    s = split("random", cifar(number), released_seed=0)
+    assert_partition(s, 50_000, 4)
+    assert number[s.forget].sum() == 124501722
+    assert len(s.forget_test) == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (cifar(np.arange(25_000)), "this cifar10 has 25,000"),
+        (cifar(np.arange(50_000) + 1), "not 0 to 49,999"),
+        (cifar(np.arange(50_000), np.repeat(np.arange(4), 12_500)), "numbered class by class"),
+        (dataset([0, 1, 2, 3], [0]), "none for made_up"),
+        (dataset([0, 1, 2, 3], [0])._replace(name="cifar100"), "cifar100 has none here"),
+    ],
+)
+def test_released_lists_need_the_whole_dataset_in_its_order(data, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        split("random", data, released_seed=0)
+
+
+def test_released_lists_are_alone():
+    with pytest.raises(ConfigError, match="no count or fractions"):
+        SCENARIOS["random"].Config(released_seed=0, count=3)

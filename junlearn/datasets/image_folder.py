@@ -223,7 +223,7 @@ def _decode(
             if progress is not None and (done % PROGRESS_EVERY == 0 or done == len(files)):
                 progress(done, len(files))
         y = np.array([classes.index(image.label) for image in images], np.int32)
-        sources[split] = Data(x=x, y=y)
+        sources[split] = Data(x=x, y=y, id=np.arange(len(images), dtype=np.int32))
     return sources, tuple(classes)
 
 
