@@ -21,6 +21,7 @@ from junlearn.metrics.divergence import (
 from junlearn.metrics.membership import mia, mia_svc
 from junlearn.metrics.outputs import Context, Network, Outputs, Relearned
 from junlearn.metrics.relearning import anamnesis, relearn
+from junlearn.metrics.svm_attack import mia_svm
 from junlearn.metrics.weights import distance
 
 __all__ = [
@@ -42,6 +43,7 @@ METRICS: dict[str, Metric] = {
     "accuracy": accuracy,
     "mia": mia,
     "mia_svc": mia_svc,
+    "mia_svm": mia_svm,
     "asr": asr,
     "divergence": divergence,
     "activation_distance": activation_distance,
@@ -57,7 +59,7 @@ METRICS: dict[str, Metric] = {
     "anamnesis": anamnesis,
 }
 
-ON_REQUEST = ("mia_svc", "asr", "zrf_released", "relearn", "anamnesis", "whole_train")
+ON_REQUEST = ("mia_svc", "mia_svm", "asr", "zrf_released", "relearn", "anamnesis", "whole_train")
 """Fitted attackers and fine-tuning take seconds to minutes where the others take milliseconds; the released ZRF is for
 comparison with published numbers."""
 

@@ -1,9 +1,37 @@
 """Scores that fold several accuracies into one number: AUS and ToW."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
 from junlearn.metrics.accuracy import accuracy_on
 from junlearn.metrics.outputs import Context
 
-__all__ = ["adaptive_unlearning_score", "aus", "tow", "tug_of_war"]
+__all__ = [
+    "Measured",
+    "adaptive_unlearning_score",
+    "aus",
+    "aus_with_error",
+    "measured",
+    "tow",
+    "tug_of_war",
+]
+
+
+class Measured(NamedTuple):
+    """A quantity over runs."""
+
+    mean: float
+    deviation: float
+    """Sample standard deviation (n - 1); NaN of a single run."""
+
+
+def measured(runs: Sequence[float] | np.ndarray) -> Measured:
+    """Mean and sample standard deviation of float[R]."""
+    runs = np.asarray(runs, np.float64)
+    deviation = float(runs.std(ddof=1)) if len(runs) > 1 else float("nan")
+    return Measured(float(runs.mean()), deviation)
 
 
 def adaptive_unlearning_score(original: float, unlearned: float, delta: float) -> float:
@@ -12,6 +40,27 @@ def adaptive_unlearning_score(original: float, unlearned: float, delta: float) -
     Accuracies in [0, 1], `delta >= 0`. It exceeds 1 if unlearning raised the accuracy.
     """
     return (1.0 - (original - unlearned)) / (1.0 + delta)
+
+
+def aus_with_error(
+    original: Measured, kept: Measured, forgotten: Measured, *, classes: bool
+) -> Measured:
+    """AUS of the means over runs (not the mean of AUS), and its error to first order, as DUCK and SCAR report it.
+
+        N = 1 - (original - kept),  D = 1 + forgotten  (classes)  or  1 + |forgotten - kept|
+        s_N^2 = s_original^2 + s_kept^2,  s_D = s_forgotten  or  s_D^2 = s_forgotten^2 + s_kept^2
+        AUS = N / D,  s^2 = AUS^2 ((s_N / N)^2 + (s_D / D)^2)
+
+    All accuracies count as independent, also where `kept` stands in N and in D. `classes`: whole classes are forgotten;
+    `kept` and `forgotten` are then accuracies on `retain_test` and `forget_test`, else on `test` and `forget_train`.
+    """
+    delta = forgotten.mean if classes else abs(forgotten.mean - kept.mean)
+    score = adaptive_unlearning_score(original.mean, kept.mean, delta)
+    denominator = 1 + delta
+    above = np.hypot(original.deviation, kept.deviation)
+    below = forgotten.deviation if classes else np.hypot(forgotten.deviation, kept.deviation)
+    error = np.hypot(above / denominator, score * below / denominator)
+    return Measured(score, float(error))
 
 
 def tug_of_war(*gaps: float) -> float:
