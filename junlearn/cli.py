@@ -41,6 +41,7 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--workdir")
     parser.add_argument("--cache-dir", "--cache_dir")
     parser.add_argument("--plot", action="store_true")
+    parser.add_argument("--table", type=Path, action="append", default=[])
     for kind in config.COMPONENTS:
         parser.add_argument(f"--{kind}.name")
     parser.add_argument("--methods", nargs="+")

@@ -3,6 +3,7 @@
     python -m junlearn.main                                  the first run: digits, class removal, several methods
     python -m junlearn.main --config FILE [--seed 1] [--workdir DIR] [--method.epochs 10] ...
                              [--plot]                    loss curves and accuracies as PNG below the workdir
+                             [--table FILE.csv]          all records of the workdir as a table (or FILE.parquet)
     python -m junlearn.main prepare NAME ... [--data-dir DIR]    download and prepare datasets through TFDS
     python -m junlearn.main list [--json]                    methods, models, datasets, scenarios, metrics
 
@@ -42,16 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     from rich.console import Console
 
-    from junlearn import cli, report
+    from junlearn import cli, report, tables
     from junlearn.progress import Reporter
 
     options, rest = cli.split_arguments(arguments)
+    for path in options.table:
+        tables.check(path)
     experiment = cli.experiment(options, rest)
     if experiment.loop.distributed:
         import jax
 
         jax.distributed.initialize()
     from junlearn.experiment import execute
+    from junlearn.records import read
 
     cli.keep_compilations(options.cache_dir)
     console = Console()
@@ -64,6 +68,9 @@ def _run(arguments: list[str]) -> int:
 
         for path in plots.write(records, workdir / "plots"):
             console.print(f"plot: {path}", highlight=False, soft_wrap=True)
+    for path in options.table:
+        tables.write(read(workdir / "records.jsonl"), path)
+        console.print(f"table: {path}", highlight=False, soft_wrap=True)
     return 0
 
 

@@ -97,9 +97,14 @@ def test_a_run_end_to_end_and_again(place, capsys):
 
     # Another method in another workdir: original and retrained network come from the cache.
     status, out, _ = call(
-        capsys, *("--config", "small.toml", "--workdir", "v", "--methods", "neggrad")
+        capsys,
+        *("--config", "small.toml", "--workdir", "v", "--methods", "neggrad"),
+        *("--table", "v/t.csv", "--table", "v/t.parquet"),
     )
-    assert status == 0
+    assert status == 0 and "table: v/t.csv" in out
+    header, *lines = (place / "v" / "t.csv").read_text().splitlines()
+    assert len(lines) == 3 and "accuracy/forget_test" in header.split(",")
+    assert (place / "v" / "t.parquet").read_bytes().startswith(b"PAR1")
     other = records(place / "v")
     assert other[0]["metrics"] == found[0]["metrics"]
     assert other[1]["seconds"] == found[1]["seconds"]
@@ -175,6 +180,8 @@ def test_a_cut_off_record_is_written_again(place, capsys):
         (["--scenario.classes", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], "retain set is"),
         (["--scenario.name", "random", "--scenario.fraction", "0"], "the forget set is empty"),
         (["--scenario.name", "subclass"], "needs fine labels"),
+        (["--scenario.name", "random", "--scenario.released-seed", "0"], "and none for digits"),
+        (["--table", "t.xlsx"], "must end in .csv or .parquet"),
         (["--dataset.name", "image_folder"], "path"),
         (["prepare", "mnits"], "unknown dataset 'mnits'; did you mean 'mnist'?"),
     ],
