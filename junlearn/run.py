@@ -163,6 +163,8 @@ def run_stages(
     position = _Position()
     if store is not None and (found := checkpoint.restore(store, state)) is not None:
         state, position = found[0], _Position(**found[1])
+        # A snapshot of an earlier version may have fewer kinds of time.
+        position.seconds = _Position().seconds | position.seconds
     earlier = position.seconds["total"]
     scan = loop == "scan" or (loop == "auto" and jax.default_backend() != "cpu")
 

@@ -1,5 +1,7 @@
 """The driver: order, checkpoints, early ends, divergence, devices, time."""
 
+import time
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -121,6 +123,29 @@ def test_neggrad_stops_at_chance(convnet):
     long, short = (go(neggrad.make(c, convnet.model), convnet) for c in (free, stopping))
     steps = [sum(h["steps"] for h in r.history) for r in (long, short)]
     assert steps[1] < steps[0]
+
+
+def test_looks_before_a_stop_have_a_time_of_their_own(mlp, tmp_path):
+    """Also over an interruption, and apart from the steps."""
+    asked = []
+
+    def until(state, evaluate):
+        time.sleep(0.05)
+        asked.append(0)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return False
+
+    stage = Stage("a", seen, lambda rng, s: feeds.sequential(np.arange(10), 5), 4, until)
+    store = checkpoint.Store(tmp_path / "s", "me")
+    options = {"store": store, "save_seconds": 0}
+    with pytest.raises(KeyboardInterrupt):
+        go(counting([stage]), mlp, **options)
+    seconds = go(counting([stage]), mlp, **options).seconds
+    # The look that was cut off is asked again.
+    assert len(asked) == 5
+    assert 0.2 <= seconds["evaluate"] <= seconds["total"] - seconds["run"]
+    assert seconds["run"] < 0.2
 
 
 @pytest.mark.parametrize("loop", ["python", "scan"])
