@@ -10,6 +10,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -117,7 +118,7 @@ def read(path: Path) -> dict[str, Any]:
 def schema(table: Mapping[str, Any]) -> type:
     """The dataclass for the names that `table` uses. Raises ConfigError for a name that does not exist."""
     kinds = [*COMPONENTS, *(kind for kind in OPTIONAL if kind in table)]
-    sections = [_component(kind, table.get(kind, {})) for kind in kinds]
+    components = tuple((kind, _component(kind, table.get(kind, {}))) for kind in kinds)
     labels = table.get("methods")
     if not isinstance(labels, list | tuple) or not labels:
         raise ConfigError("methods: a list of at least one method is needed")
@@ -125,14 +126,27 @@ def schema(table: Mapping[str, Any]) -> type:
     for label in given:
         if label not in labels:
             raise ConfigError(f"method.{label} is configured but not in methods {list(labels)}")
-    parts = []
+    named = []
     for label in labels:
         name = _table(f"method.{label}", given.get(label, {})).get("name", label)
         if name not in METHODS:
             raise unknown("method", name, METHODS)
-        parts.append((label, _named(f"method_{label}", name, METHODS[name].Config)))
+        named.append((label, name))
     if len(set(labels)) != len(labels):
         raise ConfigError(f"methods: a label stands twice in {list(labels)}")
+    return _schema(components, tuple(named))
+
+
+@lru_cache(maxsize=32)
+def _schema(components: tuple[tuple[str, str], ...], named: tuple[tuple[str, str], ...]) -> type:
+    """The dataclass for components `(kind, name)` and methods `(label, name)`; a sweep asks for the same one often."""
+    sections = []
+    for kind, name in components:
+        cls = _named(kind, name, (COMPONENTS | OPTIONAL)[kind][name].Config)
+        sections.append((kind, cls, field(default_factory=cls)))
+    parts = [
+        (label, _named(f"method_{label}", name, METHODS[name].Config)) for label, name in named
+    ]
     struct = dataclasses.make_dataclass(
         "Methods",
         [(label, part, field(default_factory=part)) for label, part in parts],
@@ -182,15 +196,15 @@ def digest(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _component(kind: str, section: Any) -> tuple[str, type, Any]:
+def _component(kind: str, section: Any) -> str:
+    """The name in the section of a component."""
     registry = (COMPONENTS | OPTIONAL)[kind]
     name = _table(kind, section).get("name")
     if name is None:
         raise ConfigError(f"{kind}.name is missing; known: {', '.join(sorted(registry))}")
     if name not in registry:
         raise unknown(kind, name, registry)
-    cls = _named(kind, name, registry[name].Config)
-    return kind, cls, field(default_factory=cls)
+    return name
 
 
 def _named(title: str, name: str, config: type) -> type:

@@ -37,7 +37,7 @@ from junlearn.progress import Reporter
 from junlearn.records import Record
 from junlearn.run import Result, Staged, conclude, run_stages
 from junlearn.train import everything, initial, train
-from junlearn.types import Model, Variables
+from junlearn.types import Method, Model, Variables
 
 __all__ = ["execute"]
 
@@ -93,8 +93,10 @@ def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> lis
         # Configurations that differ in what `finish` reads share the stages of the first of them.
         first = first_of.setdefault(name, label)
 
-        def finished(config: Any = config, first: str = first, name: str = name) -> Result:
-            method = METHODS[config.name].make(config, problem.model)
+        # Made before anything is trained: a setting that cannot be is an error at once.
+        method = METHODS[config.name].make(config, problem.model)
+
+        def finished(method: Method = method, first: str = first, name: str = name) -> Result:
             return conclude(method, problem.model, staged(first, name))
 
         cases.append(Case("unlearn", label, identity, finished))

@@ -4,6 +4,10 @@
     python -m junlearn.main --config FILE [--seed 1] [--workdir DIR] [--method.epochs 10] ...
                              [--plot]                    loss curves and accuracies as PNG below the workdir
                              [--table FILE.csv]          all records of the workdir as a table (or FILE.parquet)
+    python -m junlearn.main sweep --config FILE [--dry-run] [--select oracle | developer] [--over KEY ...]
+                                                         a grid of experiments: its plan, a table, curves
+    python -m junlearn.main compat corrective --dataset CIFAR10 ...
+                                                         the options of the released corrective benchmark
     python -m junlearn.main prepare NAME ... [--data-dir DIR]    download and prepare datasets through TFDS
     python -m junlearn.main list [--json]                    methods, models, datasets, scenarios, metrics
 
@@ -15,6 +19,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 __all__ = ["main"]
 
@@ -24,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from junlearn.errors import DivergedError, JunlearnError
 
     arguments = list(sys.argv[1:] if argv is None else argv)
-    commands = {"list": _list, "prepare": _prepare}
+    commands = {"list": _list, "prepare": _prepare, "sweep": _sweep, "compat": _compat}
     command = commands.get(arguments[0], _run) if arguments else _run
     try:
         return command(arguments[1:] if command is not _run else arguments)
@@ -41,37 +46,109 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from rich.console import Console
-
-    from junlearn import cli, report, tables
-    from junlearn.progress import Reporter
+    from junlearn import cli, tables
 
     options, rest = cli.split_arguments(arguments)
     for path in options.table:
         tables.check(path)
     experiment = cli.experiment(options, rest)
+    workdir = Path(options.workdir or cli.default_workdir(experiment))
+    return _carry_out(experiment, workdir, options.cache_dir, options.plot, options.table)
+
+
+def _carry_out(
+    experiment: Any,
+    workdir: Path,
+    cache_dir: str | None,
+    plot: bool = False,
+    table_files: Sequence[Path] = (),
+) -> int:
+    """Run an experiment and show what came of it."""
+    from rich.console import Console
+
+    from junlearn import cli, report, tables
+    from junlearn.progress import Reporter
+    from junlearn.records import read
+
     if experiment.loop.distributed:
         import jax
 
         jax.distributed.initialize()
     from junlearn.experiment import execute
-    from junlearn.records import read
 
-    cli.keep_compilations(options.cache_dir)
+    cli.keep_compilations(cache_dir)
     console = Console()
-    workdir = Path(options.workdir or cli.default_workdir(experiment))
-    records = execute(experiment, workdir, options.cache_dir, Reporter(console))
+    records = execute(experiment, workdir, cache_dir, Reporter(console))
     report.table(records, console)
     console.print(f"records: {workdir / 'records.jsonl'}", highlight=False)
-    if options.plot:
+    if plot:
         from junlearn import plots
 
         for path in plots.write(records, workdir / "plots"):
             console.print(f"plot: {path}", highlight=False, soft_wrap=True)
-    for path in options.table:
+    for path in table_files:
         tables.write(read(workdir / "records.jsonl"), path)
         console.print(f"table: {path}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _sweep(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="junlearn sweep", description="A grid of experiments.")
+    parser.add_argument("--config", type=Path, required=True, help="a file with a table [sweep]")
+    parser.add_argument("--workdir", type=Path, help="default: runs/NAME_OF_THE_FILE")
+    parser.add_argument("--cache-dir", help="where datasets and trained networks are kept")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    parser.add_argument(
+        "--select",
+        metavar="RULE",
+        help="show only the best setting of each method: RULE is oracle (by the test set) or developer (by S_f and "
+        "validation data)",
+    )
+    parser.add_argument(
+        "--over",
+        nargs="+",
+        default=["seed"],
+        metavar="AXIS",
+        help="axes over which means are taken (default: seed), such as seed scenario.classes",
+    )
+    options = parser.parse_args(arguments)
+    from rich.console import Console
+
+    from junlearn import cli, config, sweep, sweep_report
+
+    points = sweep.expand(config.read(options.config))
+    workdir = options.workdir or Path("runs") / options.config.stem
+    console = Console()
+    sweep_report.plan(points, workdir, console)
+    sweep.check(points, options.select, options.over)
+    if options.dry_run:
+        return 0
+    from junlearn.experiment import execute
+    from junlearn.progress import Reporter
+
+    cli.keep_compilations(options.cache_dir)
+    found: list[sweep.Trial] = []
+    for number, point in enumerate(points, start=1):
+        console.print(f"point {number} of {len(points)}: {point.title()}", highlight=False)
+        records = execute(
+            point.experiment, point.directory(workdir), options.cache_dir, Reporter(console)
+        )
+        found += sweep.trials(point, records)
+    runs = sweep.best(found, options.select, options.over)
+    sweep_report.table(runs, options.over, console)
+    for path in sweep_report.write(found, runs, options.over, workdir):
+        console.print(f"written: {path}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _compat(arguments: list[str]) -> int:
+    from junlearn import compat, config
+
+    request = compat.parse(arguments)
+    for line in request.remarks:
+        print(f"junlearn: {line}", file=sys.stderr)
+    experiment = config.parse(request.table)
+    return _carry_out(experiment, request.workdir, request.cache_dir)
 
 
 def _list(arguments: list[str]) -> int:

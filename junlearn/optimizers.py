@@ -165,7 +165,7 @@ def multistep(
         "multistep",
         config.learning_rate,
         steps_per_epoch=steps_per_epoch,
-        epochs=max(milestones),
+        total=steps_per_epoch * max(milestones),
         milestones=milestones,
         decay=decay,
     )

@@ -11,7 +11,7 @@ from junlearn.errors import ConfigError
 from junlearn.metrics.aggregate import Measured, aus_with_error, measured
 from junlearn.records import Record
 
-__all__ = ["FORMATS", "Row", "check", "rows", "summary", "write"]
+__all__ = ["FORMATS", "Row", "aus_of_means", "check", "rows", "summary", "write", "write_rows"]
 
 Row = dict[str, str | int | float | bool | None]
 
@@ -37,8 +37,12 @@ def rows(records: Sequence[Record]) -> list[Row]:
 
 def write(records: Sequence[Record], path: Path) -> None:
     """Write `rows(records)` to `path`, as its suffix says. Raises ConfigError as `check` does."""
+    write_rows(rows(records), path)
+
+
+def write_rows(table: Sequence[Row], path: Path) -> None:
+    """Write rows with the same columns to `path`, as its suffix says. Raises ConfigError as `check` does."""
     check(path)
-    table = rows(records)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
         with path.open("w", encoding="utf-8", newline="") as file:
@@ -161,9 +165,9 @@ def _summarised(group: Sequence[Row], dropped: set[str], table: Sequence[Row]) -
     return result | settings
 
 
-def _measured(group: Sequence[Row], name: str) -> Measured | None:
+def _measured(group: Sequence[Mapping[str, Any]], name: str) -> Measured | None:
     values = [row[name] for row in group if isinstance(row.get(name), int | float)]
-    return measured(values) if values else None  # type: ignore[arg-type]
+    return measured(values) if values else None
 
 
 def _aus(group: Sequence[Row], dropped: set[str], table: Sequence[Row]) -> Row:
@@ -176,12 +180,24 @@ def _aus(group: Sequence[Row], dropped: set[str], table: Sequence[Row]) -> Row:
 
     own = setting(group[0])
     originals = [row for row in table if row["role"] == "original" and setting(row) == own]
+    score = None if group[0]["role"] == "original" else aus_of_means(originals, group)
+    if score is None:
+        return {"aus_of_means": None, "aus_error": None}
+    error = None if score.deviation != score.deviation else score.deviation
+    return {"aus_of_means": score.mean, "aus_error": error}
+
+
+def aus_of_means(
+    originals: Sequence[Mapping[str, Any]], group: Sequence[Mapping[str, Any]]
+) -> Measured | None:
+    """AUS of the mean accuracies of `group`, with its error, beside those of the original networks; None where an
+    accuracy is missing. Of a row `scenario` and the accuracies are read.
+    """
     classes = group[0]["scenario"] == "class"
     names = ("retain_test", "forget_test") if classes else ("test", "forget_train")
     kept, forgotten = (f"accuracy/{name}" for name in names)
-    parts = _measured(originals, kept), _measured(group, kept), _measured(group, forgotten)
-    if group[0]["role"] == "original" or any(part is None for part in parts):
-        return {"aus_of_means": None, "aus_error": None}
-    score = aus_with_error(*parts, classes=classes)  # type: ignore[arg-type]
-    error = None if score.deviation != score.deviation else score.deviation
-    return {"aus_of_means": score.mean, "aus_error": error}
+    before = _measured(originals, kept)
+    after, remembered = _measured(group, kept), _measured(group, forgotten)
+    if before is None or after is None or remembered is None:
+        return None
+    return aus_with_error(before, after, remembered, classes=classes)

@@ -3,7 +3,7 @@ import json
 
 import jax
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from junlearn import cli, config
@@ -47,6 +47,7 @@ def tables(draw):
     }
 
 
+@settings(deadline=None)
 @given(tables())
 def test_round_trip(table):
     experiment = config.parse(table)
@@ -59,6 +60,7 @@ def test_round_trip(table):
             assert getattr(getattr(again.method, label), name) == value
 
 
+@settings(deadline=None)
 @given(tables())
 def test_digest_ignores_order_and_sees_every_value(table):
     plain = config.plain(config.parse(table))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from junlearn import config
+from junlearn import config, sweep
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "configs").rglob("*.toml"))
@@ -12,9 +12,13 @@ FILES = sorted((ROOT / "configs").rglob("*.toml"))
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_configuration_parses_and_names_itself(path):
-    experiment = config.parse(config.read(path))
-    assert experiment.methods
+    table = config.read(path)
+    if "sweep" in table:
+        assert sweep.expand(table)
+    else:
+        assert config.parse(table).methods
     head = path.read_text().split("\n\nmethods")[0]
     assert all(line.startswith("#") for line in head.splitlines())
-    assert f"--config {path.relative_to(ROOT)}" in head
+    command = "main sweep --config" if "sweep" in table else "main --config"
+    assert f"{command} {path.relative_to(ROOT)}" in head
     assert "xpected" in head or "Numbers of the released code" in head

@@ -82,6 +82,7 @@ SETTINGS = {
         "surrogate_batch_size": 8,
         "stop": "epochs",
         "distil_without": True,
+        "temperature": 2.0,
     },
     "scrub": {"epochs": 2, "max_epochs": 1, "batch_size": 16, "forget_batch_size": 8},
     "ssd": {"alpha": 1.0, "batch_size": 16},

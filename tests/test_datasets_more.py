@@ -10,6 +10,7 @@ from PIL import Image
 
 from junlearn.datasets import DATASETS
 from junlearn.errors import DataError
+from tests.prepared import images, prepare
 
 
 def make(name, cache_dir, **config):
@@ -22,47 +23,13 @@ def make(name, cache_dir, **config):
 COUNTS = {"train": 6, "validation": 2, "test": 4}
 
 
-def tissue(split, side=96):
-    """Random images, and their labels."""
-    rng = np.random.default_rng(len(split))
-    x = rng.integers(0, 256, (COUNTS[split], side, side, 3), dtype=np.uint8)
-    return x, np.arange(COUNTS[split]) % 2
+def tissue(split):
+    """The images, and their labels."""
+    return images(split, COUNTS[split], 96), np.arange(COUNTS[split]) % 2
 
 
 def prepare_camelyon(data_dir, side=96):
-    """What TFDS writes for a small patch_camelyon: its features, without TensorFlow."""
-    import tensorflow_datasets as tfds
-
-    class PatchCamelyon(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-        __module__ = "__main__"  # in a package TFDS would look for checksums of downloads
-        VERSION = tfds.core.Version("2.0.0")
-
-        def _info(self):
-            features = {
-                "id": tfds.features.Text(),
-                "image": tfds.features.Image(shape=(side, side, 3), encoding_format="png"),
-                "label": tfds.features.ClassLabel(num_classes=2),
-            }
-            return tfds.core.DatasetInfo(
-                builder=self,
-                features=tfds.features.FeaturesDict(features),
-                supervised_keys=("image", "label"),
-            )
-
-        def _split_generators(self, dl_manager):
-            return {split: self._generate(split) for split in COUNTS}
-
-        def _generate_examples(self):
-            raise NotImplementedError
-
-        def _generate(self, split):
-            x, y = tissue(split, side)
-            for i in range(len(y)):
-                name = f"{split.removesuffix('ation')}_{i}"
-                yield name, {"id": name, "image": Image.fromarray(x[i]), "label": int(y[i])}
-
-    builder = PatchCamelyon(data_dir=str(data_dir), file_format="array_record")
-    builder.download_and_prepare()
+    prepare(data_dir, "patch_camelyon", version="2.0.0", counts=COUNTS, side=side, classes=2)
 
 
 @pytest.fixture(scope="module")

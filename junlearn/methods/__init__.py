@@ -53,7 +53,6 @@ METHODS: dict[str, ModuleType] = {
     "ntk": ntk,
     "random_labels": random_labels,
     "retrain": retrain,
-    "sisa": sisa,
     "scar": scar,
     "scar_self": scar_self,
     "scrub": scrub,

@@ -106,8 +106,8 @@ class Config(metric.MetricConfig):
     """Updates between two measurements on D_f; None: one an epoch."""
     target: Fraction | None = None
     """None: 0.01 in CR; in HR the original's accuracy on all test images (which it then needs) minus 0.015."""
-    class_gate: Fraction = 0.8
-    """Threshold of (5); with 0 the weights are the accuracies."""
+    class_gate: Fraction | None = 0.8
+    """Threshold of (5); with 0 the weights are the accuracies, with None they are 1."""
     discard_last: bool = False
     """Pass one surrogate batch more in train mode, for BatchNorm alone, as released."""
 

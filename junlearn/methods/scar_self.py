@@ -181,7 +181,7 @@ def make(config: Config, model: Model) -> Method:
                 kept=jnp.where(first, 0, state.kept) + kept,
                 step=state.step + 1,
             )
-            return state, {"loss": value, **metrics, "members": members}
+            return state, {"loss": value, **metrics, "members": members, "kept": kept}
 
         return step
 

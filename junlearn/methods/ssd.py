@@ -115,7 +115,7 @@ class Config:
     of D_f, and wants threshold="adaptive"."""
     order: Literal["class_sorted", "stored", "shuffled"] = "class_sorted"
     """Order of the denominator's set in the pass over it; it matters for importance="batch" only. "stored": as in the
-    split, the forget set last."""
+    split, the forget set last. "shuffled" shuffles the pass over the forget set too."""
     batch_size: Count = 64
     augment: bool = False
     """Use the training augmentation of the dataset."""
@@ -239,7 +239,8 @@ def make(config: Config, model: Model) -> Method:
             return feeds.sequential(np.asarray(state.order), config.batch_size, view=view)
 
         def forget_feed(rng: np.random.Generator, state: State) -> Feed:
-            return feeds.sequential(split.forget, config.batch_size, view=view)
+            rows = rng.permutation(split.forget) if config.order == "shuffled" else split.forget
+            return feeds.sequential(rows, config.batch_size, view=view)
 
         stages = [
             Stage(f"importance of {config.denominator} data", observe_reference, all_feed),

@@ -1,0 +1,232 @@
+"""What a sweep shows: its plan, a table of the chosen settings, the paper's curves, and times."""
+
+import json
+import statistics
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from junlearn import tables
+from junlearn.metrics.aggregate import measured
+from junlearn.sweep import Point, Trial, done, originals
+
+__all__ = ["curves", "plan", "summary", "table", "times", "write"]
+
+COLUMNS = (
+    ("corrective/corrected", "corrected", 100),
+    ("corrective/retained", "retained", 100),
+    ("corrective/attack_success", "attack success", 100),
+    ("accuracy/forget_train", "S_f still wrong", 100),
+    ("accuracy/unidentified_train", "others still wrong", 100),
+    ("accuracy/validation", "validation", 100),
+)
+CLASSIC = (
+    ("accuracy/retain_train", "retain train", 100),
+    ("accuracy/forget_train", "forget train", 100),
+    ("accuracy/test", "test", 100),
+    ("accuracy/retain_test", "retain test", 100),
+    ("accuracy/forget_test", "forget test", 100),
+    ("aus", "AUS", 1),
+    ("mia/entropy_balanced_accuracy", "MIA bal.", 1),
+)
+"""Metric, heading and factor, for manipulated data and for the other scenarios."""
+
+CURVES = ("corrective/corrected", "corrective/retained")
+
+SHARE = "scenario.share"
+IDENTIFIED = "scenario.identified"
+
+
+def plan(points: Sequence[Point], workdir: Path, console: Console) -> None:
+    """Print what there is to do before any of it is done."""
+    first = points[0]
+    networks = sum(len(p.settings) + 1 + p.experiment.reference for p in points)
+    finished = sum(done(point, workdir) for point in points)
+    axes = {key: list(dict.fromkeys(str(p.axes[key]) for p in points)) for key in first.axes}
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid.add_column("sweep")
+    grid.add_column("", justify="right")
+    grid.add_column("")
+    for key, values in axes.items():
+        grid.add_row(key, str(len(values)), ", ".join(values))
+    methods: dict[str, int] = {}
+    for method, _ in first.settings.values():
+        methods[method] = methods.get(method, 0) + 1
+    for method, count in methods.items():
+        grid.add_row(f"method {method}", str(count), "setting" if count == 1 else "settings")
+    grid.add_row("points", str(len(points)), "an experiment each")
+    grid.add_row("originals", str(originals(points)), "to train, or to be found in the cache")
+    grid.add_row("networks", str(networks), f"to judge, {finished} of them done")
+    console.print(grid, highlight=False)
+
+
+def _columns(runs: Sequence[Sequence[Trial]]) -> list[tuple[str, str, int]]:
+    present = {name for group in runs for trial in group for name in trial.record["metrics"]}
+    wanted = COLUMNS if "corrective/corrected" in present else CLASSIC
+    return [column for column in wanted if column[0] in present]
+
+
+def summary(
+    runs: Sequence[Sequence[Trial]], over: Collection[str] = ("seed",)
+) -> list[dict[str, Any]]:
+    """One row a chosen setting: its place, the number of runs, and mean and sample standard deviation over them.
+
+    Where classes or examples are forgotten, `aus_of_means` is AUS of the mean accuracies with its error (DUCK, SCAR).
+    """
+    rows = []
+    for group in runs:
+        first = group[0]
+        place = {key: value for key, value in first.axes.items() if key not in over}
+        row: dict[str, Any] = {key: _plain(value) for key, value in place.items()}
+        row |= {"method": first.method, "settings": _text(first.settings), "runs": len(group)}
+        for name, values in _values(group, [name for name, _, _ in _columns(runs)]).items():
+            found = measured(values) if values else None
+            row[name] = None if found is None else found.mean
+            row[f"{name}_std"] = None if found is None or len(values) < 2 else found.deviation
+        originals = [
+            trial
+            for other in runs
+            for trial in other
+            if trial.record["role"] == "original" and place.items() <= trial.axes.items()
+        ]
+        score = None
+        if first.record["role"] != "original":
+            score = tables.aus_of_means(_accuracies(originals), _accuracies(group))
+        row["aus_of_means"] = None if score is None else score.mean
+        row["aus_of_means_std"] = None if score is None or len(group) < 2 else score.deviation
+        rows.append(row)
+    return rows
+
+
+def _values(group: Sequence[Trial], names: Sequence[str]) -> dict[str, list[float]]:
+    """What the runs have of each metric, and their seconds in steps."""
+    metrics = [trial.record["metrics"] for trial in group]
+    found = {name: [m[name] for m in metrics if name in m] for name in names}
+    return found | {"seconds": [trial.record["seconds"]["run"] for trial in group]}
+
+
+def _accuracies(group: Sequence[Trial]) -> list[dict[str, Any]]:
+    return [{"scenario": t.record["scenario"], **t.record["metrics"]} for t in group]
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float) else json.dumps(value)
+
+
+def table(runs: Sequence[Sequence[Trial]], over: Collection[str], console: Console) -> None:
+    """Print the rows of `summary`, accuracies in percent."""
+    columns = [*_columns(runs), ("aus_of_means", "AUS of means", 1)]
+    rows = summary(runs, over)
+    columns = [column for column in columns if any(row[column[0]] is not None for row in rows)]
+    axes = [key for key in runs[0][0].axes if key not in over]
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for key in axes:
+        grid.add_column(key.rpartition(".")[2], justify="right")
+    grid.add_column("method", no_wrap=True)
+    grid.add_column("settings")
+    for _, heading, _ in columns:
+        grid.add_column(heading.replace(" ", "\n"), justify="right")
+    grid.add_column("seconds", justify="right")
+    for row in rows:
+        cells = [_cell(row, name, factor) for name, _, factor in columns]
+        cells.append(_cell(row, "seconds", 1, 1))
+        grid.add_row(*(str(row[key]) for key in axes), row["method"], row["settings"], *cells)
+    console.print(grid, highlight=False)
+
+
+def _cell(row: dict[str, Any], name: str, factor: int, digits: int | None = None) -> str:
+    value, spread = row[name], row[f"{name}_std"]
+    if value is None:
+        return "-"
+    digits = (2 if factor == 100 else 3) if digits is None else digits
+    text = f"{factor * value:.{digits}f}"
+    return text if spread is None else f"{text} ± {factor * spread:.{digits}f}"
+
+
+def _text(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{field} {value}" for field, value in settings.items())
+
+
+def write(
+    found: Sequence[Trial], runs: Sequence[Sequence[Trial]], over: Collection[str], workdir: Path
+) -> list[Path]:
+    """Every run and the rows of `summary` as CSV, the curves and the times as PNG; returns the paths."""
+    paths = [workdir / "runs.csv", workdir / "summary.csv"]
+    tables.write([trial.record for trial in found], paths[0])
+    tables.write_rows(summary(runs, over), paths[1])
+    for name, figure in {"curves": curves(runs, over), "times": times(runs)}.items():
+        if figure is not None:
+            paths.append(workdir / f"{name}.png")
+            figure.savefig(paths[-1], dpi=120, bbox_inches="tight")
+    return paths
+
+
+def curves(runs: Sequence[Sequence[Trial]], over: Collection[str] = ("seed",)) -> Figure | None:
+    """Acc_corr and Acc_retain against the share of S_m that is known, a line a method and a column of panels for each
+    other place on the grid; the network before any repair is a horizontal line.
+    """
+    metrics = [column for column in _columns(runs) if column[0] in CURVES]
+    axis_of_x = next((key for key in (SHARE, IDENTIFIED) if key in runs[0][0].axes), None)
+    if axis_of_x is None or axis_of_x in over or not metrics:
+        return None
+    panels: dict[str, list[Sequence[Trial]]] = {}
+    for group in runs:
+        others = {k: v for k, v in group[0].axes.items() if k not in (*over, axis_of_x)}
+        title = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in others.items())
+        panels.setdefault(title, []).append(group)
+    figure = Figure(figsize=(4.2 * len(panels), 3.2 * len(metrics)), layout="constrained")
+    axes = figure.subplots(len(metrics), len(panels), squeeze=False)
+    for column, (title, groups) in enumerate(panels.items()):
+        for row, (name, heading, factor) in enumerate(metrics):
+            axis = axes[row][column]
+            for method, points in _lines(groups, name, axis_of_x).items():
+                shares, means, spreads = zip(*sorted(points), strict=True)
+                scaled = [[factor * value for value in part] for part in (means, spreads)]
+                if method == "original":
+                    axis.axhline(scaled[0][0], color="grey", linestyle="--", label="original")
+                else:
+                    axis.errorbar(shares, *scaled, marker=".", capsize=2, label=method)
+            axis.set_ylabel(f"{heading} in %")
+            axis.set_ylim(0, 100)
+            if row == 0:
+                axis.set_title(title, fontsize="medium")
+    axes[0][0].legend(fontsize="small")
+    figure.supxlabel(
+        "share of the manipulated set that is known" if axis_of_x == SHARE else "examples known",
+        fontsize="medium",
+    )
+    record = runs[0][0].record
+    figure.suptitle(", ".join([record["dataset"], record["model"], record["scenario"]]))
+    return figure
+
+
+def _lines(
+    groups: Sequence[Sequence[Trial]], name: str, axis_of_x: str
+) -> dict[str, list[tuple[float, float, float]]]:
+    """Of every method (share, mean, standard deviation) of a metric."""
+    lines: dict[str, list[tuple[float, float, float]]] = {}
+    for group in groups:
+        values = [trial.record["metrics"][name] for trial in group]
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        place = (group[0].axes[axis_of_x], statistics.fmean(values), spread)
+        lines.setdefault(group[0].method, []).append(place)
+    return lines
+
+
+def times(runs: Sequence[Sequence[Trial]]) -> Figure:
+    """Mean seconds in steps of every method, over all that was run."""
+    seconds: dict[str, list[float]] = {}
+    for group in runs:
+        for trial in group:
+            seconds.setdefault(trial.method, []).append(trial.record["seconds"]["run"])
+    figure = Figure(figsize=(max(4.0, 0.9 * len(seconds)), 3.2), layout="constrained")
+    axis = figure.subplots()
+    axis.bar(range(len(seconds)), [statistics.fmean(values) for values in seconds.values()])
+    axis.set_xticks(range(len(seconds)), list(seconds), rotation=30, ha="right")
+    axis.set_ylabel("seconds in steps")
+    return figure
