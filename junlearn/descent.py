@@ -69,9 +69,10 @@ def supervised(
     *,
     labels: Callable[[Descent, Batch], Array] = lambda state, batch: batch.y,
     train: bool | Collection[str] = True,
+    smoothing: float = 0.0,
 ) -> Loss:
     """Mean cross entropy against `labels(state, batch)`, by default the labels of the data, in train or eval mode, or
-    with the layers that `train` names in train mode.
+    with the layers that `train` names in train mode; `smoothing` as in `losses.cross_entropy`.
     """
 
     def loss(
@@ -80,7 +81,7 @@ def supervised(
         variables = Variables(params, state.variables.stats)
         logits, _, stats = model.apply(variables, batch.x, train=train, key=key, mask=batch.mask)
         targets = labels(state, batch)
-        value = losses.cross_entropy(logits, targets, batch.mask)
+        value = losses.cross_entropy(logits, targets, batch.mask, smoothing)
         return value, (stats, {"accuracy": losses.accuracy(logits, targets, batch.mask)})
 
     return loss

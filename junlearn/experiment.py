@@ -30,6 +30,7 @@ from junlearn.problem import (
     Problem,
     identities,
     key_for,
+    method_identity,
     prepare,
     surrogate_identity,
 )
@@ -39,7 +40,7 @@ from junlearn.run import Result, Staged, conclude, run_stages
 from junlearn.train import everything, initial, train
 from junlearn.types import Method, Model, Variables
 
-__all__ = ["execute"]
+__all__ = ["execute", "original_network"]
 
 
 class Case(NamedTuple):
@@ -60,9 +61,22 @@ def execute(
     with exclusive(workdir):
         _write(workdir / "config.json", json.dumps(plain(experiment), indent=2) + "\n")
         problem = prepare(experiment, cache_dir, reporter)
-        shared = dataset_cache_dir(cache_dir).parent / "models"
-        cases = _cases(problem, shared, workdir / "checkpoints", reporter)
+        cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", reporter)
         return _judge(problem, cases, workdir / "records.jsonl", reporter)
+
+
+def original_network(
+    experiment: Any, cache_dir: str | None, reporter: Reporter
+) -> tuple[Problem, Result]:
+    """The original network of an experiment, trained or read back, and what it was trained on."""
+    problem = prepare(experiment, cache_dir, reporter)
+    shared = _shared(cache_dir)
+    return problem, _train(problem, "original", identities(problem)[0], shared, reporter)
+
+
+def _shared(cache_dir: str | None) -> Path:
+    """Where networks are that all runs share."""
+    return dataset_cache_dir(cache_dir).parent / "models"
 
 
 def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> list[Case]:
@@ -88,8 +102,9 @@ def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> lis
     for label in experiment.methods:
         config = getattr(experiment.method, label)
         surrounding = reference_identity | surrogate_identity(problem)
-        identity = surrounding | {"method": plain(config), "method_seed": seeds["method"]}
-        name = digest(identity | {"method": _read_by_stages(config)})
+        section = method_identity(config)
+        identity = surrounding | {"method": section, "method_seed": seeds["method"]}
+        name = digest(identity | {"method": _read_by_stages(config, section)})
         # Configurations that differ in what `finish` reads share the stages of the first of them.
         first = first_of.setdefault(name, label)
 
@@ -103,12 +118,12 @@ def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> lis
     return cases
 
 
-def _read_by_stages(config: Any) -> dict[str, Any]:
+def _read_by_stages(config: Any, section: dict[str, Any]) -> dict[str, Any]:
     """A method's section without the fields that its `finish` alone reads."""
     asked: Callable[[Any], frozenset[str]] | None
     asked = getattr(METHODS[config.name], "read_at_finish", None)
     late = frozenset() if asked is None else asked(config)
-    return {name: value for name, value in plain(config).items() if name not in late}
+    return {name: value for name, value in section.items() if name not in late}
 
 
 def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporter) -> list[Record]:

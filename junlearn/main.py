@@ -8,6 +8,8 @@
                                                          a grid of experiments: its plan, a table, curves
     python -m junlearn.main compat corrective --dataset CIFAR10 ...
                                                          the options of the released corrective benchmark
+    python -m junlearn.main statistics FILE.npz --config FILE [--delta 0.5] [--signed]
+                                                         class statistics of the original, to ship with it (SCAR)
     python -m junlearn.main prepare NAME ... [--data-dir DIR]    download and prepare datasets through TFDS
     python -m junlearn.main list [--json]                    methods, models, datasets, scenarios, metrics
 
@@ -29,7 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from junlearn.errors import DivergedError, JunlearnError
 
     arguments = list(sys.argv[1:] if argv is None else argv)
-    commands = {"list": _list, "prepare": _prepare, "sweep": _sweep, "compat": _compat}
+    commands = {
+        "compat": _compat,
+        "list": _list,
+        "prepare": _prepare,
+        "statistics": _statistics,
+        "sweep": _sweep,
+    }
     command = commands.get(arguments[0], _run) if arguments else _run
     try:
         return command(arguments[1:] if command is not _run else arguments)
@@ -149,6 +157,44 @@ def _compat(arguments: list[str]) -> int:
         print(f"junlearn: {line}", file=sys.stderr)
     experiment = config.parse(request.table)
     return _carry_out(experiment, request.workdir, request.cache_dir)
+
+
+def _statistics(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="junlearn statistics",
+        description="Write the class statistics of an experiment's original network to a file: with it SCAR needs no "
+        "retain data. Options that are not listed change the experiment, as in a run.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE.npz")
+    parser.add_argument("--delta", type=float, default=0.5, help="power of the features")
+    parser.add_argument("--signed", action="store_true", help="for features that can be negative")
+    own, others = parser.parse_known_args(arguments)
+    from rich.console import Console
+
+    from junlearn import class_statistics, cli
+    from junlearn.errors import ConfigError
+    from junlearn.progress import Reporter
+
+    if own.file.suffix != ".npz":
+        raise ConfigError(f"statistics {str(own.file)!r}: the name must end in .npz")
+    options, rest = cli.split_arguments(others)
+    experiment = cli.experiment(options, rest)
+    from junlearn.experiment import original_network
+
+    cli.keep_compilations(options.cache_dir)
+    reporter = Reporter(Console())
+    problem, original = original_network(experiment, options.cache_dir, reporter)
+    power = class_statistics.Power(own.delta, own.signed)
+    moments = class_statistics.collect(
+        problem.model,
+        original.variables,
+        problem.sources["train"],
+        view=problem.dataset.views["eval"],
+        power=power,
+    )
+    class_statistics.save(own.file, moments, power)
+    reporter.say(f"statistics of {len(moments.count)} classes: {own.file}")
+    return 0
 
 
 def _list(arguments: list[str]) -> int:

@@ -26,6 +26,7 @@ __all__ = [
     "Problem",
     "identities",
     "key_for",
+    "method_identity",
     "model_identity",
     "prepare",
     "surrogate_identity",
@@ -137,6 +138,14 @@ def _original(problem: Problem) -> dict[str, Any]:
 
 def model_identity(config: Any) -> dict[str, Any]:
     """The section of a model, with the content of its file of weights in the place of the path."""
-    section = plain(config)
-    weights = section.get("weights")
-    return section if weights is None else section | {"weights": file_digest(weights)}
+    return _by_content(plain(config), "weights")
+
+
+def method_identity(config: Any) -> dict[str, Any]:
+    """The section of a method, with the content of a file of class statistics in the place of the path."""
+    return _by_content(plain(config), "statistics")
+
+
+def _by_content(section: dict[str, Any], field: str) -> dict[str, Any]:
+    path = section.get(field)
+    return section if path is None else section | {field: file_digest(path)}

@@ -12,7 +12,7 @@ import optax
 
 from junlearn import feeds
 from junlearn.descent import Descent, descend, start, supervised
-from junlearn.fields import Count, NonNegative, Positive
+from junlearn.fields import Count, Fraction, NonNegative, Positive
 from junlearn.optimizers import (
     Optimizer,
     ScheduleKind,
@@ -24,7 +24,7 @@ from junlearn.optimizers import (
 from junlearn.selection import Keep, keeping
 from junlearn.types import Feed, Key, Method, Model, Sources, Split, Stage, Variables
 
-__all__ = ["Length", "Recipe", "fit", "length", "optimizer", "stages"]
+__all__ = ["Length", "Recipe", "Supervised", "fit", "length", "optimizer", "stages"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,14 @@ class Recipe(Optimizer):
     """The weights to return: the last, or the best after any epoch. `best_test` reads test.x and test.y as the released
     rule of Corrective Unlearning does, and test figures are then not independent of the choice; `best_validation`
     reads a validation set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervised(Recipe):
+    """A recipe of training on labels."""
+
+    label_smoothing: Fraction = 0.0
+    """Share of the target that is spread over all classes."""
 
 
 class Length(NamedTuple):
@@ -106,7 +114,7 @@ def stages(
 
 
 def fit(
-    config: Recipe,
+    config: Supervised,
     model: Model,
     name: str,
     begin: Callable[[Key, Variables, Sources], Variables],
@@ -116,7 +124,8 @@ def fit(
 
     Only `layers` are trained and in train mode, all others stay as they are, in eval mode; None: the whole network.
     """
-    loss = supervised(model, train=True if layers is None else layers)
+    trained = True if layers is None else layers
+    loss = supervised(model, train=trained, smoothing=config.label_smoothing)
     view = "augment" if config.augment else "eval"
 
     def descent(split: Split) -> optax.GradientTransformation:

@@ -71,13 +71,14 @@ class PatchCamelyonConfig(DatasetConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class DirectoryConfig(DatasetConfig):
-    """Any prepared TFDS dataset with features `image` and `label`; `data_dir` is not read.
+    """Any prepared TFDS dataset with features `image` and `label`.
 
     Colour images are normalised by ImageNet's statistics, grey ones are only scaled to [0, 1].
     """
 
     path: str = ""
-    """The directory that holds dataset_info.json, or the one above it."""
+    """The directory that holds dataset_info.json, or the one above it. A relative path that does not exist is looked
+    for below `data_dir`."""
     test_fraction: Fraction = 0.0
     """Of a single split, the last part that becomes `test`; TFDS has shuffled the examples."""
 
@@ -215,7 +216,9 @@ def make_directory(
         raise ConfigError("dataset.path is empty; tfds_directory needs a prepared TFDS directory")
     if not 0 <= config.test_fraction < 1:
         raise ConfigError(f"dataset.test_fraction must be in [0, 1), not {config.test_fraction}")
-    root = Path(config.path).expanduser().absolute()
+    given = Path(config.path).expanduser()
+    prepared = tfds_data_dir(config.data_dir) / given
+    root = (given if given.exists() or not prepared.exists() else prepared).absolute()
     content = read(
         root.parent.name if VERSION.fullmatch(root.name) else root.name,
         root,

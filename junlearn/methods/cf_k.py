@@ -11,21 +11,22 @@ Setting: retain images and labels.
 Defaults (Corrective Machine Unlearning, arXiv 2402.14015, for CIFAR-10; steps=1500 for CIFAR-100; k of 2, 4 and -1 for
 ResNet-9, of 5, 13 and -1 for the wide ResNet):
 
-    optimizer      "sgd"
-    learning_rate  0.025
-    momentum       0.9
-    weight_decay   0.0005
-    epochs         10
-    steps          1000
-    overshoot      False
-    batch_size     512
-    schedule       "warm_linear"
-    warmup_epochs  0.0
-    milestones     ()
-    decay          0.2
-    augment        True
-    keep           "last"
-    k              -1
+    optimizer        "sgd"
+    learning_rate    0.025
+    momentum         0.9
+    weight_decay     0.0005
+    epochs           10
+    steps            1000
+    overshoot        False
+    batch_size       512
+    schedule         "warm_linear"
+    warmup_epochs    0.0
+    milestones       ()
+    decay            0.2
+    augment          True
+    keep             "last"
+    label_smoothing  0.0
+    k                -1
 
 Deviations: the released code makes N + 1 steps (overshoot=True) and returns the weights of the best test accuracy
 (keep="best_test"); its half precision is left out.
@@ -38,7 +39,7 @@ from dataclasses import dataclass
 from junlearn.descent import Descent
 from junlearn.fields import Count, NonNegative, Positive
 from junlearn.optimizers import ScheduleKind
-from junlearn.training import Recipe, fit
+from junlearn.training import Supervised, fit
 from junlearn.trees import last_layers
 from junlearn.types import Key, Method, Model, Sources, Variables
 
@@ -50,7 +51,7 @@ State = Descent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Corrective(Recipe):
+class Corrective(Supervised):
     """The recipe of Corrective Machine Unlearning, for the last layers of a network."""
 
     learning_rate: Positive = 0.025

@@ -11,21 +11,22 @@ Setting: retain images and labels. With k = -1 the original network is not used,
 Defaults (Corrective Machine Unlearning, arXiv 2402.14015, for CIFAR-10 and k = -1; steps=6000 for CIFAR-100; with k
 of 2 and 4 for ResNet-9, of 5 and 13 for the wide ResNet, steps=1000 and 1500):
 
-    optimizer      "sgd"
-    learning_rate  0.025
-    momentum       0.9
-    weight_decay   0.0005
-    epochs         10
-    steps          4000
-    overshoot      False
-    batch_size     512
-    schedule       "warm_linear"
-    warmup_epochs  0.0
-    milestones     ()
-    decay          0.2
-    augment        True
-    keep           "last"
-    k              -1
+    optimizer        "sgd"
+    learning_rate    0.025
+    momentum         0.9
+    weight_decay     0.0005
+    epochs           10
+    steps            4000
+    overshoot        False
+    batch_size       512
+    schedule         "warm_linear"
+    warmup_epochs    0.0
+    milestones       ()
+    decay            0.2
+    augment          True
+    keep             "last"
+    label_smoothing  0.0
+    k                -1
 
 Deviations: the released code makes N + 1 steps (overshoot=True) and returns the weights of the best test accuracy
 (keep="best_test"); its half precision is left out.

@@ -7,20 +7,21 @@ Setting: retain images and labels.
 Defaults (the baseline of SSD, Foster, Schoepf, Brintrup, AAAI 2024, arXiv 2308.07707, and of JiT, arXiv
 2402.01401):
 
-    optimizer      "sgd"
-    learning_rate  0.02
-    momentum       0.9
-    weight_decay   0.0005
-    epochs         5
-    steps          None
-    overshoot      False
-    batch_size     64
-    schedule       "constant"
-    warmup_epochs  0.0
-    milestones     ()
-    decay          0.2
-    augment        False
-    keep           "last"
+    optimizer        "sgd"
+    learning_rate    0.02
+    momentum         0.9
+    weight_decay     0.0005
+    epochs           5
+    steps            None
+    overshoot        False
+    batch_size       64
+    schedule         "constant"
+    warmup_epochs    0.0
+    milestones       ()
+    decay            0.2
+    augment          False
+    keep             "last"
+    label_smoothing  0.0
 
 In SCAR the rate is halved after 25 and after 40 epochs: schedule="multistep", milestones=(25, 40), decay=0.5. The
 fine-tuning of Corrective Machine Unlearning is the method `cf_k`, which can also hold the first layers fixed.
@@ -30,7 +31,7 @@ from dataclasses import dataclass
 
 from junlearn.descent import Descent
 from junlearn.fields import Count, NonNegative, Positive
-from junlearn.training import Recipe, fit
+from junlearn.training import Supervised, fit
 from junlearn.types import Key, Method, Model, Sources, Variables
 
 __all__ = ["NEEDS", "Config", "State", "make"]
@@ -41,7 +42,7 @@ State = Descent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Recipe):
+class Config(Supervised):
     """Hyper-parameters of fine-tuning."""
 
     learning_rate: Positive = 0.02

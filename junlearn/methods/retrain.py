@@ -9,20 +9,21 @@ The original network is trained by this same method, with every training example
 
 Defaults (ours, for small networks; a published recipe is a value of `Config`):
 
-    optimizer      "adam"
-    learning_rate  0.001
-    momentum       0.9
-    weight_decay   0.0
-    epochs         10
-    steps          None
-    overshoot      False
-    batch_size     128
-    schedule       "constant"
-    warmup_epochs  0.0
-    milestones     ()
-    decay          0.2
-    augment        True
-    keep           "last"
+    optimizer        "adam"
+    learning_rate    0.001
+    momentum         0.9
+    weight_decay     0.0
+    epochs           10
+    steps            None
+    overshoot        False
+    batch_size       128
+    schedule         "constant"
+    warmup_epochs    0.0
+    milestones       ()
+    decay            0.2
+    augment          True
+    keep             "last"
+    label_smoothing  0.0
 
 As the original networks of Corrective Machine Unlearning (arXiv 2402.14015) are trained: optimizer="sgd",
 learning_rate=0.025, weight_decay=0.0005, steps=4000 (CIFAR-10; 6000 CIFAR-100), batch_size=512, schedule="warm_linear";
@@ -36,7 +37,7 @@ from typing import Literal
 
 from junlearn.descent import Descent
 from junlearn.fields import Positive
-from junlearn.training import Recipe, fit
+from junlearn.training import Supervised, fit
 from junlearn.types import Key, Method, Model, Sources, Variables
 
 __all__ = ["NEEDS", "Config", "State", "make"]
@@ -47,7 +48,7 @@ State = Descent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Recipe):
+class Config(Supervised):
     """A training recipe."""
 
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
