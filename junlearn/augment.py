@@ -21,6 +21,7 @@ from junlearn.types import Array, Data, Key, View
 
 __all__ = [
     "AUGMENTATIONS",
+    "CROP_PADDING",
     "crop_and_resize",
     "crop_at",
     "flip",
@@ -191,18 +192,14 @@ def random_resized_crop(
     return crop_and_resize(image, *window, size)
 
 
-def _crop(key: Key, image: Array) -> Array:
-    return pad_and_crop(key, image, CROP_PADDING)
-
-
-def _crop_flip(key: Key, image: Array) -> Array:
+def _crop_flip(key: Key, image: Array, padding: int) -> Array:
     crop_key, flip_key = jax.random.split(key)
-    return flip(flip_key, _crop(crop_key, image))
+    return flip(flip_key, pad_and_crop(crop_key, image, padding))
 
 
-def _crop_flip_rotate(key: Key, image: Array) -> Array:
+def _crop_flip_rotate(key: Key, image: Array, padding: int) -> Array:
     crop_flip_key, rotate_key = jax.random.split(key)
-    return rotate(rotate_key, _crop_flip(crop_flip_key, image), ROTATION_DEGREES)
+    return rotate(rotate_key, _crop_flip(crop_flip_key, image, padding), ROTATION_DEGREES)
 
 
 def _resized_crop_flip(key: Key, image: Array) -> Array:
@@ -210,12 +207,12 @@ def _resized_crop_flip(key: Key, image: Array) -> Array:
     return flip(flip_key, random_resized_crop(crop_key, image, (image.shape[0], image.shape[1])))
 
 
-BEFORE: Mapping[str, Callable[[Key, Array], Array]] = {
-    "crop": _crop,
+BEFORE: Mapping[str, Callable[[Key, Array, int], Array]] = {
+    "crop": pad_and_crop,
     "crop_flip": _crop_flip,
     "crop_flip_rotate": _crop_flip_rotate,
 }
-"""Done on the stored pixels, before normalisation: what comes in is black."""
+"""Done on the stored pixels, before normalisation, given how many pixels are padded: what comes in is black."""
 
 AFTER: Mapping[str, Callable[[Key, Array], Array]] = {"resized_crop_flip": _resized_crop_flip}
 """Done at the network's image size. Averaging commutes with normalisation, so the order of those
@@ -224,16 +221,20 @@ two makes no difference but for rounding."""
 AUGMENTATIONS = ("none", *BEFORE, *AFTER)
 """What training does to an image.
 
-`none`; `crop`: pad by 4 and crop; `crop_flip`: and mirror; `crop_flip_rotate`: and rotate by up to
+`none`; `crop`: pad (by 4) and crop; `crop_flip`: and mirror; `crop_flip_rotate`: and rotate by up to
 15 degrees (pre-training of SSD and JiT); `resized_crop_flip`: random resized crop and mirror (LAF,
 CaMU).
 """
 
 
 def make_views(
-    mean: Sequence[float], std: Sequence[float], image_size: int | None, augmentation: str
+    mean: Sequence[float],
+    std: Sequence[float],
+    image_size: int | None,
+    augmentation: str,
+    padding: int = CROP_PADDING,
 ) -> dict[str, View]:
-    """The views `"eval"`, and `"augment"`: the same around the named augmentation.
+    """The views `"eval"`, and `"augment"`: the same around the named augmentation, whose crops pad by `padding` pixels.
 
     Images are normalised, then resized if `image_size` is given, in this order as in the published
     pre-processing. Normalising is affine and resizing averages with weights that sum to one, so the
@@ -251,7 +252,9 @@ def make_views(
         return finish(rows.x)
 
     def augment(rows: Data, keys: Key) -> Array:
-        x = jax.vmap(BEFORE[augmentation])(keys, rows.x) if augmentation in BEFORE else rows.x
+        x = rows.x
+        if augmentation in BEFORE:
+            x = jax.vmap(BEFORE[augmentation], in_axes=(0, 0, None))(keys, x, padding)
         x = finish(x)
         return jax.vmap(AFTER[augmentation])(keys, x) if augmentation in AFTER else x
 

@@ -209,3 +209,18 @@ def test_padding_is_black_before_normalisation(key):
 def test_an_unknown_augmentation_names_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'crop_flip'"):
         make_views((0.0,), (1.0,), None, "crop_flp")
+
+
+@pytest.mark.parametrize("augmentation", ["crop", "crop_flip"])
+def test_the_padding_of_crops_can_be_set(augmentation, key):
+    rows = Data(x=jnp.full((40, 12, 12, 1), 255, jnp.uint8), y=jnp.zeros(40, jnp.int32))
+    keys = jax.random.split(key, 40)
+
+    def most_black(padding):
+        view = make_views((0.0,), (1.0,), None, augmentation, padding)["augment"]
+        black = np.asarray(view(rows, keys))[..., 0] == 0
+        # Of a line in the middle, which no other padding reaches.
+        return max(black[:, 6].sum(1).max(), black[:, :, 6].sum(1).max())
+
+    assert most_black(0) == 0
+    assert most_black(2) == 2 and most_black(5) == 5

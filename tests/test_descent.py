@@ -12,7 +12,7 @@ from junlearn.descent import descend, start, supervised, updater
 from junlearn.methods import METHODS, fisher, neggrad, neggrad_plus, random_labels, retrain, ssd
 from junlearn.optimizers import Optimizer, cycled_momentum, only, schedule, transformation
 from junlearn.run import run
-from junlearn.types import Batch, Model, Variables
+from junlearn.types import Batch, Model, Split, Variables
 
 
 def test_cross_entropy_by_hand():
@@ -127,7 +127,8 @@ def neggrad_step(module, config, batch, theta):
     model = linear_model()
     tx = transformation(config)
     state = start(jax.random.key(0), Variables({"w": jnp.asarray(theta)}, {}), tx)
-    stage = module.make(config, model).plan(None)[0]
+    rows = np.arange(2)
+    stage = module.make(config, model).plan(Split(rows[:1], rows[1:], rows[:0], rows[:0]))[0]
     return stage.step(state._replace(extra=jnp.float32(0.5)), batch)
 
 

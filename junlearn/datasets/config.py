@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from junlearn.augment import AUGMENTATIONS, make_views
+from junlearn.augment import AUGMENTATIONS, CROP_PADDING, make_views
 from junlearn.datasets.cache import fingerprint
 from junlearn.errors import ConfigError, unknown
 from junlearn.fields import Count
@@ -40,6 +40,8 @@ class DatasetConfig:
     """The same of the test images."""
     augmentation: Augmentation = "none"
     """What the view `augment` does to a training image."""
+    crop_padding: Count = CROP_PADDING
+    """Pixels that are padded on each side before a crop."""
 
     def __post_init__(self) -> None:
         if self.image_size is not None and self.image_size < 1:
@@ -105,7 +107,7 @@ def assemble(
         version=version,
         fingerprint=fingerprint(digests) + part,
         sources=sources,
-        views=make_views(mean, std, config.image_size, config.augmentation),
+        views=make_views(mean, std, config.image_size, config.augmentation, config.crop_padding),
         classes=classes,
         fine_classes=fine_classes,
     )

@@ -39,6 +39,7 @@ def conv2d(
     """Convolve `x[B,H,W,C]` with `kernel[kh,kw,C,D]`, without flipping it: `[B,H',W',D]`."""
     if jax.default_backend() != "cpu":
         return _lax_conv(x, kernel, strides, padding)
+    x = jnp.asarray(x)
     # A CPU computes in float32 anyway, and the gradient of a kernel is a sum over chunks.
     wide = jnp.promote_types(x.dtype, jnp.float32)
     return _cpu_conv(x.astype(wide), kernel.astype(wide), strides, padding).astype(x.dtype)
