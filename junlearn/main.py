@@ -209,10 +209,11 @@ def _list(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps(catalogue, indent=2))
         return 0
+    width = max(len(name) for entries in catalogue.values() for name in entries)
     for kind, entries in catalogue.items():
         print(kind)
         for name, summary in entries.items():
-            print(f"  {name:<20} {summary}")
+            print(f"  {name:<{width}} {summary}")
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from junlearn import tables
@@ -76,7 +77,7 @@ def summary(
 ) -> list[dict[str, Any]]:
     """One row a chosen setting: its place, the number of runs, and mean and sample standard deviation over them.
 
-    Where classes or examples are forgotten, `aus_of_means` is AUS of the mean accuracies with its error (DUCK, SCAR).
+    Where examples are forgotten and not repaired, `aus_of_means` is AUS of the mean accuracies, with its error.
     """
     rows = []
     for group in runs:
@@ -95,7 +96,7 @@ def summary(
             if trial.record["role"] == "original" and place.items() <= trial.axes.items()
         ]
         score = None
-        if first.record["role"] != "original":
+        if first.record["role"] != "original" and CURVES[0] not in first.record["metrics"]:
             score = tables.aus_of_means(_accuracies(originals), _accuracies(group))
         row["aus_of_means"] = None if score is None else score.mean
         row["aus_of_means_std"] = None if score is None or len(group) < 2 else score.deviation
@@ -120,9 +121,10 @@ def _plain(value: Any) -> Any:
 
 def table(runs: Sequence[Sequence[Trial]], over: Collection[str], console: Console) -> None:
     """Print the rows of `summary`, accuracies in percent."""
-    columns = [*_columns(runs), ("aus_of_means", "AUS of means", 1)]
+    columns = _columns(runs)
     rows = summary(runs, over)
-    columns = [column for column in columns if any(row[column[0]] is not None for row in rows)]
+    if any(row["aus_of_means"] is not None for row in rows):
+        columns.append(("aus_of_means", "AUS of means", 1))
     axes = [key for key in runs[0][0].axes if key not in over]
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for key in axes:
@@ -136,16 +138,19 @@ def table(runs: Sequence[Sequence[Trial]], over: Collection[str], console: Conso
         cells = [_cell(row, name, factor) for name, _, factor in columns]
         cells.append(_cell(row, "seconds", 1, 1))
         grid.add_row(*(str(row[key]) for key in axes), row["method"], row["settings"], *cells)
-    console.print(grid, highlight=False)
+    # Rows longer than the terminal go on in its next line; broken cells could not be read.
+    needed = Measurement.get(console, console.options.update(max_width=10_000), grid).maximum
+    wide = Console(file=console.file, width=max(needed, console.width))
+    wide.print(grid, highlight=False)
 
 
 def _cell(row: dict[str, Any], name: str, factor: int, digits: int | None = None) -> str:
     value, spread = row[name], row[f"{name}_std"]
     if value is None:
         return "-"
-    digits = (2 if factor == 100 else 3) if digits is None else digits
+    digits = (1 if factor == 100 else 3) if digits is None else digits
     text = f"{factor * value:.{digits}f}"
-    return text if spread is None else f"{text} ± {factor * spread:.{digits}f}"
+    return text if spread is None else f"{text}±{factor * spread:.{digits}f}"
 
 
 def _text(settings: dict[str, Any]) -> str:
