@@ -1,5 +1,11 @@
 """The real datasets, as prepared in the directory that TFDS_DATA_DIR names."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -74,3 +80,32 @@ def test_tiny_imagenet_is_read_by_path(dataset, tfds_dir):
     assert len(surrogate.sources["test"].y) == 0
     assert len(surrogate.classes) == 200
     assert surrogate.classes[0] == "n01443537"
+
+
+def test_scar_forgets_airplanes_with_unrelated_photographs(tmp_path):
+    """A smaller form of the configuration for a CPU, in a process whose programs XLA optimises."""
+    root = Path(__file__).parent.parent
+    fewer = {
+        "dataset.train-per-class": 300,
+        "dataset.test-per-class": 200,
+        "surrogate.train-per-class": 10,
+        "train.epochs": 12,
+        "method.learning-rate": 0.002,
+        "method.batch-size": 300,
+        "method.surrogate-batch-size": 250,
+        "method.eval-every": 4,
+        "reference": False,
+    }
+    command = [sys.executable, "-m", "junlearn.main", "--workdir", str(tmp_path / "w")]
+    command += ["--config", str(root / "configs" / "scar" / "cifar10_class_small.toml")]
+    command += ["--cache-dir", str(tmp_path / "cache"), "--methods", "scar"]
+    command += ["--metrics", "accuracy", "aus", "--model.channels", "8", "16"]
+    command += [part for name, value in fewer.items() for part in (f"--{name}", str(value))]
+    environment = {n: v for n, v in os.environ.items() if n not in ("XLA_FLAGS", "PYTHONPATH")}
+    environment |= {"PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu"}
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    lines = (tmp_path / "w" / "records.jsonl").read_text().splitlines()
+    before, after = (json.loads(line)["metrics"] for line in lines)
+    assert before["accuracy/forget_test"] > 0.5
+    assert after["accuracy/forget_test"] < 0.02
+    assert after["accuracy/retain_test"] > before["accuracy/retain_test"] - 0.05
