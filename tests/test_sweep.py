@@ -13,7 +13,7 @@ BASE = """
 methods = ["finetune", "ssd"]
 validation = 0.1
 reference = false
-metrics = ["accuracy", "corrective"]
+metrics = ["accuracy", "corrective", "whole_train"]
 [dataset]
 name = "digits"
 [model]
@@ -27,6 +27,7 @@ epochs = 2
 batch_size = 128
 [method.finetune]
 epochs = 1
+keep = "best_validation"
 [method.ssd]
 importance = "batch"
 denominator = "retain"
@@ -163,7 +164,11 @@ def test_a_sweep_end_to_end(place, capsys):
         for method in ("original", "finetune", "ssd")
     ]
     assert all(float(row["corrective/corrected_std"]) >= 0 for row in rows)
-    assert len(read_csv(place / "w" / "runs.csv")) == 24
+    runs = read_csv(place / "w" / "runs.csv")
+    assert len(runs) == 24
+    for row in runs:
+        names = ("accuracy/train_untriggered", "accuracy/train_triggered", "accuracy/validation")
+        assert all(0 < float(row[name]) <= 1 for name in names)
     for name in ("curves.png", "times.png"):
         assert (place / "w" / name).read_bytes().startswith(b"\x89PNG")
 
