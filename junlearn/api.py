@@ -13,7 +13,7 @@ from junlearn.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError, unknown
 from junlearn.methods import METHODS, finetune
 from junlearn.methods import retrain as retraining
-from junlearn.metrics import COSTLY, DEFAULT_METRICS, Context, Network, Outputs, Relearned, compute
+from junlearn.metrics import DEFAULT_METRICS, Context, Network, Outputs, Relearned, compute, costly
 from junlearn.run import Result, run
 from junlearn.types import Data, Key, Model, Sources, Split, Variables, View
 
@@ -132,9 +132,8 @@ def evaluate(
             relearning, owner, network, sources, split, level, key=key, views=views
         )
 
-    extra = [name for name, metric in COSTLY.items() if metric in metrics]
     context = Context(
-        judge.outputs(model, variables, sources, split, views, extra=extra),
+        judge.outputs(model, variables, sources, split, views, extra=costly(metrics)),
         judge.labels(sources, split, views),
         original=None if original is None else outputs(original),
         retrain=None if retrain is None else outputs(retrain),

@@ -20,7 +20,7 @@ from junlearn.config import digest, plain
 from junlearn.datasets.cache import dataset_cache_dir
 from junlearn.locks import exclusive
 from junlearn.methods import METHODS
-from junlearn.metrics import COSTLY, Context, Network, Outputs, Relearned
+from junlearn.metrics import Context, Network, Outputs, Relearned, costly
 from junlearn.problem import (
     METHOD,
     ORIGINAL,
@@ -99,9 +99,9 @@ def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> lis
         return _unlearn(problem, label, name, original, own, reporter)
 
     first_of: dict[str, str] = {}
+    surrounding = reference_identity | surrogate_identity(problem)
     for label in experiment.methods:
         config = getattr(experiment.method, label)
-        surrounding = reference_identity | surrogate_identity(problem)
         section = method_identity(config)
         identity = surrounding | {"method": section, "method_seed": seeds["method"]}
         name = digest(identity | {"method": _read_by_stages(config, section)})
@@ -289,7 +289,7 @@ def _outputs(
             only,
             progress,
             problem.experiment.train_view,
-            [split for split, metric in COSTLY.items() if metric in problem.experiment.metrics],
+            costly(problem.experiment.metrics),
         )
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "Outputs",
     "Relearned",
     "compute",
+    "costly",
 ]
 
 Metric = Callable[[Context], dict[str, float]]
@@ -68,6 +69,13 @@ COSTLY: dict[str, str] = {
     "train_triggered": "whole_train",
 }
 """Splits that cost a pass over the training set, and the metric that they are computed for."""
+
+
+def costly(metrics: Iterable[str]) -> list[str]:
+    """The costly splits that the named metrics ask for."""
+    wanted = set(metrics)
+    return [split for split, metric in COSTLY.items() if metric in wanted]
+
 
 DEFAULT_METRICS: tuple[str, ...] = tuple(name for name in METRICS if name not in ON_REQUEST)
 """What is computed unless metrics are named."""
