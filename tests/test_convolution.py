@@ -22,6 +22,11 @@ CONVOLUTIONS = {
     "down": ((4, 8, 8, 8), (3, 3, 16), 2, 1),
     "shortcut": ((4, 8, 8, 8), (1, 1, 16), 2, 0),
     "one image": ((1, 7, 5, 4), (3, 3, 8), 1, 1),
+    "a column to spare": ((2, 13, 12, 4), (3, 3, 8), 1, 1),
+    "valid": ((2, 14, 14, 4), (3, 3, 8), 1, 0),
+    "even kernel": ((2, 13, 14, 4), (4, 2, 8), 1, 1),
+    "patches of a ViT": ((2, 9, 8, 3), (4, 4, 8), 4, 0),
+    "one channel, stride": ((2, 9, 8, 1), (3, 3, 8), 2, 1),
 }
 POOLS = {
     "2x2": ((3, 8, 8, 4), 2, None, 0),
@@ -95,8 +100,10 @@ def test_values_gradients_and_hessian_vector_products_are_those_of_lax(problem):
     assert_same(everything(ours, primals, tangents), everything(theirs, primals, tangents))
 
 
-# One convolution that has patches in its forward pass, one that has not, one with a stride.
-SOME = pytest.mark.parametrize("problem", ["digits", "block", "down"], indirect=True)
+# One product for some columns at once, one plain convolution, one with a column to spare, one with a stride.
+SOME = pytest.mark.parametrize(
+    "problem", ["digits", "block", "a column to spare", "down"], indirect=True
+)
 
 
 @SOME

@@ -1,13 +1,18 @@
 """Convolution and max pooling that are fast on CPU as well.
 
-On GPU and TPU both are the plain `jax.lax` operations. On CPU XLA differentiates them badly: the
-gradient of a kernel is a convolution with a window as large as the image, which is slow alone and far
-slower inside `lax.scan`, and the gradient of a pooled maximum scatters. So there
+On GPU and TPU both are the plain `jax.lax` operations. On CPU XLA has one fast convolution, Eigen's, and leaves it on
+many occasions. So there the same sums are written in a way that it does not:
 
-* the tangent of a convolution in its kernel K is written as patches(x) · dK, a matrix product
-  over a few images at a time. Nothing runs in a forward pass; transposed, it is the gradient
-  patches(x)ᵀ · cotangent, whose patches are made again for each few images and never kept;
-* a pooled maximum is a chain of comparisons of strided slices, whose gradient is a chain of selections.
+* a library (YNNPACK) takes over most convolutions, and up to twice the time for wide images. It leaves those alone
+  whose output is larger than their input, so there one column more is computed, and dropped;
+* images of one channel are convolved by a matrix product for some columns at once, and windows that do not overlap (a
+  1×1 kernel, the patches of a ViT) by a matrix product too;
+* the gradient of the input is written out as a convolution with a flipped copy of the kernel. Left to XLA, the flip is
+  merged into the convolution, which inside `lax.scan` then is a bare loop, 15 to 30 times slower;
+* the gradient of a kernel would be a convolution with a window as large as the image, which is slow alone and far
+  slower inside `lax.scan`. It is written as gradientᵀ · patches(x), a matrix product over a few images at a time,
+  whose patches are never kept;
+* a pooled maximum is a chain of comparisons of strided slices, whose gradient is a chain of selections, not a scatter.
 
 Values and derivatives are those of `lax` to rounding, of every order and in both modes, and under `vmap`
 and `scan`. Among equal values in a window the first one gets the gradient, as in `lax` and PyTorch.
@@ -24,7 +29,8 @@ from junlearn.types import Array
 
 __all__ = ["Padding", "conv2d", "max_pool", "patches"]
 
-Padding = tuple[tuple[int, int], tuple[int, int]]
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
 """Rows added (above, below) and columns added (left, right)."""
 
 NO_PADDING: Padding = ((0, 0), (0, 0))
@@ -32,9 +38,16 @@ NO_PADDING: Padding = ((0, 0), (0, 0))
 PATCH_BYTES = 5 << 20
 """Size of the patches that are held at a time: what stays in a CPU's cache."""
 
+RUN = 4
+"""Columns that one product computes of an image with one channel: more of them cost more products with zeros, fewer of
+them more copies of the image."""
+
+WIDE = 12
+"""Columns from which Eigen's convolution, with one column to spare, is faster than YNNPACK's."""
+
 
 def conv2d(
-    x: Array, kernel: Array, *, strides: tuple[int, int] = (1, 1), padding: Padding = NO_PADDING
+    x: Array, kernel: Array, *, strides: Pair = (1, 1), padding: Padding = NO_PADDING
 ) -> Array:
     """Convolve `x[B,H,W,C]` with `kernel[kh,kw,C,D]`, without flipping it: `[B,H',W',D]`."""
     if jax.default_backend() != "cpu":
@@ -65,65 +78,123 @@ def max_pool(
     return first
 
 
-def patches(x: Array, size: tuple[int, int], strides: tuple[int, int]) -> Array:
+def patches(x: Array, size: Pair, strides: Pair) -> Array:
     """Every window of `x[B,H,W,C]`, in the order of a kernel's axes: `[B,H',W',kh·kw·C]`."""
     return jnp.concatenate(_shifted(x, size, strides), axis=-1)
 
 
-def _lax_conv(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> Array:
+def _lax_conv(
+    x: Array, kernel: Array, strides: Pair, padding: Padding, *, lhs_dilation: Pair = (1, 1)
+) -> Array:
     return lax.conv_general_dilated(
-        x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x,
+        kernel,
+        strides,
+        padding,
+        lhs_dilation=lhs_dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def _cpu_conv(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> Array:
-    if x.shape[-1] == 1:
-        return _patch_conv(x, kernel, strides, padding)
+def _cpu_conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array:
+    height, width, channels, features = kernel.shape
+    if height <= strides[0] and width <= strides[1]:
+        windows = patches(jnp.pad(x, ((0, 0), *padding, (0, 0))), (height, width), strides)
+        return windows @ kernel.reshape(height * width * channels, features)
+    if channels == 1 and strides == (1, 1):
+        return _run_conv(x, kernel, padding)
+    if strides == (1, 1):
+        return _same_conv(x, kernel, padding)
     return _lax_conv(x, kernel, strides, padding)
 
 
 @_cpu_conv.defjvp
 def _cpu_conv_jvp(
-    strides: tuple[int, int],
+    strides: Pair,
     padding: Padding,
     primals: tuple[Array, Array],
     tangents: tuple[Array, Array],
 ) -> tuple[Array, Array]:
     (x, kernel), (dx, dkernel) = primals, tangents
     y = _cpu_conv(x, kernel, strides, padding)
-    return y, _input_conv(dx, kernel, strides, padding) + _patch_conv(x, dkernel, strides, padding)
-
-
-def _input_conv(dx: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> Array:
-    """The convolution of `dx`, so written that its transpose is a convolution with a plain kernel.
-
-    The transpose flips the kernel and swaps its channels. Flipped and swapped beforehand, what it
-    convolves with is laid out as XLA's fast path for CPUs wants it; otherwise XLA leaves that path
-    inside `lax.scan`.
-    """
-    flipped = lax.rev(kernel, (0, 1)).swapaxes(2, 3)
-    return lax.conv_general_dilated(
-        dx, lax.rev(flipped, (0, 1)), strides, padding, dimension_numbers=("NHWC", "HWOI", "NHWC")
+    if kernel.shape[2] == 1 and strides == (1, 1):
+        along_kernel = _run_conv(x, dkernel, padding)
+    else:
+        along_kernel = _patch_conv(x, dkernel, strides, padding)
+    # The tangent is the transpose of the gradient, so that its own transpose is the gradient as it is written below.
+    gradient = partial(
+        _input_gradient, kernel=kernel, shape=x.shape, strides=strides, padding=padding
     )
+    (along_x,) = jax.linear_transpose(gradient, y)(dx)
+    return y, along_x + along_kernel
+
+
+def _same_conv(x: Array, kernel: Array, padding: Padding) -> Array:
+    """The convolution with stride 1, with a column to spare where that keeps it from YNNPACK."""
+    height, (left, right) = padding
+    columns = x.shape[2] + left + right - kernel.shape[1] + 1
+    if columns < max(x.shape[2], WIDE):
+        return _lax_conv(x, kernel, (1, 1), padding)
+    return _lax_conv(x, kernel, (1, 1), (height, (left, right + 1)))[:, :, :columns]
+
+
+def _input_gradient(
+    g: Array, kernel: Array, shape: tuple[int, ...], strides: Pair, padding: Padding
+) -> Array:
+    """The gradient in x, of that shape, of the convolution whose gradient is `g`."""
+    flipped = lax.rev(kernel, (0, 1)).swapaxes(2, 3)
+    rows, columns = (
+        (size - 1 - before, before + length - 1 - (count - 1) * stride)
+        for size, length, count, stride, (before, _) in zip(
+            kernel.shape[:2], shape[1:3], g.shape[1:3], strides, padding, strict=True
+        )
+    )
+    if strides == (1, 1):
+        return _same_conv(g, flipped, (rows, columns))
+    return _lax_conv(g, flipped, (1, 1), (rows, columns), lhs_dilation=strides)
+
+
+@partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
+def _run_conv(x: Array, kernel: Array, padding: Padding) -> Array:
+    """The convolution of images of one channel as a product that gives some columns at once.
+
+    What these columns see, a window of kh by (kw + columns - 1), is multiplied by a matrix that holds the kernel once
+    for each of them, a column further each time.
+    """
+    height, width, _, features = kernel.shape
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))[..., 0]
+    rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
+    run = max(size for size in range(1, RUN + 1) if columns % size == 0)
+    span = width + run - 1
+    seen = jnp.stack([x[:, :, j : j + span] for j in range(0, columns, run)], axis=2)
+    seen = jnp.concatenate([seen[:, i : i + rows] for i in range(height)], axis=-1)
+    shifted = [jnp.pad(kernel[:, :, 0], ((0, 0), (j, run - 1 - j), (0, 0))) for j in range(run)]
+    matrix = jnp.stack(shifted, axis=2).reshape(height * span, run * features)
+    y = seen.reshape(-1, height * span) @ matrix
+    return y.reshape(len(x), rows, columns, features)
 
 
 # Checkpointed twice, so that what is kept for the transpose is x: neither a padded copy of it nor
 # its patches, which are kh·kw times as large.
 @partial(jax.checkpoint, prevent_cse=False, static_argnums=(2, 3))
-def _patch_conv(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> Array:
-    """The convolution as patches × kernel, a few images at a time."""
+def _patch_conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array:
+    """The convolution as kernelᵀ · patchesᵀ, a few images at a time.
+
+    In this order its transpose is gradientᵀ · patches, which is up to half as fast again as patchesᵀ · gradient.
+    """
     height, width, channels, features = kernel.shape
     depth = height * width * channels
 
     @partial(jax.checkpoint, prevent_cse=False)
     def convolve(images: Array, matrix: Array) -> Array:
         windows = patches(images, (height, width), strides)
-        return (windows.reshape(-1, depth) @ matrix).reshape(*windows.shape[:-1], features)
+        y = lax.dot_general(matrix, windows.reshape(-1, depth), (((1,), (1,)), ((), ())))
+        return y.T.reshape(*windows.shape[:-1], features)
 
     # Padded here and not image by image: XLA would pad again for every place in the window.
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    matrix = kernel.reshape(depth, features)
+    matrix = kernel.reshape(depth, features).T
     positions = math.prod(jax.eval_shape(convolve, x[:1], matrix).shape[1:3])
     size = _chunk_size(len(x), PATCH_BYTES // (positions * depth * x.dtype.itemsize))
     chunks = x.reshape(len(x) // size, size, *x.shape[1:])
@@ -143,7 +214,7 @@ def _chunk_size(count: int, most: int) -> int:
     return max(size for size in range(1, limit + 1) if count % size == 0)
 
 
-def _shifted(x: Array, size: tuple[int, int], strides: tuple[int, int]) -> list[Array]:
+def _shifted(x: Array, size: Pair, strides: Pair) -> list[Array]:
     """For every place in a window of `size`, row by row, what the windows of `x[B,H,W,C]` hold there."""
     rows = x.shape[1] - size[0] + 1
     columns = x.shape[2] - size[1] + 1
