@@ -11,7 +11,7 @@ from junlearn import config, judge, relearn
 from junlearn import train as training
 from junlearn.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError, unknown
-from junlearn.methods import METHODS, finetune
+from junlearn.methods import METHODS, finetune, made
 from junlearn.methods import retrain as retraining
 from junlearn.metrics import DEFAULT_METRICS, Context, Network, Outputs, Relearned, compute, costly
 from junlearn.run import Result, run
@@ -83,8 +83,9 @@ def unlearn(
     settings = config.build(METHODS[method].Config, fields, method)
     if not isinstance(split, Split):
         split = split_off(data, split)
-    made = METHODS[method].make(settings, model)
-    return run(made, model, variables, _sources(data), split, key=key, **runs)
+    return run(
+        made(method, settings, model), model, variables, _sources(data), split, key=key, **runs
+    )
 
 
 def evaluate(

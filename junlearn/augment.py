@@ -12,11 +12,13 @@ does.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
 
 from junlearn.errors import unknown
+from junlearn.remember import remembered
 from junlearn.types import Array, Data, Key, View
 
 __all__ = [
@@ -233,15 +235,27 @@ def make_views(
     image_size: int | None,
     augmentation: str,
     padding: int = CROP_PADDING,
-) -> dict[str, View]:
+) -> Mapping[str, View]:
     """The views `"eval"`, and `"augment"`: the same around the named augmentation, whose crops pad by `padding` pixels.
 
     Images are normalised, then resized if `image_size` is given, in this order as in the published
     pre-processing. Normalising is affine and resizing averages with weights that sum to one, so the
-    order makes no difference but for rounding. Raises ConfigError for an unknown augmentation.
+    order makes no difference but for rounding. Equal arguments give the same views. Raises ConfigError for an unknown
+    augmentation.
     """
     if augmentation not in AUGMENTATIONS:
         raise unknown("augmentation", augmentation, AUGMENTATIONS)
+    return _views(tuple(mean), tuple(std), image_size, augmentation, padding)
+
+
+@remembered
+def _views(
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    image_size: int | None,
+    augmentation: str,
+    padding: int,
+) -> Mapping[str, View]:
 
     def finish(x: Array) -> Array:
         x = normalise(x, mean, std)
@@ -258,4 +272,5 @@ def make_views(
         x = finish(x)
         return jax.vmap(AFTER[augmentation])(keys, x) if augmentation in AFTER else x
 
-    return {"eval": evaluate, "augment": evaluate if augmentation == "none" else augment}
+    views = {"eval": evaluate, "augment": evaluate if augmentation == "none" else augment}
+    return MappingProxyType(views)

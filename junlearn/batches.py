@@ -24,7 +24,8 @@ Keys = tuple[Key, Key]
 
 def view_of(views: Mapping[str, View], source: str, view: str) -> View:
     """The view of a source: its own of that name, where there is one, else the one for all sources."""
-    return views.get(f"{source}/{view}", views[view])
+    own = f"{source}/{view}"
+    return views[own if own in views else view]
 
 
 class Spec(NamedTuple):
@@ -33,6 +34,11 @@ class Spec(NamedTuple):
     structure: Any
     sources: tuple[str, ...]
     views: tuple[str, ...]
+
+    def shown(self, views: Mapping[str, View]) -> tuple[tuple[str, View], ...]:
+        """Those of `views` that the feeds ask for, each named "SOURCE/VIEW"."""
+        asked = dict.fromkeys(zip(self.sources, self.views, strict=True))
+        return tuple((f"{source}/{view}", view_of(views, source, view)) for source, view in asked)
 
 
 def specify(tree: PyTree) -> tuple[Spec, Rows]:

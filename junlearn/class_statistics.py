@@ -107,9 +107,9 @@ def accumulate(moments: Moments, u: Array, labels: Array, mask: Array) -> Moment
     return Moments(moments.count + count, mean, scatter)
 
 
-def marks(classes: Collection[int], count: int) -> np.ndarray:
+def marks(classes: Collection[int], count: int) -> Array:
     """bool[count]: which of the classes 0, 1, ... are among `classes`."""
-    return np.isin(np.arange(count), list(classes))
+    return jnp.asarray(np.isin(np.arange(count), list(classes)))
 
 
 def check_moments(moments: Moments, power: Power) -> None:

@@ -9,6 +9,7 @@ import optax
 
 from junlearn import losses
 from junlearn.optimizers import move
+from junlearn.remember import remembered
 from junlearn.types import Array, Batch, Key, Metrics, Model, PyTree, Variables
 
 __all__ = ["Descent", "Loss", "descend", "start", "supervised", "updater"]
@@ -36,6 +37,7 @@ def start(
     return Descent(variables, tx.init(variables.params), key, jnp.zeros((), jnp.int32), extra)
 
 
+@remembered
 def updater(
     loss: Loss, tx: optax.GradientTransformation
 ) -> Callable[[Descent, PyTree, Any], tuple[Descent, Metrics]]:
@@ -52,6 +54,7 @@ def updater(
     return update
 
 
+@remembered
 def descend(
     loss: Loss, tx: optax.GradientTransformation
 ) -> Callable[[Descent, PyTree], tuple[Descent, Metrics]]:

@@ -1,7 +1,6 @@
 """Outputs of a network on many examples, in large padded batches of one compiled shape."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 import jax
@@ -10,12 +9,13 @@ import numpy as np
 
 from junlearn import feeds, losses
 from junlearn.batches import view_of
+from junlearn.remember import remembered
 from junlearn.types import Array, Data, Model, Sources, Variables, View
 
 __all__ = ["evaluate_accuracy", "logits"]
 
 
-@lru_cache(maxsize=32)
+@remembered
 def _predictor(model: Model, view: View) -> Any:
     """The compiled forward pass; kept, so that another network of the same model compiles nothing."""
 
@@ -47,7 +47,8 @@ def logits(
     if len(indices) == 0:
         return np.zeros((0, 0), np.float32)
     predict = _predictor(model, view)
-    feed = feeds.sequential(indices, min(batch_size, len(indices)))
+    # A power of two: few sizes, so that sets of other sizes hardly ever compile anew.
+    feed = feeds.sequential(indices, min(batch_size, 1 << (len(indices) - 1).bit_length()))
     outputs = []
     for number, index in enumerate(feed.index, start=1):
         outputs.append(predict(variables, data, index))

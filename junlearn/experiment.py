@@ -19,7 +19,7 @@ from junlearn.checkpoint import Store
 from junlearn.config import digest, plain
 from junlearn.datasets.cache import dataset_cache_dir
 from junlearn.locks import exclusive
-from junlearn.methods import METHODS
+from junlearn.methods import METHODS, made
 from junlearn.metrics import Context, Network, Outputs, Relearned, costly
 from junlearn.problem import (
     METHOD,
@@ -109,7 +109,7 @@ def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> lis
         first = first_of.setdefault(name, label)
 
         # Made before anything is trained: a setting that cannot be is an error at once.
-        method = METHODS[config.name].make(config, problem.model)
+        method = made(config.name, config, problem.model)
 
         def finished(method: Method = method, first: str = first, name: str = name) -> Result:
             return conclude(method, problem.model, staged(first, name))
@@ -238,7 +238,7 @@ def _unlearn(
     """The stages of a method; `name` is the digest of all that determines what they leave."""
     start = original().variables
     config = getattr(problem.experiment.method, label)
-    method = METHODS[config.name].make(config, problem.model)
+    method = made(config.name, config, problem.model)
     began = None
     if method.with_initial is not None:
         key = key_for(problem.seeds["initialisation"], ORIGINAL)

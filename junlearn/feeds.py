@@ -11,6 +11,7 @@ import numpy as np
 from junlearn.types import Feed, PyTree
 
 __all__ = [
+    "crossed",
     "cut",
     "dataless",
     "each_with",
@@ -97,6 +98,21 @@ def each_with(leader: Feed, others: Sequence[Feed]) -> tuple[Feed, Feed]:
             mask=np.concatenate([other.mask for other in others]),
         ),
     )
+
+
+def crossed(
+    rng: np.random.Generator,
+    leader: Feed,
+    indices: np.ndarray,
+    batch_size: int,
+    most: int,
+    view: str = "eval",
+) -> tuple[Feed, Feed]:
+    """For every batch of `leader` a new random order of `indices`, of which up to `most` batches get a step each."""
+    orders = [
+        cut(shuffled(rng, indices, batch_size, view=view), most) for _ in range(len(leader.index))
+    ]
+    return each_with(leader, orders)
 
 
 def dataless(steps: int, *, source: str = "train", view: str = "eval") -> Feed:

@@ -17,6 +17,7 @@ from junlearn.class_statistics import Moments, Power
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, NonNegative, Positive
 from junlearn.optimizers import Optimizer
+from junlearn.remember import remembered
 from junlearn.types import (
     Array,
     Batch,
@@ -146,9 +147,9 @@ def first_moments(
     return jax.tree.map(lambda array: jnp.asarray(array, embedding.dtype), moments)
 
 
-def preparation(config: MetricConfig, model: Model, split: Split) -> list[Stage]:
-    """The stages that make `state.statistics` a Whitening: over the retain set without `config.statistics`."""
-    view = "augment" if config.augment_statistics else "eval"
+@remembered
+def _preparing(config: MetricConfig, model: Model) -> tuple[Callable, Callable]:
+    """The steps of `preparation`."""
 
     def collect(state: Any, batch: Batch) -> tuple[Any, Metrics]:
         features = model.apply(state.teacher, batch.x)[1]["embedding"]
@@ -157,10 +158,19 @@ def preparation(config: MetricConfig, model: Model, split: Split) -> list[Stage]
         return state._replace(statistics=tuple(moments)), {}
 
     def whiten(state: Any, batch: Batch) -> tuple[Any, Metrics]:
-        moments = Moments(*state.statistics)
-        removed = jnp.asarray(class_statistics.marks(split.classes, len(moments.count)))
-        made = whitening.whiten(moments, config.shrinkage(), removed)
+        made = whitening.whiten(Moments(*state.statistics), config.shrinkage(), state.removed)
         return state._replace(statistics=tuple(made)), {}
+
+    return collect, whiten
+
+
+def preparation(config: MetricConfig, model: Model, split: Split) -> list[Stage]:
+    """The stages that make `state.statistics` a Whitening: over the retain set without `config.statistics`.
+
+    They read `state.teacher` and `state.removed`.
+    """
+    view = "augment" if config.augment_statistics else "eval"
+    collect, whiten = _preparing(config, model)
 
     def retain_feed(rng: np.random.Generator, state: Any) -> Feed:
         return feeds.sequential(split.retain, config.batch_size, view=view)
@@ -229,16 +239,13 @@ def roots(config: MetricConfig, squares: Array) -> Array:
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
 
 
-def redirected(logits: Array, mask: Array, classes: tuple[int, ...]) -> tuple[Array, Array]:
-    """The teacher's logits[B,K] without `classes`, and which rows to learn from.
+def redirected(logits: Array, mask: Array, removed: Array) -> tuple[Array, Array]:
+    """The teacher's logits[B,K] without the classes in `removed[K]`, and which rows to learn from.
 
     Rows whose largest logit is of a removed class are not kept; in the others the columns of these classes get the
     smallest logit of all kept rows.
     """
-    if not classes:
-        return logits, mask
-    removed = class_statistics.marks(classes, logits.shape[1])
-    keep = mask & ~jnp.asarray(removed)[logits.argmax(-1)]
+    keep = mask & ~removed[logits.argmax(-1)]
     least = jnp.where(keep[:, None], logits, jnp.inf).min()
     return jnp.where(removed[None] & keep[:, None], least, logits), keep
 

@@ -11,12 +11,13 @@ import optax
 from junlearn import trees
 from junlearn.errors import ConfigError
 from junlearn.fields import Momentum, NonNegative, Positive
+from junlearn.remember import remembered
 from junlearn.types import Array, PyTree
 
 __all__ = [
     "Optimizer",
     "ScheduleKind",
-    "clip_norm",
+    "clipped",
     "cycled_momentum",
     "move",
     "multistep",
@@ -48,6 +49,7 @@ class Optimizer:
     """Coupled (added to the gradient) for sgd and adam, decoupled for adamw, as in PyTorch."""
 
 
+@remembered
 def transformation(
     config: Optimizer,
     learning_rate: optax.Schedule | None = None,
@@ -79,6 +81,7 @@ def move(
     return optax.apply_updates(params, change), optimizer
 
 
+@remembered
 def only(tx: optax.GradientTransformation, layers: Collection[str]) -> optax.GradientTransformation:
     """`tx` on the top-level groups of parameters in `layers`; all others stay as they are, without decay either.
 
@@ -93,17 +96,20 @@ def only(tx: optax.GradientTransformation, layers: Collection[str]) -> optax.Gra
     return optax.partition({"trained": tx, "frozen": optax.set_to_zero()}, label)
 
 
-def clip_norm(limit: float) -> optax.GradientTransformation:
-    """Scales gradients by min(1, limit / (|g| + 1e-6)), |g| their global norm, as PyTorch does. Chain it first."""
+@remembered
+def clipped(tx: optax.GradientTransformation, limit: float) -> optax.GradientTransformation:
+    """`tx` of gradients scaled by min(1, limit / (|g| + 1e-6)), |g| their global norm, as PyTorch does."""
 
     def update(gradient: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, PyTree]:
         del params
         scale = jnp.minimum(1.0, limit / (optax.tree.norm(gradient) + 1e-6))
         return jax.tree.map(lambda leaf: leaf * scale.astype(leaf.dtype), gradient), state
 
-    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+    clip = optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+    return optax.chain(clip, tx)
 
 
+@remembered
 def schedule(
     kind: ScheduleKind,
     peak: float,
@@ -172,6 +178,7 @@ def multistep(
     return transformation(config, rate)
 
 
+@remembered
 def warm_linear(peak: float, total: int) -> optax.Schedule:
     """The schedule of Corrective Unlearning over `total` steps t = 0, 1, ...
 
@@ -188,6 +195,7 @@ def warm_linear(peak: float, total: int) -> optax.Schedule:
     return rate
 
 
+@remembered
 def cycled_momentum(total: int, high: float = 0.95, low: float = 0.85) -> optax.Schedule:
     """The momentum beside a `one_cycle` rate of `total` steps: `high`, falling to `low` at the peak, and back."""
     return lambda count: _one_cycle(

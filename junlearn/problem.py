@@ -11,8 +11,9 @@ from junlearn.datasets.holdout import hold_out, set_aside
 from junlearn.datasets.surrogate import SURROGATES, attach
 from junlearn.models import MODELS
 from junlearn.models.weights import file_digest
-from junlearn.precision import in_precision
+from junlearn.precision import Precision, in_precision
 from junlearn.progress import Reporter
+from junlearn.remember import remembered
 from junlearn.run import place
 from junlearn.scenarios import SCENARIOS
 from junlearn.types import Dataset, Key, Model, Sources, Split
@@ -74,10 +75,9 @@ def prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Probl
         name: experiment.seed if seed is None else seed
         for name, seed in plain(experiment.seeds).items()
     }
-    model = MODELS[experiment.model.name].make(
-        experiment.model, len(dataset.classes), dataset.input_shape
+    model = _network(
+        experiment.model, len(dataset.classes), dataset.input_shape, experiment.precision
     )
-    model = in_precision(model, experiment.precision)
     scenario = SCENARIOS[experiment.scenario.name]
     made = scenario.make(experiment.scenario, dataset, key_for(seeds["scenario"], SCENARIO))
     dataset, split = made if scenario.manipulates else (dataset, made)
@@ -90,6 +90,14 @@ def prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Probl
     )
     sources = place(dataset.sources, mesh)
     return Problem(experiment, dataset, model, split, sources, seeds, mesh, surrogate)
+
+
+@remembered
+def _network(
+    config: Any, classes: int, input_shape: tuple[int, int, int], precision: Precision
+) -> Model:
+    """The same Model for equal arguments: what other experiments of this process compiled for it serves again."""
+    return in_precision(MODELS[config.name].make(config, classes, input_shape), precision)
 
 
 def key_for(seed: int, purpose: int) -> Key:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from junlearn.evaluation import evaluate_accuracy
-from junlearn.methods import finetune, retrain
+from junlearn.methods import finetune, made, retrain
 from junlearn.metrics import Relearned
 from junlearn.run import run
 from junlearn.types import Key, Method, Model, PyTree, Sources, Split, Stage, Variables, View
@@ -61,7 +61,7 @@ def relearn(
 
     if known(variables):
         return Relearned(0, 0.0, True)
-    method = finetune.make(replace(config, steps=None, keep="last"), model)
+    method = made("finetune", replace(config, steps=None, keep="last"), model)
 
     def plan(split: Split) -> list[Stage]:
         return [stage._replace(until=until, check_every=1) for stage in method.plan(split)]

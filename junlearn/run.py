@@ -21,7 +21,7 @@ from junlearn import checkpoint, feeds
 from junlearn.batches import PLAIN_VIEWS, Rows, Spec, specify
 from junlearn.errors import ConfigError
 from junlearn.evaluation import evaluate_accuracy
-from junlearn.program import Program
+from junlearn.program import Program, program_of
 from junlearn.types import (
     Key,
     Method,
@@ -173,16 +173,13 @@ def run_stages(
     ) -> dict[str, float]:
         return evaluate_accuracy(model, variables, sources, indices, source, views=views)
 
-    programs: list[Program] = []
+    program: Program | None = None
     rows: Rows | None = None
     while position.stage < len(stages):
         stage = stages[position.stage]
         if rows is None:
             spec, rows = _draw(stage, seed, position, state, mesh)
-            program = next((p for p in programs if p.serves(stage, spec)), None)
-            if program is None:
-                program = Program(stage, spec, views, mesh, scan, position.seconds)
-                programs.append(program)
+            program = program_of(stage.step, spec, spec.shown(views), mesh, scan)
             epoch_key = jax.random.fold_in(
                 jax.random.fold_in(view_key, position.stage), position.epoch
             )
@@ -197,6 +194,7 @@ def run_stages(
             position.step,
             limit,
             where=f"stage {stage.name!r}, epoch {position.epoch}",
+            seconds=position.seconds,
         )
         position.add(metrics, count)
         if progress is not None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from junlearn import feeds
 from junlearn.errors import ConfigError
+from junlearn.remember import remembered
 from junlearn.types import (
     Array,
     Batch,
@@ -89,6 +90,12 @@ class Rewind(NamedTuple):
         return jax.tree.map(lambda stack: stack[best], self.snapshots)
 
 
+def right(model: Model, variables: Variables, batch: Batch) -> Array:
+    """int32[2]: how many rows of the batch the network answers rightly, in eval mode, and how many there are."""
+    rows = batch.mask.sum(dtype=jnp.int32)
+    return jnp.stack([rows - wrong(model, variables, batch), rows])
+
+
 def wrong(model: Model, variables: Variables, batch: Batch) -> Array:
     """int32[]: how many rows of the batch the network answers wrongly in eval mode."""
     answers = model.apply(variables, batch.x)[0].argmax(-1)
@@ -111,22 +118,21 @@ def keeping(method: Method, model: Model, keep: Keep, batch_size: int) -> Method
                 f'keep="{keep}" measures on the source "{source}", and there is none{hint}'
             )
         inner = method.init(key, variables, sources, split)
-        most, right, seen = (jnp.full((), start, jnp.int32) for start in (-1, 0, 0))
+        most, total, seen = (jnp.full((), start, jnp.int32) for start in (-1, 0, 0))
         examples = jnp.full((), len(sources[source].y), jnp.int32)
         best = jax.tree.map(jnp.zeros_like, inner.variables)
-        return Selection(inner, best, most, right, seen, examples)
+        return Selection(inner, best, most, total, seen, examples)
 
     def measure(state: Selection, batch: Batch) -> tuple[Selection, Metrics]:
-        rows = batch.mask.sum(dtype=jnp.int32)
-        correct = rows - wrong(model, state.inner.variables, batch)
-        right, seen = state.right + correct, state.seen + rows
+        correct, rows = right(model, state.inner.variables, batch)
+        total, seen = state.right + correct, state.seen + rows
         ends = seen == state.examples
-        better = ends & (right > state.most)  # (2)
+        better = ends & (total > state.most)  # (2)
         state = Selection(
             state.inner,
             jax.tree.map(lambda a, b: jnp.where(better, a, b), state.inner.variables, state.best),
-            jnp.where(better, right, state.most),
-            jnp.where(ends, 0, right),
+            jnp.where(better, total, state.most),
+            jnp.where(ends, 0, total),
             jnp.where(ends, 0, seen),
             state.examples,
         )
@@ -136,10 +142,9 @@ def keeping(method: Method, model: Model, keep: Keep, batch_size: int) -> Method
         return feeds.sequential(np.arange(int(state.examples)), batch_size, source=source)
 
     def plan(split: Split) -> list[Stage]:
-        lifted: dict[Callable, Callable] = {}  # stages that share a step go on sharing it
         stages = []
         for stage in method.plan(split):
-            step = lifted.setdefault(stage.step, _lift(stage.step))
+            step = _lift(stage.step)
             for epoch in range(stage.epochs):
                 name = f"{stage.name} {epoch}" if stage.epochs > 1 else stage.name
                 stages.append(Stage(name, step, _inner_feed(stage)))
@@ -152,6 +157,7 @@ def keeping(method: Method, model: Model, keep: Keep, batch_size: int) -> Method
     return Method(init, plan, finish)
 
 
+@remembered
 def _lift(step: Callable) -> Callable[[Selection, PyTree], tuple[Selection, Metrics]]:
     """A step of the method as a step beside the best weights."""
 

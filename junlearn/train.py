@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from junlearn.methods import retrain
+from junlearn.methods import made, retrain
 from junlearn.run import Result, run
 from junlearn.types import Key, Model, Sources, Split, Variables
 
@@ -38,4 +38,4 @@ def train(
     split = everything(sources) if split is None else split
     key = jax.random.key(0) if key is None else key
     nothing = Variables({}, {})
-    return run(retrain.make(config, model), model, nothing, sources, split, key=key, **options)
+    return run(made("retrain", config, model), model, nothing, sources, split, key=key, **options)

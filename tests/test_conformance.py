@@ -14,7 +14,7 @@ import pytest
 
 from junlearn import checkpoint, feeds
 from junlearn.batches import PLAIN_VIEWS, gather, specify
-from junlearn.methods import METHODS
+from junlearn.methods import METHODS, made
 from junlearn.run import run
 from junlearn.types import Data, Method, Variables
 from tests.conftest import make_problem
@@ -105,8 +105,7 @@ NEW_MODEL = {"sisa"}
 
 
 def make(name, model) -> Method:
-    module = METHODS[name]
-    return module.make(module.Config(**SETTINGS[name]), model)
+    return made(name, METHODS[name].Config(**SETTINGS[name]), model)
 
 
 def result(name, kind, *, method=None, sources=None, seed=5, **options):
@@ -226,8 +225,10 @@ def test_equal_keys_give_equal_bits_and_none_is_used_twice(name):
     problem, _ = problem_of("mlp")
     before = jax.tree.map(np.array, (problem.variables, problem.sources))
     first, _ = baseline(name, "mlp")
+    # Made anew, so that it is traced with the check on.
+    method = METHODS[name].make(METHODS[name].Config(**SETTINGS[name]), problem.model)
     with jax.debug_key_reuse(True):
-        second = result(name, "mlp")
+        second = result(name, "mlp", method=method)
     chex.assert_trees_all_equal(first.variables, second.variables)
     assert first.history == second.history
     chex.assert_trees_all_equal(before, (problem.variables, problem.sources))

@@ -9,6 +9,7 @@ from flax import linen as nn
 from junlearn import feeds
 from junlearn import metric_unlearning as metric
 from junlearn.batches import gather, specify
+from junlearn.class_statistics import marks
 from junlearn.methods import scar, scar_self
 from junlearn.models.layers import BatchNorm, Conv, Dense
 from junlearn.types import Data, Model, Split, Variables
@@ -247,7 +248,9 @@ def test_reference_distillation(golden, float64):
     config = scar.Config(temperature=float(case["temperature"]))
     weight, keep_all = float(case["lambda2"]) * FACTOR, jnp.ones(8, bool)
     teacher, student = (jnp.asarray(case[f"{name}_logits"]) for name in ("teacher", "student"))
-    target, keep = metric.redirected(teacher, keep_all, (int(case["removed_class"]),))
+    target, keep = metric.redirected(
+        teacher, keep_all, marks([int(case["removed_class"])], teacher.shape[1])
+    )
     np.testing.assert_array_equal(keep, case["keep"].astype(bool))
     close(target[keep] / config.temperature, case["teacher_target"])
     close(metric.distillation(config, target, student, keep) * FACTOR, case["kl_cr"])
@@ -262,8 +265,7 @@ def test_reference_distillation(golden, float64):
     teacher, student = (jnp.asarray(case[f"hr_{name}_logits"]) for name in ("teacher", "student"))
 
     def homogeneous(student):
-        target, keep = metric.redirected(teacher, keep_all, ())
-        return weight * metric.distillation(config, target, student, keep)
+        return weight * metric.distillation(config, teacher, student, keep_all)
 
     value, slope = jax.value_and_grad(homogeneous)(student)
     close(value, case["loss_hr"])

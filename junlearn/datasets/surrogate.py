@@ -13,6 +13,7 @@ from junlearn.datasets import DATASETS
 from junlearn.datasets.cache import digests, fingerprint
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Seed
+from junlearn.remember import remembered
 from junlearn.types import Array, Component, Data, Dataset, Key, View
 
 __all__ = ["SURROGATES", "NoiseConfig", "attach"]
@@ -41,12 +42,13 @@ def _noise(
     x = rng.standard_normal((config.count, *input_shape), np.float32)
     sources = {"train": Data(x, np.zeros(config.count, np.int32))}
 
-    def as_it_is(rows: Data, keys: Key) -> Array:
-        del keys
-        return rows.x
-
-    views = {"eval": as_it_is, "augment": as_it_is}
+    views = {"eval": _as_it_is, "augment": _as_it_is}
     return Dataset("gaussian_noise", "1", fingerprint(digests(sources)), sources, views, ())
+
+
+def _as_it_is(rows: Data, keys: Key) -> Array:
+    del keys
+    return rows.x
 
 
 def _of_dataset(component: Component) -> Callable[..., Dataset]:
@@ -82,6 +84,7 @@ def attach(dataset: Dataset, surrogate: Dataset) -> Dataset:
     )
 
 
+@remembered
 def _fitted(view: View, shape: tuple[int, int, int]) -> View:
     """`view` with its images brought to `shape` (H, W, C)."""
     height, width, channels = shape

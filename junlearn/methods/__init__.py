@@ -1,6 +1,7 @@
 """Unlearning methods, one module each: `Config`, `State`, `make(config, model) -> Method` and `NEEDS`."""
 
 from types import ModuleType
+from typing import Any
 
 from junlearn.methods import (
     bad_teacher,
@@ -30,8 +31,10 @@ from junlearn.methods import (
     unrolling,
     unsir,
 )
+from junlearn.remember import remembered
+from junlearn.types import Method, Model
 
-__all__ = ["METHODS"]
+__all__ = ["METHODS", "made"]
 
 METHODS: dict[str, ModuleType] = {
     "bad_teacher": bad_teacher,
@@ -61,3 +64,9 @@ METHODS: dict[str, ModuleType] = {
     "unrolling": unrolling,
     "unsir": unsir,
 }
+
+
+@remembered
+def made(name: str, config: Any, model: Model) -> Method:
+    """`METHODS[name].make(config, model)`: the same Method for equal arguments, so that it is compiled once."""
+    return METHODS[name].make(config, model)

@@ -65,9 +65,12 @@ import numpy as np
 import optax
 
 from junlearn import feeds, losses
+from junlearn.class_statistics import marks
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Fraction, NonNegative, Positive, Whole
-from junlearn.optimizers import Optimizer, move, multistep
+from junlearn.optimizers import Optimizer, move, multistep, schedule, transformation
+from junlearn.remember import remembered
+from junlearn.selection import right
 from junlearn.types import (
     Array,
     Batch,
@@ -138,6 +141,10 @@ class State(NamedTuple):
     """float[K,D]: sums of embeddings, and"""
     counts: Array
     """float[K]: examples in them."""
+    removed: Array
+    """bool[K]: the classes of the request."""
+    settled: Array
+    """Steps of the first epoch, after which no target is chosen anew."""
     targets: Array
     """int32[N]: q of equation 3 for each training example; -1 where there is none yet."""
     right: Array
@@ -159,7 +166,8 @@ def make(config: Config, model: Model) -> Method:
 
     def second_optimizer(split: Split) -> optax.GradientTransformation:
         period = SECOND_EPOCHS * SECOND_ROUNDS * forget_batches(split)
-        return optax.adam(lambda t: SECOND_RATE * 0.5 * (1 + jnp.cos(jnp.pi * t / period)))
+        rate = schedule("cosine", SECOND_RATE, steps_per_epoch=1, total=period)
+        return transformation(Optimizer(optimizer="adam"), rate)
 
     def embed(variables: Variables, batch: Batch, **mode: Any) -> tuple[Array, Array, PyTree]:
         """Embeddings [B,D], logits [B,K] and statistics."""
@@ -176,13 +184,10 @@ def make(config: Config, model: Model) -> Method:
 
     def judge(state: State, batch: Batch) -> tuple[State, Metrics]:
         """The original's test accuracy."""
-        _, logits, _ = embed(state.variables, batch)
-        right = (jnp.argmax(logits, axis=-1) == batch.y) & batch.mask
-        return state._replace(right=state.right + jnp.stack([right.sum(), batch.mask.sum()])), {}
+        return state._replace(right=state.right + right(model, state.variables, batch)), {}
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
-        x = model.example(sources)
-        logits, features, _ = jax.eval_shape(model.apply, variables, x)
+        logits, features, _ = jax.eval_shape(model.apply, variables, model.example(sources))
         classes, width = logits.shape[-1], features["embedding"].size
         return State(
             variables,
@@ -192,22 +197,24 @@ def make(config: Config, model: Model) -> Method:
             jnp.zeros((), jnp.int32),
             jnp.zeros((classes, width), logits.dtype),
             jnp.zeros(classes, logits.dtype),
+            marks(split.classes, classes),
+            jnp.int32(forget_batches(split) * rounds(split)),
             jnp.full(sources["train"].y.shape, -1, jnp.int32),
             jnp.zeros(2, jnp.int32),
         )
 
-    def assign(state: State, batch: Batch, d: Array, split: Split) -> Array:
+    def assign(state: State, batch: Batch, d: Array) -> Array:
         """Equation 3: int32[B]."""
         own = jnp.arange(d.shape[1])[None, :] == batch.y[:, None]
-        absent = (state.counts == 0).at[np.array(split.classes, int)].set(True)
+        absent = (state.counts == 0) | state.removed
         nearest = jnp.argmin(jnp.where(own | absent[None, :], jnp.inf, d), axis=1)
         kept = state.targets[batch.index]
-        first_epoch = state.step < forget_batches(split) * rounds(split)
-        return jnp.where((kept < 0) | first_epoch, nearest.astype(jnp.int32), kept)
+        open_yet = (kept < 0) | (state.step < state.settled)
+        return jnp.where(open_yet, nearest.astype(jnp.int32), kept)
 
-    def descend(split: Split, *, second: bool) -> Callable[[State, Pair], tuple[State, Metrics]]:
+    @remembered
+    def stepper(tx: optax.GradientTransformation, second: bool) -> Callable[..., Any]:
         """A step of equation 4, or of the second stage."""
-        tx = second_optimizer(split) if second else optimizer(split)
         pull, keep = config.forget_weight, config.retain_weight
         if second:
             pull, keep = SECOND_SHARE * pull, 1.0
@@ -231,7 +238,7 @@ def make(config: Config, model: Model) -> Method:
             z, logits, stats = forward(Variables(params, state.variables.stats), batch, key)
             centroids = state.sums / jnp.maximum(state.counts, 1)[:, None]
             d = losses.cosine_distances(z, centroids)  # equation 2
-            target = assign(state, forget, d, split)
+            target = assign(state, forget, d)
             near = jnp.take_along_axis(d, target[:, None], axis=1)[:, 0]
             distance = losses.masked_mean(near, forget.mask)
             entropy = losses.cross_entropy(
@@ -276,15 +283,8 @@ def make(config: Config, model: Model) -> Method:
         def test_feed(rng: np.random.Generator, state: State) -> Feed:
             return feeds.sequential(tested, config.batch_size, source="test")
 
-        def crossed(
-            rng: np.random.Generator, forget: Feed, size: int, steps: int, view: str
-        ) -> dict[str, Feed]:
-            """`steps` retain batches, in an order of their own, for each forget batch."""
-            orders = [
-                feeds.cut(feeds.shuffled(rng, split.retain, size, view=view), steps)
-                for _ in forget.index
-            ]
-            forget, retain = feeds.each_with(forget, orders)
+        def crossed(rng: np.random.Generator, forget: Feed, *how: Any) -> dict[str, Feed]:
+            forget, retain = feeds.crossed(rng, forget, split.retain, *how)
             return {"forget": forget, "retain": retain}
 
         def feed(rng: np.random.Generator, state: State) -> dict[str, Feed]:
@@ -303,17 +303,17 @@ def make(config: Config, model: Model) -> Method:
         def forgotten(state: State, evaluate: Callable[..., dict[str, float]]) -> bool:
             target = CLASS_TARGET if config.target_accuracy is None else config.target_accuracy
             if asks_test:
-                right, seen = np.asarray(state.right)
-                target = float(right / seen) - config.margin
+                found, seen = np.asarray(state.right)
+                target = float(found / seen) - config.margin
             return evaluate(state.variables, split.forget)["accuracy"] < target
 
         stages = [Stage("centroids", observe, centroid_feed)]
         if asks_test:
             stages.append(Stage("the original's test accuracy", judge, test_feed))
-        step = descend(split, second=False)
+        step = stepper(optimizer(split), False)
         stages.append(Stage("unlearn", step, feed, config.epochs, until=forgotten))
         if config.second_stage:
-            step = descend(split, second=True)
+            step = stepper(second_optimizer(split), True)
             stages.append(Stage("second stage", step, second_feed, SECOND_EPOCHS))
         return stages
 

@@ -63,6 +63,7 @@ from junlearn.errors import ConfigError
 from junlearn.fields import Count, NonNegative, Positive, Whole
 from junlearn.models.vae import Vae, make_vae
 from junlearn.optimizers import only
+from junlearn.remember import remembered
 from junlearn.types import (
     Array,
     Batch,
@@ -226,6 +227,7 @@ def make(config: Config, model: Model) -> Method:
         e = _embed(model, state.variables, batch)
         return state._replace(original=state.original.at[rows].set(e, mode="drop")), {}
 
+    @remembered
     def fit(name: str) -> Callable[[State, Batch], tuple[State, Metrics]]:
         def step(state: State, batch: Batch) -> tuple[State, Metrics]:
             before: Descent = getattr(state, name)

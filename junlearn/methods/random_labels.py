@@ -45,6 +45,7 @@ from junlearn import feeds
 from junlearn.descent import Descent, start, supervised, updater
 from junlearn.fields import Count, Fraction, Positive, Whole
 from junlearn.optimizers import Optimizer, multistep
+from junlearn.remember import remembered
 from junlearn.types import (
     Array,
     Batch,
@@ -113,6 +114,7 @@ def make(config: Config, model: Model) -> Method:
     """Supervised training on the whole set, or the forget set, with the forget labels replaced."""
     fresh = config.labels == "fresh"
     view = "augment" if config.augment else "eval"
+    loss = supervised(model)
 
     def trained(split: Split) -> np.ndarray:
         return np.concatenate([split.retain, split.forget]) if config.retain else split.forget
@@ -135,8 +137,11 @@ def make(config: Config, model: Model) -> Method:
         choices = jnp.setdiff1d(jnp.arange(classes), jnp.asarray(split.classes, int))
         return start(key, variables, optimizer(split), extra=Labels(targets, choices))
 
-    def plan(split: Split) -> list[Stage]:
-        update = updater(supervised(model), optimizer(split))
+    @remembered
+    def relabelled(
+        tx: optax.GradientTransformation,
+    ) -> Callable[[State, Batch], tuple[State, Metrics]]:
+        update = updater(loss, tx)
 
         def step(state: State, batch: Batch) -> tuple[State, Metrics]:
             key = jax.random.fold_in(state.key, state.step)
@@ -147,6 +152,9 @@ def make(config: Config, model: Model) -> Method:
                 labels = jnp.where(labels < 0, drawn, labels)
             return update(state, batch._replace(y=labels), key)
 
+        return step
+
+    def plan(split: Split) -> list[Stage]:
         def forgotten(state: State, evaluate: Callable[..., dict[str, float]]) -> bool:
             assert config.stop_below is not None
             return evaluate(state.variables, split.forget)["accuracy"] < config.stop_below
@@ -154,7 +162,7 @@ def make(config: Config, model: Model) -> Method:
         return [
             Stage(
                 "relabelled",
-                step,
+                relabelled(optimizer(split)),
                 lambda rng, state: feeds.shuffled(
                     rng, trained(split), config.batch_size, view=view
                 ),

@@ -68,8 +68,11 @@ import numpy as np
 
 from junlearn import feeds, losses
 from junlearn import metric_unlearning as metric
+from junlearn.class_statistics import marks
 from junlearn.fields import Count, Fraction, Whole
 from junlearn.optimizers import move, transformation
+from junlearn.remember import remembered
+from junlearn.selection import right
 from junlearn.types import (
     Array,
     Batch,
@@ -128,6 +131,8 @@ class State(NamedTuple):
     variables: Variables
     teacher: Variables
     optimizer: PyTree
+    removed: Array
+    """bool[K]: the classes to forget (CR)."""
     statistics: tuple[Array, ...]
     """Moments of the retain set, then their Whitening."""
     targets: Array
@@ -158,7 +163,8 @@ def make(config: Config, model: Model) -> Method:
         )
         return logits, features["embedding"], stats
 
-    def updater(removed: tuple[int, ...]) -> Callable[..., tuple[State, Metrics]]:
+    @remembered
+    def updater(homogeneous: bool) -> Callable[..., tuple[State, Metrics]]:
         def loss(
             params: PyTree, state: State, batch: dict[str, Batch], keys: Key
         ) -> tuple[Array, tuple[PyTree, Array, Array]]:
@@ -172,11 +178,11 @@ def make(config: Config, model: Model) -> Method:
             forget_loss = config.lambda_1 * losses.masked_mean(values, forget.mask)  # (3)
 
             output, _, stats = forward(params, stats, surrogate, keys[1])
-            if removed:
-                teacher = model.apply(state.teacher, surrogate.x)[0]
+            if homogeneous:
+                teacher, keep = state.logits[surrogate.index], surrogate.mask
             else:
-                teacher = state.logits[surrogate.index]
-            teacher, keep = metric.redirected(teacher, surrogate.mask, removed)
+                teacher = model.apply(state.teacher, surrogate.x)[0]
+                teacher, keep = metric.redirected(teacher, surrogate.mask, state.removed)
             divergence = metric.distillation(config, teacher, output, keep)
             retain_loss = config.lambda_2 * divergence  # (4)
             parts = jnp.stack([forget_loss, retain_loss])
@@ -202,7 +208,7 @@ def make(config: Config, model: Model) -> Method:
         def measure(state: State, batch: dict[str, Batch]) -> State:
             forget = batch["forget"]
             logits = model.apply(state.variables, forget.x)[0]
-            threshold = None if removed else config.class_gate  # (5)
+            threshold = config.class_gate if homogeneous else None  # (5)
             return state._replace(watch=metric.observe(state.watch, logits, forget, threshold))
 
         def discard(state: State, batch: dict[str, Batch]) -> State:
@@ -234,9 +240,7 @@ def make(config: Config, model: Model) -> Method:
         return state._replace(logits=state.logits.at[rows].set(values, mode="drop")), {}
 
     def test(state: State, batch: Batch) -> tuple[State, Metrics]:
-        right = (model.apply(state.teacher, batch.x)[0].argmax(-1) == batch.y) & batch.mask
-        found = jnp.stack([right.sum(dtype=jnp.int32), batch.mask.sum(dtype=jnp.int32)])
-        return state._replace(test=state.test + found), {}
+        return state._replace(test=state.test + right(model, state.teacher, batch)), {}
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         count = metric.surrogate_count(sources, "scar")
@@ -247,6 +251,7 @@ def make(config: Config, model: Model) -> Method:
             variables,
             jax.tree.map(jnp.array, variables),
             tx.init(variables.params),
+            marks(split.classes, classes),
             tuple(moments),
             jnp.full(len(sources["train"].y), -1, jnp.int32),
             jnp.int32(count),
@@ -291,8 +296,8 @@ def make(config: Config, model: Model) -> Method:
                 return config.target
             if not homogeneous:
                 return CLASS_TARGET
-            right, count = np.asarray(state.test)
-            return float(right / count) - MARGIN
+            found, count = np.asarray(state.test)
+            return float(found / count) - MARGIN
 
         def forgotten(state: State, evaluate: Callable[..., dict[str, float]]) -> bool:
             rounds = -(-len(split.forget) // config.batch_size)
@@ -307,7 +312,7 @@ def make(config: Config, model: Model) -> Method:
             stages.append(Stage("teacher on the surrogate set", ask, surrogate_feed))
             if config.target is None:
                 stages.append(Stage("accuracy of the original", test, test_feed))
-        step = updater(split.classes)
+        step = updater(homogeneous)
         check = None if config.eval_every is None else 1
         main = Stage("forget", step, feed, config.epochs, until=forgotten, check_every=check)
         return [*stages, main]

@@ -119,6 +119,8 @@ class State(NamedTuple):
     variables: Variables
     teacher: Variables
     optimizer: PyTree
+    removed: Array
+    """bool[K]: C_f."""
     statistics: tuple[Array, ...]
     """Moments of the retain set, then their Whitening."""
     surrogates: Array
@@ -136,54 +138,50 @@ def make(config: Config, model: Model) -> Method:
     """Statistics, then epochs over the surrogate set."""
     tx = transformation(config)
 
-    def stepper(classes: tuple[int, ...]) -> Callable[..., tuple[State, Metrics]]:
-        def loss(
-            params: PyTree, state: State, batch: Batch, keys: Key
-        ) -> tuple[Array, tuple[PyTree, Array, Array, Metrics]]:
-            student = Variables(params, state.variables.stats)
-            output, features, stats = model.apply(
-                student, batch.x, train=True, key=keys[0], mask=batch.mask
+    def loss(
+        params: PyTree, state: State, batch: Batch, keys: Key
+    ) -> tuple[Array, tuple[PyTree, Array, Array, Metrics]]:
+        student = Variables(params, state.variables.stats)
+        output, features, stats = model.apply(
+            student, batch.x, train=True, key=keys[0], mask=batch.mask
+        )
+        teacher = model.apply(state.teacher, batch.x)[0]
+        member = state.removed[teacher.argmax(-1)] & batch.mask  # (1)
+        if config.second_forward:
+            _, features, stats = model.apply(
+                Variables(params, stats), batch.x, train=True, key=keys[1], mask=member
             )
-            teacher = model.apply(state.teacher, batch.x)[0]
-            removed = jnp.asarray(marks(classes, teacher.shape[1]))
-            member = removed[teacher.argmax(-1)] & batch.mask  # (1)
-            if config.second_forward:
-                _, features, stats = model.apply(
-                    Variables(params, stats), batch.x, train=True, key=keys[1], mask=member
-                )
-            squares = metric.forget_distances(config, state.statistics, features["embedding"])
-            values = metric.roots(config, picked(squares, squares.argmin(1)))
-            forget_loss = config.lambda_1 * losses.masked_mean(values, member)  # (2)
-            target, keep = metric.redirected(teacher, batch.mask, classes)
-            divergence = metric.distillation(config, target, output, keep)
-            retain_loss = config.lambda_2 * divergence  # (3)
-            kept = (member & removed[output.argmax(-1)]).sum(dtype=jnp.int32)
-            metrics = {"forget_loss": forget_loss, "retain_loss": retain_loss}
-            count = member.sum(dtype=jnp.int32)
-            return forget_loss + retain_loss, (stats, count, kept, metrics)
+        squares = metric.forget_distances(config, state.statistics, features["embedding"])
+        values = metric.roots(config, picked(squares, squares.argmin(1)))
+        forget_loss = config.lambda_1 * losses.masked_mean(values, member)  # (2)
+        target, keep = metric.redirected(teacher, batch.mask, state.removed)
+        divergence = metric.distillation(config, target, output, keep)
+        retain_loss = config.lambda_2 * divergence  # (3)
+        kept = (member & state.removed[output.argmax(-1)]).sum(dtype=jnp.int32)
+        metrics = {"forget_loss": forget_loss, "retain_loss": retain_loss}
+        count = member.sum(dtype=jnp.int32)
+        return forget_loss + retain_loss, (stats, count, kept, metrics)
 
-        def step(state: State, batch: Batch) -> tuple[State, Metrics]:
-            keys = jax.random.split(jax.random.fold_in(state.key, state.step))
-            params = state.variables.params
-            (value, (stats, members, kept, metrics)), gradient = jax.value_and_grad(
-                loss, has_aux=True
-            )(params, state, batch, keys)
-            moved = move(tx, gradient, state.optimizer, params)
-            performed = (members > 0) | config.distil_without  # (4)
-            params, optimizer = jax.tree.map(
-                lambda new, old: jnp.where(performed, new, old), moved, (params, state.optimizer)
-            )
-            first = state.step % -(-state.surrogates // config.surrogate_batch_size) == 0
-            state = state._replace(
-                variables=Variables(params, stats),
-                optimizer=optimizer,
-                members=jnp.where(first, 0, state.members) + members,
-                kept=jnp.where(first, 0, state.kept) + kept,
-                step=state.step + 1,
-            )
-            return state, {"loss": value, **metrics, "members": members, "kept": kept}
-
-        return step
+    def step(state: State, batch: Batch) -> tuple[State, Metrics]:
+        keys = jax.random.split(jax.random.fold_in(state.key, state.step))
+        params = state.variables.params
+        (value, (stats, members, kept, metrics)), gradient = jax.value_and_grad(loss, has_aux=True)(
+            params, state, batch, keys
+        )
+        moved = move(tx, gradient, state.optimizer, params)
+        performed = (members > 0) | config.distil_without  # (4)
+        params, optimizer = jax.tree.map(
+            lambda new, old: jnp.where(performed, new, old), moved, (params, state.optimizer)
+        )
+        first = state.step % -(-state.surrogates // config.surrogate_batch_size) == 0
+        state = state._replace(
+            variables=Variables(params, stats),
+            optimizer=optimizer,
+            members=jnp.where(first, 0, state.members) + members,
+            kept=jnp.where(first, 0, state.kept) + kept,
+            step=state.step + 1,
+        )
+        return state, {"loss": value, **metrics, "members": members, "kept": kept}
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         if not split.classes:
@@ -192,11 +190,13 @@ def make(config: Config, model: Model) -> Method:
                 "take the method scar, or the scenario class"
             )
         count = metric.surrogate_count(sources, "scar_self")
+        moments = metric.first_moments(config, model, variables, sources)
         return State(
             variables,
             jax.tree.map(jnp.array, variables),
             tx.init(variables.params),
-            tuple(metric.first_moments(config, model, variables, sources)),
+            marks(split.classes, len(moments.count)),
+            tuple(moments),
             jnp.int32(count),
             jnp.zeros((), jnp.int32),
             jnp.zeros((), jnp.int32),
@@ -226,7 +226,7 @@ def make(config: Config, model: Model) -> Method:
         check = config.eval_every if config.stop == "forget" else None
         main = Stage(
             "self-forget",
-            stepper(split.classes),
+            step,
             feed,
             config.epochs,
             until=forgotten,

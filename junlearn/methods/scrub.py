@@ -66,7 +66,8 @@ from junlearn import feeds, losses
 from junlearn.descent import Descent, Loss, descend, start
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, NonNegative, Positive, Whole
-from junlearn.optimizers import Optimizer, clip_norm, transformation, warm_linear
+from junlearn.optimizers import Optimizer, clipped, transformation, warm_linear
+from junlearn.remember import remembered
 from junlearn.selection import Keep, Rewind, keeping, wrong
 from junlearn.types import (
     Array,
@@ -168,7 +169,8 @@ def passes(config: Config, forget: int, retain: int) -> list[Pass]:
     return schedule
 
 
-def rate(config: Config, schedule: list[Pass]) -> optax.Schedule:
+@remembered
+def rate(config: Config, schedule: tuple[Pass, ...]) -> optax.Schedule:
     """The learning rate of every step of the passes."""
     ends = np.cumsum([part.steps for part in schedule])
     if config.schedule == "warm_linear":
@@ -192,6 +194,7 @@ def make(config: Config, model: Model) -> Method:
         )
     view = "augment" if config.augment else "eval"
 
+    @remembered
     def objective(kind: Literal["max", "min"]) -> Loss:
         labelled = kind == "min" or config.ascent == "ce+kd"
 
@@ -219,9 +222,10 @@ def make(config: Config, model: Model) -> Method:
         return passes(config, *(max(-(-rows // size), 1) for rows, size in sizes))
 
     def optimizer(split: Split) -> optax.GradientTransformation:
-        descent = transformation(config, rate(config, planned(split)))
-        return descent if config.clip is None else optax.chain(clip_norm(config.clip), descent)
+        descent = transformation(config, rate(config, tuple(planned(split))))
+        return descent if config.clip is None else clipped(descent, config.clip)
 
+    @remembered
     def measure_forget(forgotten: int) -> Callable[[State, Batch], tuple[State, Metrics]]:
         def step(state: State, batch: Batch) -> tuple[State, Metrics]:
             rewind = state.extra.rewind

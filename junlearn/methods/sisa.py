@@ -47,6 +47,7 @@ from junlearn.descent import Descent, descend, supervised
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Positive
 from junlearn.optimizers import Optimizer, transformation
+from junlearn.remember import remembered
 from junlearn.types import (
     Array,
     Batch,
@@ -160,6 +161,7 @@ def vote(logits: Array) -> Array:
     return jnp.where(wins, jnp.maximum(smoothed, jnp.nextafter(others, jnp.inf)), smoothed)
 
 
+@remembered
 def ensemble(model: Model, shards: int, aggregate: Literal["vote", "mean"]) -> Model:
     """Equation 4 as a network whose variables have a leading axis [S]; its embedding is all S side by side."""
 

@@ -18,6 +18,7 @@ from flax import linen as nn
 from junlearn.errors import ConfigError
 from junlearn.models.convolution import conv2d
 from junlearn.models.layers import BatchNorm, Conv, Dense
+from junlearn.remember import remembered
 from junlearn.types import Array, Key, PyTree, Variables
 
 __all__ = ["Generator", "make_generator", "transposed_conv"]
@@ -90,6 +91,7 @@ class GeneratorModule(nn.Module):
         return BatchNorm(name="norm3")(x, train=True)
 
 
+@remembered
 def make_generator(
     image_shape: tuple[int, ...], latent: int, channels: tuple[int, int, int] = (64, 64, 32)
 ) -> Generator:

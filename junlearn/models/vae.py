@@ -5,6 +5,7 @@ the decoder is linear.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -55,11 +56,9 @@ def make_vae(
     """The VAE as pure functions: all its randomness is the noise that it is given."""
     module = EmbeddingVae(tuple(hidden), latent, decoder)
 
+    @partial(jax.jit, static_argnums=1)
     def init(key: Key, width: int) -> PyTree:
-        def fresh(key: Key) -> PyTree:
-            return module.init(key, jnp.zeros((1, width)), jnp.zeros((1, latent)))["params"]
-
-        return jax.jit(fresh)(key)
+        return module.init(key, jnp.zeros((1, width)), jnp.zeros((1, latent)))["params"]
 
     def apply(params: PyTree, e: Array, noise: Array) -> tuple[Array, Array, Array]:
         out: Any = module.apply({"params": params}, e, noise)

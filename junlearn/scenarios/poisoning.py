@@ -14,6 +14,7 @@ import numpy as np
 
 from junlearn.errors import ConfigError
 from junlearn.fields import Count
+from junlearn.remember import remembered
 from junlearn.scenarios.manipulation import Manipulation, check_size, manipulate, orders
 from junlearn.scenarios.partition import resolve
 from junlearn.types import Array, Data, Dataset, Key, Split, View
@@ -67,21 +68,21 @@ def brightest(dataset: Dataset) -> float:
 
 def triggered_views(views: Mapping[str, View], value: float, patch: int) -> dict[str, View]:
     """`views` with the trigger on the images that are marked, and the views "clean" and "triggered" beside them."""
+    marked = {name: _stamped(view, value, patch, False) for name, view in views.items()}
+    everywhere = _stamped(views["eval"], value, patch, True)
+    return marked | {"clean": views["eval"], "triggered": everywhere}
 
-    def stamp(x: Array, marks: Array) -> Array:
+
+@remembered
+def _stamped(view: View, value: float, patch: int, everywhere: bool) -> View:
+    """`view` with the trigger on the images that are marked, or on all of them."""
+
+    def shown(rows: Data, keys: Key) -> Array:
+        x = view(rows, keys)
+        marks = jnp.ones(x.shape[0], bool) if everywhere else rows.triggered
+        if marks is None:
+            return x
         corner = jnp.zeros(x.shape[1:], bool).at[-patch:, -patch:].set(True)
         return jnp.where(marks[:, None, None, None] & corner[None], value, x)
 
-    def where_marked(view: View) -> View:
-        def shown(rows: Data, keys: Key) -> Array:
-            x = view(rows, keys)
-            return x if rows.triggered is None else stamp(x, rows.triggered)
-
-        return shown
-
-    def everywhere(rows: Data, keys: Key) -> Array:
-        x = views["eval"](rows, keys)
-        return stamp(x, jnp.ones(x.shape[0], bool))
-
-    marked = {name: where_marked(view) for name, view in views.items()}
-    return marked | {"clean": views["eval"], "triggered": everywhere}
+    return shown
