@@ -14,12 +14,27 @@ from junlearn.errors import DivergedError
 from junlearn.remember import remembered
 from junlearn.types import Metrics, PyTree, Sources, View
 
-__all__ = ["Program", "program_of"]
+__all__ = ["Clock", "Program", "program_of"]
 
 SYNC_SECONDS = 0.5
 """Wall time between two looks of the host at the metrics in the Python loop."""
 SCAN_STEPS = (64, 8, 1)
 """Numbers of steps in one compiled scan: the same for epochs of all lengths, so that no length compiles its own."""
+
+
+class Clock:
+    """The times of a program in one run: it adds to the run's `seconds` "compile" and "run"."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self.seconds = seconds
+        self.steps_per_sync = 1
+
+    def ran(self, took: float, count: int) -> None:
+        """`count` steps took so many seconds: how many to do before the host looks again."""
+        self.seconds["run"] += took
+        wanted = SYNC_SECONDS / max(took / count, 1e-6)
+        # Doubling at most: the first step of a program can be slower or faster than the rest.
+        self.steps_per_sync = max(1, min(int(wanted), 2 * count, 1024))
 
 
 class Program:
@@ -38,7 +53,6 @@ class Program:
         self.function, self.spec, self.views = function, spec, dict(views)
         self.mesh, self.scan = mesh, scan
         self.compiled: dict[Hashable, Any] = {}
-        self.steps_per_sync = 1
 
     def advance(
         self,
@@ -49,15 +63,15 @@ class Program:
         start: int,
         limit: int,
         where: str,
-        seconds: dict[str, float],
+        clock: Clock,
     ) -> tuple[PyTree, dict[str, np.ndarray], int]:
         """Some steps from `start`, at most up to `limit`: `(state, metrics, steps)`, a row of metrics a step.
 
-        `rows` and `keys` are those of the whole epoch. `state` is consumed. What it takes is added to "compile" and
-        "run" of `seconds`. Raises DivergedError, which begins with `where`.
+        `rows` and `keys` are those of the whole epoch. `state` is consumed. Raises DivergedError, which begins with
+        `where`.
         """
         advance = self._scan if self.scan else self._loop
-        state, metrics, count = advance(state, sources, rows, keys, start, limit, seconds)
+        state, metrics, count = advance(state, sources, rows, keys, start, limit, clock)
         for name, values in metrics.items():
             if "loss" in name and not np.isfinite(values).all():
                 at = int(np.flatnonzero(~np.isfinite(values))[0])
@@ -72,10 +86,10 @@ class Program:
         keys: Keys,
         start: int,
         limit: int,
-        seconds: dict[str, float],
+        clock: Clock,
     ) -> tuple[PyTree, dict[str, np.ndarray], int]:
-        count = min(self.steps_per_sync, limit - start)
-        step = self._step(state, sources, self._at(rows, start), keys, seconds)
+        count = min(clock.steps_per_sync, limit - start)
+        step = self._step(state, sources, self._at(rows, start), keys, clock)
         began = time.perf_counter()
         collected = []
         for t in range(start, start + count):
@@ -83,11 +97,7 @@ class Program:
             collected.append(metrics)
         jax.block_until_ready(state)
         host = jax.device_get(collected)
-        took = time.perf_counter() - began
-        seconds["run"] += took
-        wanted = SYNC_SECONDS / max(took / count, 1e-6)
-        # Doubling at most: the first step of a program can be slower or faster than the rest.
-        self.steps_per_sync = max(1, min(int(wanted), 2 * count, 1024))
+        clock.ran(time.perf_counter() - began, count)
         return state, {name: np.stack([m[name] for m in host]) for name in host[0]}, count
 
     def _scan(
@@ -98,17 +108,17 @@ class Program:
         keys: Keys,
         start: int,
         limit: int,
-        seconds: dict[str, float],
+        clock: Clock,
     ) -> tuple[PyTree, dict[str, np.ndarray], int]:
         count = next(steps for steps in SCAN_STEPS if steps <= limit - start)
         piece = [tuple(array[start : start + count] for array in row) for row in rows]
         placed = self._place(piece, PartitionSpec(None, "data"))
-        step = self._step(state, sources, placed, keys, seconds)
+        step = self._step(state, sources, placed, keys, clock)
         began = time.perf_counter()
         state, metrics = step(state, sources, placed, keys)
         jax.block_until_ready(state)
         host = jax.device_get(metrics)
-        seconds["run"] += time.perf_counter() - began
+        clock.ran(time.perf_counter() - began, count)
         return state, host, count
 
     def _at(self, rows: Rows, t: int) -> Rows:
@@ -124,7 +134,7 @@ class Program:
         sources: Sources,
         rows: Rows,
         keys: Keys,
-        seconds: dict[str, float],
+        clock: Clock,
     ) -> Any:
         """The compiled program for arrays of these shapes."""
         leaves, structure = jax.tree.flatten((state, sources, rows, keys))
@@ -149,7 +159,7 @@ class Program:
             placement["out_shardings"] = NamedSharding(self.mesh, PartitionSpec())
         program = jax.jit(chunk if self.scan else step, donate_argnums=0, **placement)
         self.compiled[shape] = program.lower(state, sources, rows, keys).compile()
-        seconds["compile"] += time.perf_counter() - began
+        clock.seconds["compile"] += time.perf_counter() - began
         return self.compiled[shape]
 
 

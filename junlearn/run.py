@@ -21,7 +21,7 @@ from junlearn import checkpoint, feeds
 from junlearn.batches import PLAIN_VIEWS, Rows, Spec, specify
 from junlearn.errors import ConfigError
 from junlearn.evaluation import evaluate_accuracy
-from junlearn.program import Program, program_of
+from junlearn.program import Clock, Program, program_of
 from junlearn.types import (
     Key,
     Method,
@@ -174,12 +174,14 @@ def run_stages(
         return evaluate_accuracy(model, variables, sources, indices, source, views=views)
 
     program: Program | None = None
+    clocks: dict[Program, Clock] = {}
     rows: Rows | None = None
     while position.stage < len(stages):
         stage = stages[position.stage]
         if rows is None:
             spec, rows = _draw(stage, seed, position, state, mesh)
             program = program_of(stage.step, spec, spec.shown(views), mesh, scan)
+            clock = clocks.setdefault(program, Clock(position.seconds))
             epoch_key = jax.random.fold_in(
                 jax.random.fold_in(view_key, position.stage), position.epoch
             )
@@ -194,7 +196,7 @@ def run_stages(
             position.step,
             limit,
             where=f"stage {stage.name!r}, epoch {position.epoch}",
-            seconds=position.seconds,
+            clock=clock,
         )
         position.add(metrics, count)
         if progress is not None:
