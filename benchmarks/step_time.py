@@ -15,6 +15,7 @@ import math
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -195,8 +196,8 @@ def training_steps(loop: str) -> list[Case]:
 
 
 def print_machine(threads: int) -> None:
+    """The processor and the versions; PyTorch's where a script has imported it."""
     import jax
-    import torch
 
     model = platform.processor() or platform.machine()
     if os.path.exists("/proc/cpuinfo"):
@@ -204,7 +205,10 @@ def print_machine(threads: int) -> None:
             names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
         model = names[0] if names else model
     print(f"cpu: {model}, {os.cpu_count()} cores, {threads} used")
-    print(f"python {platform.python_version()}, jax {jax.__version__}, torch {torch.__version__}")
+    versions = [f"python {platform.python_version()}", f"jax {jax.__version__}"]
+    if (torch := sys.modules.get("torch")) is not None:
+        versions.append(f"torch {torch.__version__}")
+    print(", ".join(versions))
     print(f"jax device: {jax.devices()[0].device_kind}")
 
 

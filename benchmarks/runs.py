@@ -1,0 +1,430 @@
+"""The whole job with every method on MNIST: seconds split into compile, data, train, unlearn and evaluate.
+
+    TFDS_DATA_DIR=... python benchmarks/runs.py --output runs.csv
+    TFDS_DATA_DIR=... python benchmarks/runs.py --methods ssd scrub --examples 60000 --cold
+
+The job is class removal: train the original, retrain the reference, make the original forget the digit 0, and judge
+all three by the default metrics. Data, original, reference and their judgement are the same for all methods of a
+network: measured once, they stand in the row of each, so that a row is what the job takes with this method alone.
+
+    compile   tracing, lowering and compiling (or reading back) all programs of the job
+    own       the part of it that is this method's own
+    data      reading the images and putting them on the device, surrogate images too where the method reads them
+    train     original and reference
+    unlearn   from the call to the new weights
+    evaluate  outputs and metrics of the three networks
+
+`compile` is heard from JAX itself and taken off the other columns, which are wall time. Data is read through the cache
+of decoded arrays: a first line says whether it was there. Compiled programs are kept where the command line keeps them;
+`--cold` takes an empty directory that is thrown away.
+"""
+
+import argparse
+import math
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from report import Seconds, Stopwatch, markdown, write_csv
+from step_time import print_machine
+
+from junlearn import judge
+from junlearn.cli import keep_compilations
+from junlearn.config import build
+from junlearn.datasets import DATASETS
+from junlearn.datasets.cache import dataset_cache_dir
+from junlearn.datasets.surrogate import SURROGATES, attach
+from junlearn.errors import DivergedError, JunlearnError
+from junlearn.methods import METHODS, retrain
+from junlearn.metrics import Context, Outputs, compute
+from junlearn.models import MODELS
+from junlearn.problem import METHOD, ORIGINAL, RANDOM, RETRAIN, SCENARIO, key_for
+from junlearn.run import Result, place, run
+from junlearn.scenarios import SCENARIOS
+from junlearn.train import initial, train
+from junlearn.types import Data, Dataset, Model, Split
+
+__all__ = ["Job", "Row", "measure", "settings", "table"]
+
+NETWORKS = {"laf_cnn": {}, "small_cnn": {}, "mlp": {}}
+TINY: tuple[str, dict[str, Any]] = ("small_cnn", {"channels": (4, 8), "embedding": 16})
+"""A network whose Jacobian on a class of images fits into memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How a method is run here."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    """What differs from the defaults of its `Config`."""
+    why: str = "its defaults fit"
+    model: tuple[str, dict[str, Any]] | None = None
+    """Another network than that of the other methods."""
+
+
+def recipe(epochs: int) -> dict[str, Any]:
+    """Of the original and of the reference: as in configs/quick/mnist_class.toml."""
+    return {
+        "epochs": epochs,
+        "learning_rate": 3e-3,
+        "schedule": "cosine",
+        "warmup_epochs": 0.1,
+    }
+
+
+def settings(epochs: int = 2) -> dict[str, Setting]:
+    """The setting of every method, for originals that were trained for `epochs`."""
+    defaults = Setting()
+    return {
+        "bad_teacher": defaults,
+        "boundary_expand": defaults,
+        "boundary_shrink": defaults,
+        "camu": defaults,
+        "cf_k": Setting(
+            fields={"steps": None, "epochs": 1, "batch_size": 128},
+            why="1,000 batches of 512 are for CIFAR-10; one epoch",
+        ),
+        "duck": Setting(
+            fields={"epochs": 2, "batch_size": 128},
+            why="30 epochs of batches of 1,024 are for CIFAR-10",
+        ),
+        "emmn": Setting(fields={"copies": 20}, why="80 copies make 1,600 steps of 4 images"),
+        "eu_k": Setting(
+            fields={"steps": None, "epochs": epochs, "batch_size": 128},
+            why="4,000 batches of 512 are for CIFAR-10; as long as the original was trained",
+        ),
+        "finetune": Setting(
+            fields={"epochs": 1, "batch_size": 128, "learning_rate": 0.05},
+            why="as in configs/quick/mnist_class.toml",
+        ),
+        "fisher": Setting(fields={"batch_size": 128}, why="the same sum, in fewer steps"),
+        "gkt": Setting(fields={"pseudo_batches": 5}, why="1,000 cycles of 17 steps take an hour"),
+        "jit": defaults,
+        "laf": Setting(
+            fields={"epochs": 4, "vae_epochs": 2},
+            why="20 epochs of unlearning and 10 of the autoencoders, a fifth of both",
+        ),
+        "naive": defaults,
+        "neggrad": defaults,
+        "neggrad_plus": Setting(fields={"epochs": 1}, why="5 epochs over the retain set; one"),
+        "ntk": Setting(
+            fields={"retain_count": 200},
+            why="the Jacobian of all images, or of the larger network, does not fit into memory",
+            model=TINY,
+        ),
+        "random_labels": Setting(fields={"epochs": 1}, why="as in configs/quick/mnist_class.toml"),
+        "retrain": Setting(fields=recipe(epochs), why="as the original was trained"),
+        "scar": Setting(
+            fields={"epochs": 3, "batch_size": 128, "surrogate_batch_size": 128},
+            why="30 epochs of batches of 1,024 are for CIFAR-10",
+        ),
+        "scar_self": Setting(
+            fields={"epochs": 2, "batch_size": 128, "surrogate_batch_size": 128},
+            why="30 epochs of batches of 1,024 are for CIFAR-10",
+        ),
+        "scrub": Setting(fields={"epochs": 2, "max_epochs": 1}, why="10 epochs; one of each kind"),
+        "sisa": Setting(
+            fields={"epochs": 1}, why="it trains all its networks before it can forget"
+        ),
+        "ssd": defaults,
+        "unrolling": Setting(fields={"epochs_seen": epochs}, why="those of the original"),
+        "unsir": defaults,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Seconds of the job with one method; None where it could not be run."""
+
+    method: str
+    model: str
+    compile: float | None = None
+    own: float | None = None
+    data: float | None = None
+    train: float | None = None
+    unlearn: float | None = None
+    steps: float | None = None
+    """The part of `unlearn` that the driver spent in steps."""
+    evaluate: float | None = None
+    total: float | None = None
+    retain_test: float | None = None
+    forget_test: float | None = None
+    note: str = ""
+
+
+class Images(NamedTuple):
+    """What is on the device."""
+
+    dataset: Dataset
+    """Its sources are the arrays on the device."""
+    split: Split
+    seconds: Seconds
+
+
+class Trained(NamedTuple):
+    """What all methods of a network have in common."""
+
+    model: Model
+    original: Result
+    reference: Result
+    outputs: dict[str, Outputs]
+    """Of the original, the reference and an untrained network."""
+    compile: float
+    train: float
+    evaluate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is measured."""
+
+    dataset: str = "mnist"
+    surrogate: str = "fashion_mnist"
+    examples: int = 6_000
+    """Of the training set, the first ones, and at most as many of the test set."""
+    epochs: int = 2
+    model: str = "laf_cnn"
+    seed: int = 0
+
+
+def measure(
+    job: Job, names: Sequence[str], say: Callable[[str], None] = lambda text: None
+) -> list[Row]:
+    """A row for each of the methods `names`."""
+    table = settings(job.epochs)
+    with Stopwatch() as watch:
+
+        @cache
+        def images(surrogate: bool) -> Images:
+            if not surrogate:
+                (dataset, split), seconds = watch.timed(lambda: _read(job))
+                return Images(dataset, split, seconds)
+            dataset, split, first = images(False)
+            dataset, second = watch.timed(lambda: _attach(job, dataset))
+            both = Seconds(first.compile + second.compile, first.work + second.work)
+            return Images(dataset, split, both)
+
+        @cache
+        def trained(name: str, fields: tuple[tuple[str, Any], ...]) -> Trained:
+            component = MODELS[name]
+            dataset, split, _ = images(False)
+            model = component.make(
+                component.Config(**dict(fields)), len(dataset.classes), dataset.input_shape
+            )
+            done = _train(watch, job, model, dataset, split)
+            say(f"{_label(name, fields)}: trained twice in {done.train:.1f} s")
+            return done
+
+        rows = []
+        for name in names:
+            setting = table[name]
+            network, fields = setting.model or (job.model, NETWORKS[job.model])
+            label = _label(network, tuple(fields.items()))
+            try:
+                shared = trained(network, tuple(fields.items()))
+                read = images("surrogate.x" in METHODS[name].NEEDS)
+                row = _row(watch, job, name, setting, label, shared, read)
+                say(f"{name}: {row.unlearn:.1f} s, {row.own:.1f} s compiling")
+            except (JunlearnError, DivergedError) as error:
+                row = Row(method=name, model=label, note=str(error))
+                say(f"{name}: {error}")
+            rows.append(row)
+    return rows
+
+
+def _label(name: str, fields: tuple[tuple[str, Any], ...]) -> str:
+    return " ".join([name, *(f"{key}={value}" for key, value in fields)])
+
+
+def _read(job: Job) -> tuple[Dataset, Split]:
+    """The images that the job is about, on the device, and which of them are forgotten."""
+    component = DATASETS[job.dataset]
+    dataset = _first(component.make(component.Config()), job.examples)
+    scenario = SCENARIOS["class"]
+    split = scenario.make(scenario.Config(), dataset, key_for(job.seed, SCENARIO))
+    sources = jax.block_until_ready(place(dataset.sources, None))
+    return dataset._replace(sources=sources), split
+
+
+def _attach(job: Job, dataset: Dataset) -> Dataset:
+    """`dataset` with as many surrogate images, on the device."""
+    component = SURROGATES[job.surrogate]
+    unrelated = component.make(component.Config(), input_shape=dataset.input_shape)
+    dataset = attach(dataset, _first(unrelated, job.examples))
+    surrogate = jax.block_until_ready(place(dataset.sources["surrogate"], None))
+    return dataset._replace(sources={**dataset.sources, "surrogate": surrogate})
+
+
+def _first(dataset: Dataset, count: int) -> Dataset:
+    def cut(data: Data) -> Data:
+        return data.take(slice(count))
+
+    return dataset._replace(sources={name: cut(data) for name, data in dataset.sources.items()})
+
+
+def _train(watch: Stopwatch, job: Job, model: Model, dataset: Dataset, split: Split) -> Trained:
+    """The original, the reference, and their outputs."""
+    config = build(retrain.Config, recipe(job.epochs), "train")
+    options = {"seed": job.seed, "views": dataset.views}
+
+    def fit(purpose: int, split: Split | None) -> Result:
+        key = key_for(job.seed, purpose)
+        return train(config, model, dataset.sources, split, key=key, **options)
+
+    original, first = watch.timed(lambda: fit(ORIGINAL, None))
+    reference, second = watch.timed(lambda: fit(RETRAIN, split))
+
+    def evaluate() -> dict[str, Outputs]:
+        untrained = model.fresh(key_for(job.seed, RANDOM), dataset.sources)
+        networks = {"original": original.variables, "retrain": reference.variables}
+        place = (dataset.sources, split, dataset.views)
+        found = {name: judge.outputs(model, network, *place) for name, network in networks.items()}
+        found["random"] = judge.outputs(model, untrained, *place, judge.ZRF_SPLITS)
+        for name, result in (("original", original), ("retrain", reference)):
+            compute(_context(found, found[name], original, reference, result, dataset, split))
+        return found
+
+    outputs, third = watch.timed(evaluate)
+    return Trained(
+        model,
+        original,
+        reference,
+        outputs,
+        compile=first.compile + second.compile + third.compile,
+        train=first.work + second.work,
+        evaluate=third.work,
+    )
+
+
+def _context(
+    outputs: dict[str, Outputs],
+    own: Outputs,
+    original: Result,
+    reference: Result,
+    result: Result,
+    dataset: Dataset,
+    split: Split,
+) -> Context:
+    """What the metrics are given to judge `result` by."""
+    return Context(
+        own,
+        judge.labels(dataset.sources, split, dataset.views),
+        original=outputs["original"],
+        retrain=outputs["retrain"],
+        random=outputs["random"],
+        classes=split.classes,
+        sample=judge.sample(split),
+        networks={
+            "original": original.variables,
+            "retrain": reference.variables,
+            "model": result.variables,
+        },
+    )
+
+
+def _row(
+    watch: Stopwatch,
+    job: Job,
+    name: str,
+    setting: Setting,
+    label: str,
+    shared: Trained,
+    read: Images,
+) -> Row:
+    """Unlearn with one method, and judge what is left."""
+    dataset, split, data = read
+    module = METHODS[name]
+    method = module.make(build(module.Config, setting.fields, name), shared.model)
+    began = None
+    if method.with_initial is not None:
+        began = initial(shared.model, dataset.sources, key=key_for(job.seed, ORIGINAL))
+
+    def unlearn() -> Result:
+        return run(
+            *(method, shared.model, shared.original.variables, dataset.sources, split),
+            key=key_for(job.seed, METHOD),
+            seed=job.seed,
+            views=dataset.views,
+            initial=began,
+        )
+
+    def evaluate(result: Result) -> dict[str, float]:
+        place = (dataset.sources, split, dataset.views)
+        own = judge.outputs(result.model, result.variables, *place)
+        networks = (shared.original, shared.reference, result)
+        return compute(_context(shared.outputs, own, *networks, dataset, split))
+
+    result, unlearning = watch.timed(unlearn)
+    metrics, evaluation = watch.timed(lambda: evaluate(result))
+    own = unlearning.compile + evaluation.compile
+    seconds = {
+        "compile": shared.compile + data.compile + own,
+        "data": data.work,
+        "train": shared.train,
+        "unlearn": unlearning.work,
+        "evaluate": shared.evaluate + evaluation.work,
+    }
+    return Row(
+        method=name,
+        model=label,
+        **seconds,
+        own=own,
+        steps=result.seconds["run"],
+        total=math.fsum(seconds.values()),
+        retain_test=metrics["accuracy/retain_test"],
+        forget_test=metrics["accuracy/forget_test"],
+        note=", ".join(f"{key} {value}" for key, value in setting.fields.items()) or "defaults",
+    )
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows in Markdown; what could not be run has its reason in the place of the seconds."""
+    columns = ("compile", "own", "data", "train", "unlearn", "evaluate", "total")
+    lines = []
+    for row in rows:
+        if row.total is None:
+            lines.append([f"`{row.method}`", *[""] * len(columns), f"not run: {row.note}"])
+        else:
+            numbers = [f"{getattr(row, name):.1f}" for name in columns]
+            lines.append([f"`{row.method}`", *numbers, row.note])
+    return markdown(["method", *columns, "setting"], lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="the whole job with every method")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--dataset", choices=["mnist", "fashion_mnist", "digits"], default="mnist")
+    parser.add_argument("--surrogate", choices=list(SURROGATES), default="fashion_mnist")
+    parser.add_argument("--examples", type=int, default=6_000)
+    parser.add_argument("--epochs", type=int, default=2, help="of original and reference")
+    parser.add_argument("--model", choices=list(NETWORKS), default="laf_cnn")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cold", action="store_true", help="nothing is compiled before")
+    parser.add_argument("--output", type=Path, help="CSV file")
+    arguments = vars(parser.parse_args())
+    names, cold, output = (arguments.pop(name) for name in ("methods", "cold", "output"))
+    job = Job(**arguments)
+    with tempfile.TemporaryDirectory() as scratch:
+        keep_compilations(scratch if cold else None)
+        print_machine(len(os.sched_getaffinity(0)))
+        print(job)
+        for kind, directory in (
+            ("compiled programs", Path(jax.config.jax_compilation_cache_dir)),
+            ("decoded datasets", dataset_cache_dir(None)),
+        ):
+            kept = len(list(directory.iterdir())) if directory.is_dir() else 0
+            print(f"{kind}: {kept} kept from before")
+        rows = measure(job, names, lambda text: print(text, flush=True))
+    assert [row.method for row in rows] == names
+    print(table(rows))
+    if output is not None:
+        write_csv(output, rows)
+
+
+if __name__ == "__main__":
+    main()

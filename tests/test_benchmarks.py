@@ -1,0 +1,156 @@
+"""The benchmark scripts that need no PyTorch: what they compute, and toy runs of them."""
+
+import csv
+import json
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from junlearn.config import build
+from junlearn.methods import METHODS
+from junlearn.models import MODELS
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+sys.path.append(str(FOLDER))
+import report  # noqa: E402
+import runs  # noqa: E402
+import scaling  # noqa: E402
+
+
+def point(**values):
+    return scaling.Point(**{"parameters": 7, "steps": 1, "compile": 0.5, "epoch": 1.0, **values})
+
+
+def test_covered_counts_nested_and_overlapping_spans_once():
+    spans = [(4.0, 6.0), (1.0, 3.0), (1.5, 2.0), (2.5, 3.5), (9.0, 20.0), (-5.0, 0.25)]
+    assert report.covered(spans, 0.0, 10.0) == pytest.approx(0.25 + 2.5 + 2.0 + 1.0)
+    assert report.covered([], 0.0, 10.0) == 0.0
+
+
+def test_stopwatch_takes_compilation_off():
+    def work():
+        time.sleep(0.05)
+        return jax.jit(lambda x: jnp.tanh(x) @ x)(jnp.ones((3, 3)))
+
+    with report.Stopwatch() as watch:
+        value, first = watch.timed(work)
+        _, idle = watch.timed(lambda: time.sleep(0.05))
+    assert value.shape == (3, 3)
+    assert first.compile > 0 and first.work >= 0.05
+    assert idle.compile == 0 and idle.work >= 0.05
+
+
+def test_markdown():
+    assert report.markdown(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | --: |\n| x | 1 |"
+
+
+def test_every_method_has_a_setting_that_its_config_takes():
+    found = runs.settings(epochs=3)
+    assert set(found) == set(METHODS)
+    for name, setting in found.items():
+        build(METHODS[name].Config, setting.fields, name)
+        assert setting.why
+        if setting.model is not None:
+            MODELS[setting.model[0]].Config(**setting.model[1])
+    assert found["unrolling"].fields["epochs_seen"] == 3
+
+
+def test_runs_of_a_toy_job(tmp_path, monkeypatch):
+    """Digits with an MLP: the parts add up, and what cannot be run says why."""
+    small = {
+        name: replace(setting, model=None) if name == "ntk" else setting
+        for name, setting in runs.settings(1).items()
+    }
+    small["ntk"] = replace(small["ntk"], fields={"max_entries": 10})
+    monkeypatch.setattr(runs, "settings", lambda epochs: small)
+    names = ["naive", "neggrad", "scar", "unrolling", "ntk"]
+    job = runs.Job(dataset="digits", surrogate="gaussian_noise", examples=64, epochs=1, model="mlp")
+    said = []
+    rows = runs.measure(job, names, said.append)
+    assert [row.method for row in rows] == names
+    naive, neggrad, scar, _, ntk = rows
+    for row in rows[:-1]:
+        parts = (row.compile, row.data, row.train, row.unlearn, row.evaluate)
+        assert row.total == pytest.approx(sum(parts)) and min(parts) > 0
+        assert 0 <= row.own < row.compile and row.steps <= row.unlearn + row.own
+        assert 0 <= row.retain_test <= 1 and 0 <= row.forget_test <= 1
+    assert naive.train == neggrad.train and naive.steps == 0 < neggrad.steps
+    assert scar.data > neggrad.data == naive.data
+    assert ntk.total is None and "max_entries" in ntk.note
+    assert len(said) == len(names) + 1
+
+    lines = runs.table(rows).splitlines()
+    assert len(lines) == len(names) + 2
+    assert lines[-1].startswith("| `ntk` |") and "not run: ntk would hold" in lines[-1]
+    report.write_csv(tmp_path / "new" / "runs.csv", rows)
+    with (tmp_path / "new" / "runs.csv").open() as file:
+        read = list(csv.DictReader(file))
+    assert [line["method"] for line in read] == names
+    assert float(read[1]["total"]) == neggrad.total and read[-1]["total"] == ""
+
+
+def test_slope():
+    sizes = (500, 1_000, 4_000)
+    assert scaling.slope([point(examples=n, epoch=3e-4 * n) for n in sizes]) == pytest.approx(1)
+    squares = [point(examples=n, epoch=1e-9 * n**2) for n in sizes]
+    assert scaling.slope(squares) == pytest.approx(2)
+
+
+def test_cases_differ_along_their_axis_alone():
+    for axis, values in scaling.AXES.items():
+        found = scaling.cases(axis, model="mlp")
+        assert tuple(getattr(case, axis) for case in found) == values
+        assert len({replace(case, **{axis: 1}) for case in found}) == 1
+    assert [case.examples for case in scaling.cases("examples", 0.001)] == [1, 1, 2, 4, 8, 16]
+
+
+def test_scaling_at_toy_size(tmp_path):
+    common = {"examples": 20, "batch": 8, "model": "mlp", "side": 4}
+    found = {
+        "examples": scaling.measure(
+            [scaling.Case(**common | {"examples": n}) for n in (8, 20)], rounds=2
+        ),
+        "width": scaling.measure([scaling.Case(**common, width=4)], rounds=1),
+        "devices": scaling.measure([scaling.Case(**common, devices=2)], rounds=1),
+    }
+    first, second = found["examples"]
+    assert (first.steps, second.steps) == (1, 3)
+    assert second.parameters == 16 * 64 + 64 + 64 * 64 + 64 + 64 * 10 + 10
+    assert found["width"][0].parameters == 16 * 16 + 16 + 16 * 16 + 16 + 16 * 10 + 10
+    assert min(p.compile for points in found.values() for p in points) > 0
+    assert second.per_example == pytest.approx(second.epoch * 1e6 / 20)
+
+    text = scaling.table("width", [point(width=1_024, epoch=2.0, examples=1_000)])
+    assert text.splitlines()[-1] == "| 1,024 | 7 | 1 | 0.5 | 2.00 | 2000 |"
+    found["batch"] = [point(batch=n, epoch=1 / n) for n in (8, 16)]
+    figure = scaling.picture(found)
+    labels = {axis.get_xlabel().split(" (")[0].split(",")[0] for axis in figure.axes}
+    assert labels == {"examples", "batch size", "width", "devices"}
+    figure.savefig(tmp_path / "scaling.png")
+    assert (tmp_path / "scaling.png").stat().st_size > 10_000
+    assert len(scaling.picture({"examples": found["examples"]}).axes) == 1
+
+
+def test_simulated_devices_are_measured_in_processes_of_their_own(monkeypatch):
+    """The command, the environment and the answer of a child, which is not started here."""
+    asked = []
+
+    def child(command, env, **options):
+        asked.append((command, env))
+        case = json.loads(command[-1])
+        return CompletedProcess(command, 0, "a warning\n" + json.dumps(asdict(point(**case))))
+
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_foo=1")
+    monkeypatch.setattr(scaling.subprocess, "run", child)
+    found = scaling.measure_apart(scaling.cases("devices"), rounds=4)
+    assert [p.devices for p in found] == [1, 2, 4]
+    for (command, env), devices in zip(asked, (1, 2, 4), strict=True):
+        count = f"--xla_force_host_platform_device_count={devices}"
+        assert env["XLA_FLAGS"] == f"--xla_cpu_foo=1 {count}"
+        assert command[1:5] == [scaling.__file__, "--rounds", "4", "--child"]
