@@ -80,6 +80,7 @@ def recipe(epochs: int) -> dict[str, Any]:
 def settings(epochs: int = 2) -> dict[str, Setting]:
     """The setting of every method, for originals that were trained for `epochs`."""
     defaults = Setting()
+    surrogates = {"batch_size": 128, "surrogate_batch_size": 128, "signed": True}
     return {
         "bad_teacher": defaults,
         "boundary_expand": defaults,
@@ -110,7 +111,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             why="20 epochs of unlearning and 10 of the autoencoders, a fifth of both",
         ),
         "naive": defaults,
-        "neggrad": defaults,
+        "neggrad": Setting(
+            fields={"epochs": 2, "batch_size": 128, "stop_at_chance": True, "check_every": 2},
+            why="as in configs/quick/mnist_class.toml; without the stop its loss becomes NaN",
+        ),
         "neggrad_plus": Setting(fields={"epochs": 1}, why="5 epochs over the retain set; one"),
         "ntk": Setting(
             fields={"retain_count": 200},
@@ -120,12 +124,12 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         "random_labels": Setting(fields={"epochs": 1}, why="as in configs/quick/mnist_class.toml"),
         "retrain": Setting(fields=recipe(epochs), why="as the original was trained"),
         "scar": Setting(
-            fields={"epochs": 3, "batch_size": 128, "surrogate_batch_size": 128},
-            why="30 epochs of batches of 1,024 are for CIFAR-10",
+            fields={"epochs": 3, **surrogates},
+            why="30 epochs of batches of 1,024 are for CIFAR-10; laf_cnn's embedding can be negative",
         ),
         "scar_self": Setting(
-            fields={"epochs": 2, "batch_size": 128, "surrogate_batch_size": 128},
-            why="30 epochs of batches of 1,024 are for CIFAR-10",
+            fields={"epochs": 2, **surrogates},
+            why="as of scar",
         ),
         "scrub": Setting(fields={"epochs": 2, "max_epochs": 1}, why="10 epochs; one of each kind"),
         "sisa": Setting(
