@@ -15,10 +15,10 @@ COMPILE_EVENTS = "/jax/core/compile/"
 """Tracing, lowering and compiling, or reading back what was compiled."""
 
 
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is text and whose others are numbers."""
-    lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
+    """A table of numbers; its first column is text, and with `texts=2` the last one too."""
+    rule = ["---", *["--:"] * (len(header) - texts), *["---"] * (texts - 1)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rows])
 
 
 def write_csv(path: Path, rows: Sequence[Any]) -> None:

@@ -396,7 +396,7 @@ def table(rows: Sequence[Row]) -> str:
         else:
             numbers = [f"{getattr(row, name):.1f}" for name in columns]
             lines.append([f"`{row.method}`", *numbers, row.note])
-    return markdown(["method", *columns, "setting"], lines)
+    return markdown(["method", *columns, "setting"], lines, texts=2)
 
 
 def main() -> None:

@@ -48,6 +48,7 @@ def test_stopwatch_takes_compilation_off():
 
 def test_markdown():
     assert report.markdown(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | --: |\n| x | 1 |"
+    assert report.markdown(["a", "b", "c"], [], texts=2).endswith("| --- | --: | --- |")
 
 
 def test_every_method_has_a_setting_that_its_config_takes():
