@@ -15,7 +15,7 @@ network: measured once, they stand in the row of each, so that a row is what the
     evaluate  outputs and metrics of the three networks
 
 `compile` is heard from JAX itself and taken off the other columns, which are wall time. Data is read through the cache
-of decoded arrays: a first line says whether it was there. Compiled programs are kept where the command line keeps them;
+of decoded arrays: the head of the output says what was there. Compiled programs are kept where the command line does;
 `--cold` takes an empty directory that is thrown away.
 """
 
@@ -51,7 +51,7 @@ from junlearn.types import Data, Dataset, Model, Split
 
 __all__ = ["Job", "Row", "measure", "settings", "table"]
 
-NETWORKS = {"laf_cnn": {}, "small_cnn": {}, "mlp": {}}
+NETWORKS = ("laf_cnn", "small_cnn", "mlp")
 TINY: tuple[str, dict[str, Any]] = ("small_cnn", {"channels": (4, 8), "embedding": 16})
 """A network whose Jacobian on a class of images fits into memory."""
 
@@ -227,7 +227,7 @@ def measure(
         rows = []
         for name in names:
             setting = table[name]
-            network, fields = setting.model or (job.model, NETWORKS[job.model])
+            network, fields = setting.model or (job.model, {})
             label = _label(network, tuple(fields.items()))
             try:
                 shared = trained(network, tuple(fields.items()))
@@ -406,7 +406,7 @@ def main() -> None:
     parser.add_argument("--surrogate", choices=list(SURROGATES), default="fashion_mnist")
     parser.add_argument("--examples", type=int, default=6_000)
     parser.add_argument("--epochs", type=int, default=2, help="of original and reference")
-    parser.add_argument("--model", choices=list(NETWORKS), default="laf_cnn")
+    parser.add_argument("--model", choices=NETWORKS, default="laf_cnn")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cold", action="store_true", help="nothing is compiled before")
     parser.add_argument("--output", type=Path, help="CSV file")

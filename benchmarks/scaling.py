@@ -28,6 +28,7 @@ import numpy as np
 from jax.sharding import AxisType
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
 from report import markdown, write_csv
 from step_time import print_machine
 
@@ -106,7 +107,7 @@ def measure(points: Sequence[Case], rounds: int) -> list[Point]:
             parameters=sizes[number],
             steps=steps[number],
             compile=seconds[number][0]["compile"],
-            epoch=statistics.median(round["run"] for round in seconds[number]),
+            epoch=statistics.median(times["run"] for times in seconds[number]),
         )
         for number, case in enumerate(points)
     ]
@@ -197,6 +198,7 @@ def _examples(axis: Axes, points: Sequence[Point]) -> None:
     _ticks(axis, sizes)
     axis.set_title(f"batches of {last.batch}", fontsize="medium")
     axis.set_xlabel("examples")
+    _plain(axis)
     axis.set_ylabel("seconds")
     axis.legend(fontsize="small")
 
@@ -205,7 +207,7 @@ def _batch(axis: Axes, points: Sequence[Point]) -> None:
     sizes = [point.batch for point in points]
     axis.semilogx(sizes, [point.per_example for point in points], marker="o")
     _ticks(axis, sizes)
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.1 * max(point.per_example for point in points))
     axis.set_title(f"{points[0].examples:,} examples", fontsize="medium")
     axis.set_xlabel("batch size")
     axis.set_ylabel("µs an example")
@@ -216,7 +218,9 @@ def _width(axis: Axes, points: Sequence[Point]) -> None:
     axis.loglog(widths, [point.epoch for point in points], marker="o")
     _ticks(axis, widths)
     axis.set_title(f"{points[0].examples:,} examples", fontsize="medium")
-    axis.set_xlabel("width (channels of the first layer)")
+    unit = " (channels of the first layer)" if points[0].model == "laf_cnn" else ""
+    axis.set_xlabel(f"width{unit}")
+    _plain(axis)
     axis.set_ylabel("seconds")
 
 
@@ -231,7 +235,14 @@ def _devices(axis: Axes, points: Sequence[Point]) -> None:
 
 def _ticks(axis: Axes, values: Sequence[int]) -> None:
     axis.set_xticks(values, [f"{value:,}" for value in values], fontsize="small")
-    axis.minorticks_off()
+    axis.xaxis.set_minor_locator(NullLocator())
+
+
+def _plain(axis: Axes) -> None:
+    """Numbers such as 0.2 beside a logarithmic axis of seconds, at 1, 2 and 5 of each decade."""
+    formatter = FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "125" else "")
+    axis.yaxis.set_major_formatter(formatter)
+    axis.yaxis.set_minor_formatter(formatter)
 
 
 def main() -> None:
