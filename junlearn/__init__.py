@@ -2,8 +2,9 @@
 
 __version__ = "0.1.0"
 
-from junlearn.api import evaluate, initial, split_off, train, unlearn
+from junlearn.api import evaluate, initial, split_off, train, train_many, unlearn
 from junlearn.errors import CheckpointError, ConfigError, DataError, DivergedError, JunlearnError
+from junlearn.many import Many, pick
 from junlearn.run import Result, run
 from junlearn.types import (
     Batch,
@@ -27,6 +28,7 @@ __all__ = [
     "DivergedError",
     "Feed",
     "JunlearnError",
+    "Many",
     "Method",
     "Model",
     "Result",
@@ -36,8 +38,10 @@ __all__ = [
     "__version__",
     "evaluate",
     "initial",
+    "pick",
     "run",
     "split_off",
     "train",
+    "train_many",
     "unlearn",
 ]

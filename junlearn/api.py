@@ -1,4 +1,4 @@
-"""The library for a person with a model and arrays of their own: `train`, `unlearn`, `evaluate`."""
+"""The library for a person with a model and arrays of their own: `train`, `train_many`, `unlearn`, `evaluate`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn import config, judge, relearn
+from junlearn import config, judge, many, relearn
 from junlearn import train as training
 from junlearn.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError, unknown
@@ -17,10 +17,12 @@ from junlearn.metrics import DEFAULT_METRICS, Context, Network, Outputs, Relearn
 from junlearn.run import Result, run
 from junlearn.types import Data, Key, Model, Sources, Split, Variables, View
 
-__all__ = ["evaluate", "initial", "split_off", "train", "unlearn"]
+__all__ = ["evaluate", "initial", "split_off", "train", "train_many", "unlearn"]
 
 RUN_OPTIONS = ("seed", "initial", "views", "loop", "mesh", "store", "save_seconds", "progress")
 """Keywords of `train` and `unlearn` that go to `junlearn.run.run`; all others are fields of the method's Config."""
+MANY_OPTIONS = ("keys", "seeds", "views", "how", "loop", "memory", "progress")
+"""The same of `train_many`, for `junlearn.many.train_many`."""
 
 
 def split_off(data: Data | Sources, forget: np.ndarray | Sequence[int]) -> Split:
@@ -56,6 +58,30 @@ def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Re
     fields, runs = _sort(options)
     recipe = config.build(retraining.Config, fields, "train")
     return training.train(recipe, model, _sources(data), key=key, **runs)
+
+
+def train_many(
+    model: Model,
+    data: Data | Sources,
+    retains: Sequence[np.ndarray | Sequence[int]] | None = None,
+    *,
+    forgets: Sequence[np.ndarray | Sequence[int]] | None = None,
+    **options: Any,
+) -> many.Many:
+    """Train many fresh networks at once: one on each set of rows in `retains`, or on all rows but those of each set in
+    `forgets`, or with neither one on all rows for each of `keys`.
+
+    `options` are fields of the recipe, as of `train`, and keywords of `junlearn.many.train_many`: `keys`, `seeds`,
+    `views`, `how`, `loop`, `memory`, `progress`. Network i is the one that `train` gives on the same rows with the same
+    key and seed, to rounding. `junlearn.pick(result, i)` takes it out; `history` and `seconds` are as in `train`.
+    """
+    if forgets is not None:
+        if retains is not None:
+            raise ConfigError("train_many: give retains or forgets, not both")
+        retains = [split_off(data, rows).retain for rows in forgets]
+    fields, runs = _sort(options, MANY_OPTIONS)
+    recipe = config.build(retraining.Config, fields, "train_many")
+    return many.train_many(recipe, model, _sources(data), retains, **runs)
 
 
 def unlearn(
@@ -153,7 +179,9 @@ def _sources(data: Data | Sources) -> Sources:
     return {"train": data} if isinstance(data, Data) else data
 
 
-def _sort(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _sort(
+    options: dict[str, Any], names: Sequence[str] = RUN_OPTIONS
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fields of a Config, and keywords of the run."""
-    runs = {name: value for name, value in options.items() if name in RUN_OPTIONS}
+    runs = {name: value for name, value in options.items() if name in names}
     return {name: value for name, value in options.items() if name not in runs}, runs

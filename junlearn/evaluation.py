@@ -1,7 +1,7 @@
 """Outputs of a network on many examples, in large padded batches of one compiled shape."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +9,11 @@ import numpy as np
 
 from junlearn import feeds, losses
 from junlearn.batches import view_of
+from junlearn.chunks import available, fit
 from junlearn.remember import remembered
 from junlearn.types import Array, Data, Model, Sources, Variables, View
 
-__all__ = ["evaluate_accuracy", "logits"]
+__all__ = ["evaluate_accuracy", "logits", "logits_many"]
 
 
 @remembered
@@ -56,6 +57,57 @@ def logits(
             jax.block_until_ready(outputs[-1])
             progress(min(number * feed.index.shape[1], len(indices)), len(indices))
     return np.concatenate(jax.device_get(outputs))[: len(indices)]
+
+
+def logits_many(
+    model: Model,
+    variables: Variables,
+    data: Data,
+    indices: np.ndarray | None = None,
+    *,
+    view: View,
+    batch_size: int = 512,
+    how: Literal["auto", "vmap", "loop"] = "auto",
+    memory: int | None = None,
+) -> np.ndarray:
+    """float32[S,N,K]: `logits` of S networks, such as those of `Many.variables` (a leading axis [S] on every array).
+
+    "loop": one network after the other; "vmap": as many at a time as `memory` bytes allow (default as in
+    `junlearn.many.train_many`), the data not counted; "auto" is the first on a CPU and the second elsewhere.
+    """
+    count = len(jax.tree.leaves(variables)[0])
+    if indices is None:
+        indices = np.arange(data.y.shape[0])
+    if len(indices) == 0:
+        return np.zeros((count, 0, 0), np.float32)
+    data = jax.tree.map(jnp.asarray, data)
+    if how == "loop" or (how == "auto" and jax.default_backend() == "cpu"):
+        outputs = []
+        for i in range(count):
+            network = jax.tree.map(lambda a: jnp.asarray(a[i]), variables)  # noqa: B023
+            outputs.append(logits(model, network, data, indices, view=view, batch_size=batch_size))
+        return np.stack(outputs)
+    feed = feeds.sequential(indices, min(batch_size, len(indices)))
+    predict = jax.jit(jax.vmap(_predictor(model, view), in_axes=(0, None, None)))
+
+    def part(start: int, size: int) -> Variables:
+        """Networks from `start` on; the last one is repeated until there are `size`."""
+        places = np.minimum(np.arange(start, start + size), count - 1)
+        return jax.tree.map(lambda a: jnp.asarray(a[places]), variables)
+
+    def build(size: int) -> Any:
+        shapes = jax.eval_shape(lambda: part(0, size))
+        return predict.lower(shapes, data, feed.index[0]).compile()
+
+    one, given = (sum(a.nbytes for a in jax.tree.leaves(tree)) for tree in (variables, data))
+    limit = available() if memory is None else memory
+    size, program = fit(build, count, one // count, given, limit)
+    outputs = []
+    for start in range(0, count, size):
+        networks = part(start, size)
+        batches = jax.device_get([program(networks, data, index) for index in feed.index])
+        outputs.append(np.concatenate(batches, axis=1)[:, : len(indices)])
+    return np.concatenate(outputs)[:count]
 
 
 def evaluate_accuracy(

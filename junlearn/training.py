@@ -24,7 +24,7 @@ from junlearn.optimizers import (
 from junlearn.selection import Keep, keeping
 from junlearn.types import Feed, Key, Method, Model, Sources, Split, Stage, Variables
 
-__all__ = ["Length", "Recipe", "Supervised", "fit", "length", "optimizer", "stages"]
+__all__ = ["Length", "Recipe", "Supervised", "fit", "length", "optimizer", "scheduled", "stages"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +77,14 @@ def length(config: Recipe, rows: int) -> Length:
     return Length(epoch, total, total + int(config.overshoot and total % epoch > 0))
 
 
+def scheduled(config: Recipe) -> bool:
+    """Whether the rate changes, so that the optimiser depends on the number of steps."""
+    return config.schedule != "constant" or bool(config.warmup_epochs)
+
+
 def optimizer(config: Recipe, rows: int) -> optax.GradientTransformation:
     """The optimiser of the recipe with its schedule."""
-    if config.schedule == "constant" and not config.warmup_epochs:
+    if not scheduled(config):
         return transformation(config)
     epoch, total, _ = length(config, rows)
     rate = schedule(

@@ -1,0 +1,177 @@
+"""Many retrained references or shadow models by one compiled program: S trainings of the same recipe, side by side.
+
+    (1)  model i is what `junlearn.train.train` gives on retain set i with key i and seed i, to rounding (1e-5)
+    (2)  the models of a chunk make their step t at the same time, each on its own batch; one that has made all its
+         steps waits, bit for bit unchanged, until the last one is done
+
+How a chunk of C models makes a step, always the pure step of `junlearn.methods.retrain`:
+
+    "vmap"  all at once, by batched operations; convolutions become grouped ones, which are slow on a CPU
+    "map"   one model after the other, in one program (`lax.map`)
+    "loop"  C = 1: one training after the other, by a program that is compiled once instead of S times
+    "auto"  the faster of "vmap" and "loop": both are compiled and timed on the first batches (`Many.measured`), once in
+            a process for the same model, recipe, shape of data, number of models, memory and device
+
+Where the schedule of the recipe reads the number of steps, models with different numbers of steps have different
+programs: models with equally many steps are trained as a group, a compilation each. With a constant rate there is one
+group, whatever the sizes of the sets.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from junlearn.batches import PLAIN_VIEWS
+from junlearn.chunks import available
+from junlearn.errors import ConfigError, unknown
+from junlearn.lockstep import Lockstep
+from junlearn.methods import retrain
+from junlearn.training import length, scheduled
+from junlearn.types import Key, Model, Sources, Split, Variables, View
+
+__all__ = ["How", "Many", "pick", "train_many"]
+
+How = Literal["auto", "vmap", "map", "loop"]
+
+CANDIDATES = ("vmap", "loop")
+_measured: dict[Any, dict[str, float]] = {}
+
+
+class Many(NamedTuple):
+    """S trained networks."""
+
+    variables: Variables
+    """On the host, every array with a leading axis [S]; see `pick`."""
+    history: list[list[dict[str, Any]]]
+    """Of each model what `junlearn.run.Result.history` is of one."""
+    seconds: dict[str, float]
+    """compile, measure (the timings of "auto"), run (steps alone) and total wall time."""
+    how: str
+    """What was done: "vmap", "map" or "loop"."""
+    chunk: int
+    """C, how many models were on the device at a time (of several groups, the most)."""
+    measured: dict[str, float]
+    """Seconds of a step of one model by each candidate of "auto"; empty where there was nothing to choose."""
+
+
+def pick(many: Many | Variables, number: int) -> Variables:
+    """Network `number` of the S, on the device."""
+    variables = many.variables if isinstance(many, Many) else many
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[number]), variables)
+
+
+def train_many(
+    config: retrain.Config,
+    model: Model,
+    sources: Sources,
+    retains: Sequence[np.ndarray | Sequence[int]] | None = None,
+    *,
+    keys: Sequence[Key] | Key | None = None,
+    seeds: Sequence[int] | int = 0,
+    views: Mapping[str, View] | None = None,
+    how: How = "auto",
+    loop: Literal["auto", "python", "scan"] = "auto",
+    memory: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Many:
+    """Train S networks, one on each set of indices in `retains` (None: one a key, each on all of "train").
+
+    `keys` are those of initialisation and augmentation, one a model; a single one (default: that of seed 0) is split
+    into S. `seeds` order the data, one a model or the same for all. `loop` is that of `junlearn.run.run`. `memory`:
+    bytes for the models of a chunk, their activations included, the sources not; by default 60 % of what is free on
+    the device, 2 GiB where it does not say.
+    `progress(done, total)` counts the steps of all models.
+
+    Raises ConfigError for sets, keys or seeds that do not fit each other, a recipe whose `keep` is not "last", and
+    memory in which not one model has room; DivergedError, which names the model, when a loss is NaN or infinite.
+    """
+    began = time.perf_counter()
+    if how not in get_args(How):
+        raise unknown("how", how, get_args(How))
+    if config.keep != "last":
+        raise ConfigError(f'train_many returns the last weights; keep="{config.keep}" is for train')
+    sets, keys, seeds = _checked(sources["train"].y.shape[0], retains, keys, seeds)
+    none = np.zeros(0, int)
+    splits = [Split(none, rows, none, none) for rows in sets]
+    sources = jax.tree.map(jnp.asarray, sources)
+    groups: dict[Any, list[int]] = {}
+    for i, rows in enumerate(sets):
+        groups.setdefault(length(config, len(rows)) if scheduled(config) else None, []).append(i)
+    made = [length(config, len(rows)).made for rows in sets]
+
+    seconds = {"compile": 0.0, "measure": 0.0, "run": 0.0, "total": 0.0}
+    history: list[list[dict[str, Any]]] = [[] for _ in sets]
+    results: dict[int, Variables] = {}
+    chosen: str = how
+    chunk, done = 0, 0
+    measured: dict[str, float] = {}
+    scan = loop == "scan" or (loop == "auto" and jax.default_backend() != "cpu")
+    limit = available() if memory is None else memory
+    method = retrain.make(config, model)
+    for members in groups.values():
+        members = sorted(members, key=lambda i: -made[i])
+        trainer = Lockstep(
+            *(method, sources, views or PLAIN_VIEWS, splits, keys, seeds, made),
+            *(members, scan, limit, seconds),
+        )
+        if chosen == "auto":
+            shapes = tuple((a.shape, str(a.dtype)) for a in jax.tree.leaves(sources["train"]))
+            kind = jax.devices()[0].device_kind
+            # The other groups follow the first one.
+            chosen, measured = _choose(
+                trainer, (kind, model, config, shapes, len(members), scan, memory)
+            )
+        for part, variables, entries in trainer.train(chosen):
+            chunk = max(chunk, trainer.programs[chosen][0])
+            for place, i in enumerate(part):
+                results[i] = jax.tree.map(lambda leaf: leaf[place], variables)  # noqa: B023
+                history[i] = entries[place]
+                done += made[i]
+            if progress is not None:
+                progress(done, sum(made))
+    stacked = jax.tree.map(lambda *a: np.stack(a), *(results[i] for i in range(len(sets))))
+    seconds["total"] = time.perf_counter() - began
+    return Many(stacked, history, seconds, chosen, chunk, measured)
+
+
+def _choose(trainer: Lockstep, cached: Any) -> tuple[str, dict[str, float]]:
+    """The faster of the candidates and what each takes; only one candidate where a chunk is one model anyway."""
+    if cached not in _measured:
+        single = trainer.program("vmap")[0] == 1
+        _measured[cached] = {} if single else trainer.times(CANDIDATES)
+    figures = _measured[cached]
+    return min(figures, key=figures.__getitem__, default="loop"), dict(figures)
+
+
+def _checked(
+    size: int,
+    retains: Sequence[np.ndarray | Sequence[int]] | None,
+    keys: Sequence[Key] | Key | None,
+    seeds: Sequence[int] | int,
+) -> tuple[list[np.ndarray], list[Key], list[int]]:
+    """The sets, a key and a seed for each."""
+    single = keys is None or (isinstance(keys, jax.Array) and keys.ndim == 0)
+    if retains is None:
+        if single:
+            raise ConfigError("train_many: give sets to train on, or one key a model")
+        retains = [np.arange(size)] * len(keys)  # type: ignore[arg-type]
+    sets = [np.asarray(rows) for rows in retains]
+    if not sets:
+        raise ConfigError("train_many: there is no model to train: give at least one set or key")
+    for i, rows in enumerate(sets):
+        if rows.ndim != 1 or rows.size == 0 or not np.issubdtype(rows.dtype, np.integer):
+            raise ConfigError(f"train_many: set {i} is not a list of at least one index")
+        if rows.min() < 0 or rows.max() >= size:
+            raise ConfigError(f"train_many: set {i} holds an index outside of 0 to {size - 1}")
+    if single:
+        root = keys if isinstance(keys, jax.Array) else jax.random.key(0)
+        keys = jax.random.split(root, len(sets))
+    seeds = [seeds] * len(sets) if isinstance(seeds, int | np.integer) else list(seeds)
+    for name, given in (("keys", keys), ("seeds", seeds)):
+        if len(given) != len(sets):  # type: ignore[arg-type]
+            raise ConfigError(f"train_many: {len(sets)} models, but {len(given)} {name}")  # type: ignore[arg-type]
+    return sets, list(keys), seeds  # type: ignore[arg-type]
