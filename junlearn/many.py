@@ -83,8 +83,7 @@ def train_many(
     `keys` are those of initialisation and augmentation, one a model; a single one (default: that of seed 0) is split
     into S. `seeds` order the data, one a model or the same for all. `loop` is that of `junlearn.run.run`. `memory`:
     bytes for the models of a chunk, their activations included, the sources not; by default 60 % of what is free on
-    the device, 2 GiB where it does not say.
-    `progress(done, total)` counts the steps of all models.
+    the device, 2 GiB where it does not say. `progress(done, total)` counts the steps of all models, a chunk at a time.
 
     Raises ConfigError for sets, keys or seeds that do not fit each other, a recipe whose `keep` is not "last", and
     memory in which not one model has room; DivergedError, which names the model, when a loss is NaN or infinite.
@@ -112,7 +111,8 @@ def train_many(
     scan = loop == "scan" or (loop == "auto" and jax.default_backend() != "cpu")
     limit = available() if memory is None else memory
     method = retrain.make(config, model)
-    for members in groups.values():
+    # The largest group first: what is chosen for it, the others follow.
+    for members in sorted(groups.values(), key=len, reverse=True):
         members = sorted(members, key=lambda i: -made[i])
         trainer = Lockstep(
             *(method, sources, views or PLAIN_VIEWS, splits, keys, seeds, made),
@@ -121,7 +121,6 @@ def train_many(
         if chosen == "auto":
             shapes = tuple((a.shape, str(a.dtype)) for a in jax.tree.leaves(sources["train"]))
             kind = jax.devices()[0].device_kind
-            # The other groups follow the first one.
             chosen, measured = _choose(
                 trainer, (kind, model, config, shapes, len(members), scan, memory)
             )

@@ -27,6 +27,15 @@ def test_examples_run(number, capsys):
     assert "accuracy/forget_train" in capsys.readouterr().out
 
 
+def test_many_models_are_as_many(capsys):
+    names = {}
+    exec(BLOCKS[2], names)
+    assert names["outputs"].shape == (8, 200, 2)
+    chex.assert_tree_all_finite(names["first"])
+    printed = capsys.readouterr().out
+    assert names["shadows"].how in printed and "'loss'" in printed
+
+
 def test_the_method_in_a_dozen_lines_is_one(mlp):
     names = {
         "descend": descend,
@@ -39,8 +48,8 @@ def test_the_method_in_a_dozen_lines_is_one(mlp):
         "Stage": Stage,
         "Variables": Variables,
     }
-    exec(BLOCKS[2], names)
-    assert len([line for line in BLOCKS[2].splitlines() if line.strip()]) <= 12
+    exec(BLOCKS[3], names)
+    assert len([line for line in BLOCKS[3].splitlines() if line.strip()]) <= 12
     config = Optimizer(learning_rate=0.5)
     done = run(names["make"](config, mlp.model), *mlp, key=jax.random.key(0))
     chex.assert_tree_all_finite(done.variables)
