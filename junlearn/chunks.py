@@ -31,7 +31,8 @@ def fit(
     """`(C, build(C))`, `build` compiling for a chunk of C of `count` models: as large as `limit` bytes allow.
 
     The number of chunks is the smallest that will do, and their sizes are even. `state_bytes` are those of one model,
-    `data_bytes` those of arguments that are on the device in any case. Raises ConfigError where one model is too large.
+    `data_bytes` those of the arguments that are on the device in any case (`keep_unused`, so that all of them count).
+    Raises ConfigError where one model is too large.
     """
     size = _even(count, max(1, min(count, limit // max(state_bytes, 1))))
     while True:

@@ -88,7 +88,7 @@ def logits_many(
             outputs.append(logits(model, network, data, indices, view=view, batch_size=batch_size))
         return np.stack(outputs)
     feed = feeds.sequential(indices, min(batch_size, len(indices)))
-    predict = jax.jit(jax.vmap(_predictor(model, view), in_axes=(0, None, None)))
+    predict = jax.jit(jax.vmap(_predictor(model, view), in_axes=(0, None, None)), keep_unused=True)
 
     def part(start: int, size: int) -> Variables:
         """Networks from `start` on; the last one is repeated until there are `size`."""

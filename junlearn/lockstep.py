@@ -149,7 +149,7 @@ class Lockstep:
                 fed = jax.tree.map(lambda leaf: shape(leaf, 1), rows)
                 if not self.scan:
                     fed = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), fed)
-                function = jax.jit(self._function(how, size), donate_argnums=0)
+                function = jax.jit(self._function(how, size), donate_argnums=0, keep_unused=True)
                 return function.lower(state, keys, self.sources, fed).compile()
 
             state_bytes = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(one[0]))
@@ -162,7 +162,8 @@ class Lockstep:
     def _function(self, how: str, size: int) -> Callable[..., tuple[PyTree, Metrics]]:
         """`(state, keys, sources, rows) -> (state, metrics)`, all but the sources with an axis of `size` models."""
         made = {self.made[i] for i in self.members}
-        waits = len(made) > 1 or len(self.members) % size or (self.scan and min(made) % self.window)
+        uneven = size > 1 and (len(made) > 1 or len(self.members) % size > 0)
+        waits = uneven or (self.scan and any(count % self.window for count in made))
 
         def one(sources: Sources, state: PyTree, key: Key, row: Row) -> tuple[PyTree, Metrics]:
             key = jax.random.fold_in(jax.random.fold_in(key, row.stage), row.epoch)
