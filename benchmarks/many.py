@@ -19,7 +19,7 @@ from step_time import Work, medians, print_machine
 SHAPES = {"mlp": (28, 28, 1), "laf_cnn": (28, 28, 1)}
 """Of all other models: (32, 32, 3)."""
 ALONE = "one after the other"
-WAYS = ("vmap", "map", "loop", "auto")
+WAYS = ("vmap", "patches", "map", "loop", "auto")
 
 
 def works(

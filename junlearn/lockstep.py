@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from junlearn.batches import gather, specify
 from junlearn.chunks import fit
 from junlearn.errors import DivergedError
+from junlearn.models.convolution import as_patches
 from junlearn.types import (
     Array,
     Key,
@@ -81,6 +83,12 @@ class Lockstep:
         self.spec = specify(stage.feed(np.random.default_rng(0), None))[0]
         self.sources = {name: sources[name] for name in self.spec.sources}
         self.programs: dict[str, tuple[int, Any]] = {}
+
+    @property
+    def convolves(self) -> bool:
+        """Whether the networks have kernels with two axes of places."""
+        state, _ = jax.eval_shape(lambda: self._begin(self.members[:1], 1))
+        return any(leaf.ndim == 5 for leaf in jax.tree.leaves(state.variables.params))
 
     def train(self, how: str) -> Iterator[Trained]:
         """A chunk after the other: its models, their variables on the host (axis [C]) and their histories."""
@@ -174,8 +182,9 @@ class Lockstep:
             return after, metrics
 
         def each(state: PyTree, keys: Array, sources: Sources, rows: Row) -> tuple[PyTree, Metrics]:
-            if how == "vmap":
-                return jax.vmap(one, in_axes=(None, 0, 0, 0))(sources, state, keys, rows)
+            if how in ("vmap", "patches"):
+                with as_patches() if how == "patches" else nullcontext():
+                    return jax.vmap(one, in_axes=(None, 0, 0, 0))(sources, state, keys, rows)
             if how == "map":
                 return jax.lax.map(lambda own: one(sources, *own), (state, keys, rows))
             own = jax.tree.map(lambda leaf: jnp.squeeze(leaf, 0), (state, keys, rows))

@@ -6,11 +6,13 @@
 
 How a chunk of C models makes a step, always the pure step of `junlearn.methods.retrain`:
 
-    "vmap"  all at once, by batched operations; convolutions become grouped ones, which are slow on a CPU
-    "map"   one model after the other, in one program (`lax.map`)
-    "loop"  C = 1: one training after the other, by a program that is compiled once instead of S times
-    "auto"  the faster of "vmap" and "loop": both are compiled and timed on the first batches (`Many.measured`), once in
-            a process for the same model, recipe, shape of data, number of models, memory and device
+    "vmap"     all at once, by batched operations; convolutions become grouped ones, which are slow on a CPU
+    "patches"  as "vmap", but convolutions of the registered networks are products of patches and kernels
+    "map"      one model after the other, in one program (`lax.map`)
+    "loop"     C = 1: one training after the other, by a program that is compiled once instead of S times
+    "auto"     the fastest of "vmap", "loop" and, where there are kernels, "patches": each is compiled and timed on the
+               first batches (`Many.measured`), once in a process for the same model, recipe, shape of data, number of
+               models, memory and device
 
 Where the schedule of the recipe reads the number of steps, models with different numbers of steps have different
 programs: models with equally many steps are trained as a group, a compilation each. With a constant rate there is one
@@ -29,15 +31,14 @@ from junlearn.batches import PLAIN_VIEWS
 from junlearn.chunks import available
 from junlearn.errors import ConfigError, unknown
 from junlearn.lockstep import Lockstep
-from junlearn.methods import retrain
+from junlearn.methods import made, retrain
 from junlearn.training import length, scheduled
 from junlearn.types import Key, Model, Sources, Split, Variables, View
 
 __all__ = ["How", "Many", "pick", "train_many"]
 
-How = Literal["auto", "vmap", "map", "loop"]
+How = Literal["auto", "vmap", "patches", "map", "loop"]
 
-CANDIDATES = ("vmap", "loop")
 _measured: dict[Any, dict[str, float]] = {}
 
 
@@ -51,7 +52,7 @@ class Many(NamedTuple):
     seconds: dict[str, float]
     """compile, measure (the timings of "auto"), run (steps alone) and total wall time."""
     how: str
-    """What was done: "vmap", "map" or "loop"."""
+    """What was done: "vmap", "patches", "map" or "loop"."""
     chunk: int
     """C, how many models were on the device at a time (of several groups, the most)."""
     measured: dict[str, float]
@@ -100,7 +101,7 @@ def train_many(
     groups: dict[Any, list[int]] = {}
     for i, rows in enumerate(sets):
         groups.setdefault(length(config, len(rows)) if scheduled(config) else None, []).append(i)
-    made = [length(config, len(rows)).made for rows in sets]
+    steps = [length(config, len(rows)).made for rows in sets]
 
     seconds = {"compile": 0.0, "measure": 0.0, "run": 0.0, "total": 0.0}
     history: list[list[dict[str, Any]]] = [[] for _ in sets]
@@ -110,12 +111,12 @@ def train_many(
     measured: dict[str, float] = {}
     scan = loop == "scan" or (loop == "auto" and jax.default_backend() != "cpu")
     limit = available() if memory is None else memory
-    method = retrain.make(config, model)
+    method = made("retrain", config, model)
     # The largest group first: what is chosen for it, the others follow.
     for members in sorted(groups.values(), key=len, reverse=True):
-        members = sorted(members, key=lambda i: -made[i])
+        members = sorted(members, key=lambda i: -steps[i])
         trainer = Lockstep(
-            *(method, sources, views or PLAIN_VIEWS, splits, keys, seeds, made),
+            *(method, sources, views or PLAIN_VIEWS, splits, keys, seeds, steps),
             *(members, scan, limit, seconds),
         )
         if chosen == "auto":
@@ -129,19 +130,20 @@ def train_many(
             for place, i in enumerate(part):
                 results[i] = jax.tree.map(lambda leaf: leaf[place], variables)  # noqa: B023
                 history[i] = entries[place]
-                done += made[i]
+                done += steps[i]
             if progress is not None:
-                progress(done, sum(made))
+                progress(done, sum(steps))
     stacked = jax.tree.map(lambda *a: np.stack(a), *(results[i] for i in range(len(sets))))
     seconds["total"] = time.perf_counter() - began
     return Many(stacked, history, seconds, chosen, chunk, measured)
 
 
 def _choose(trainer: Lockstep, cached: Any) -> tuple[str, dict[str, float]]:
-    """The faster of the candidates and what each takes; only one candidate where a chunk is one model anyway."""
+    """The fastest of the candidates and what each takes; only one candidate where a chunk is one model anyway."""
     if cached not in _measured:
         single = trainer.program("vmap")[0] == 1
-        _measured[cached] = {} if single else trainer.times(CANDIDATES)
+        names = ("vmap", "patches", "loop") if trainer.convolves else ("vmap", "loop")
+        _measured[cached] = {} if single else trainer.times(names)
     figures = _measured[cached]
     return min(figures, key=figures.__getitem__, default="loop"), dict(figures)
 

@@ -76,7 +76,7 @@ def assert_same(result, singles):
                 assert entry[metric] == pytest.approx(wanted[metric], rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.parametrize("how", ["vmap", "map", "loop"])
+@pytest.mark.parametrize("how", ["vmap", "patches", "map", "loop"])
 def test_equal_to_one_after_the_other(case, how):
     result = together(*case, how=how)
     assert_same(result, one_by_one(*case))
@@ -115,6 +115,15 @@ def test_a_model_that_waits_does_not_change(mlp):
     for a, b in zip(*(jax.tree.leaves(pick(m, 1)) for m in (long, short)), strict=True):
         np.testing.assert_array_equal(a, b)
     assert len(long.history[1]) == 3 and long.history[1][0]["steps"] == 3
+
+
+def test_networks_with_kernels_have_one_candidate_more(convnet, monkeypatch):
+    monkeypatch.setattr("junlearn.many._measured", {})
+    monkeypatch.setattr("junlearn.lockstep.TIMED_SECONDS", 0.01)
+    config = retrain.Config(epochs=1, batch_size=16, augment=False)
+    result = train_many(config, convnet.model, convnet.sources, SETS[:2])
+    assert set(result.measured) == {"vmap", "patches", "loop"}
+    assert result.how == min(result.measured, key=result.measured.get)
 
 
 def test_auto_takes_the_faster_and_says_what_it_measured(mlp, monkeypatch):

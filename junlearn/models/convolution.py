@@ -19,6 +19,9 @@ and `scan`. Among equal values in a window the first one gets the gradient, as i
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 
 import jax
@@ -27,7 +30,7 @@ from jax import lax
 
 from junlearn.types import Array
 
-__all__ = ["Padding", "conv2d", "max_pool", "patches"]
+__all__ = ["Padding", "as_patches", "conv2d", "max_pool", "patches"]
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -35,8 +38,10 @@ Padding = tuple[Pair, Pair]
 
 NO_PADDING: Padding = ((0, 0), (0, 0))
 
-PATCH_BYTES = 5 << 20
-"""Size of the patches that are held at a time: what stays in a CPU's cache."""
+PATCH_BYTES = {"cpu": 5 << 20}
+"""Size of the patches that are held at a time, by backend: what stays in a CPU's cache."""
+OTHER_PATCH_BYTES = 512 << 20
+"""The same on all others, where it only bounds the memory."""
 
 RUN = 4
 """Columns that one product computes of an image with one channel: more of them cost more products with zeros, fewer of
@@ -46,10 +51,28 @@ WIDE = 12
 """Columns from which Eigen's convolution, with one column to spare, is faster than YNNPACK's."""
 
 
+_patches_wanted: ContextVar[bool] = ContextVar("_patches_wanted", default=False)
+
+
+@contextmanager
+def as_patches() -> Iterator[None]:
+    """What is traced meanwhile convolves by patches × kernels, on every backend.
+
+    Under `vmap` over kernels these stay matrix products, where a convolution becomes a grouped one.
+    """
+    token = _patches_wanted.set(True)
+    try:
+        yield
+    finally:
+        _patches_wanted.reset(token)
+
+
 def conv2d(
     x: Array, kernel: Array, *, strides: Pair = (1, 1), padding: Padding = NO_PADDING
 ) -> Array:
     """Convolve `x[B,H,W,C]` with `kernel[kh,kw,C,D]`, without flipping it: `[B,H',W',D]`."""
+    if _patches_wanted.get():
+        return _patch_conv(jnp.asarray(x), kernel, strides, padding)
     if jax.default_backend() != "cpu":
         return _lax_conv(x, kernel, strides, padding)
     x = jnp.asarray(x)
@@ -196,7 +219,8 @@ def _patch_conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Arr
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     matrix = kernel.reshape(depth, features).T
     positions = math.prod(jax.eval_shape(convolve, x[:1], matrix).shape[1:3])
-    size = _chunk_size(len(x), PATCH_BYTES // (positions * depth * x.dtype.itemsize))
+    held = PATCH_BYTES.get(jax.default_backend(), OTHER_PATCH_BYTES)
+    size = _chunk_size(len(x), held // (positions * depth * x.dtype.itemsize))
     chunks = x.reshape(len(x) // size, size, *x.shape[1:])
     if len(chunks) == 1:
         return convolve(x, matrix)
