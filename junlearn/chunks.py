@@ -6,8 +6,9 @@ from typing import Any
 import jax
 
 from junlearn.errors import ConfigError
+from junlearn.remember import remembered
 
-__all__ = ["DEFAULT_MEMORY", "available", "fit"]
+__all__ = ["DEFAULT_MEMORY", "available", "built", "fit"]
 
 DEFAULT_MEMORY = 2 << 30
 """Bytes on a device that does not say how much memory it has, such as a CPU."""
@@ -46,6 +47,17 @@ def fit(
                 "allow more, or use smaller batches"
             )
         size = _even(count, max(1, min(size - 1, limit * size // need)))
+
+
+def built(function: Any, *arguments: Any) -> Any:
+    """The jitted `function` compiled for arguments of these shapes: the same program for the same function again."""
+    leaves, structure = jax.tree.flatten(jax.eval_shape(lambda *given: given, *arguments))
+    return _built(function, structure, tuple(leaves))
+
+
+@remembered
+def _built(function: Any, structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> Any:
+    return function.lower(*jax.tree.unflatten(structure, leaves)).compile()
 
 
 def _even(count: int, most: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from junlearn import feeds, losses
 from junlearn.batches import view_of
-from junlearn.chunks import available, fit
+from junlearn.chunks import available, built, fit
 from junlearn.remember import remembered
 from junlearn.types import Array, Data, Model, Sources, Variables, View
 
@@ -26,6 +26,12 @@ def _predictor(model: Model, view: View) -> Any:
         return model.apply(variables, view(data.take(index), keys))[0]
 
     return predict
+
+
+@remembered
+def _predictors(model: Model, view: View) -> Any:
+    """The same for networks side by side."""
+    return jax.jit(jax.vmap(_predictor(model, view), in_axes=(0, None, None)), keep_unused=True)
 
 
 def logits(
@@ -88,7 +94,7 @@ def logits_many(
             outputs.append(logits(model, network, data, indices, view=view, batch_size=batch_size))
         return np.stack(outputs)
     feed = feeds.sequential(indices, min(batch_size, len(indices)))
-    predict = jax.jit(jax.vmap(_predictor(model, view), in_axes=(0, None, None)), keep_unused=True)
+    predict = _predictors(model, view)
 
     def part(start: int, size: int) -> Variables:
         """Networks from `start` on; the last one is repeated until there are `size`."""
@@ -97,7 +103,7 @@ def logits_many(
 
     def build(size: int) -> Any:
         shapes = jax.eval_shape(lambda: part(0, size))
-        return predict.lower(shapes, data, feed.index[0]).compile()
+        return built(predict, shapes, data, feed.index[0])
 
     one, given = (sum(a.nbytes for a in jax.tree.leaves(tree)) for tree in (variables, data))
     limit = available() if memory is None else memory

@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn.batches import gather, specify
-from junlearn.chunks import fit
+from junlearn.batches import Spec, gather, specify
+from junlearn.chunks import built, fit
 from junlearn.errors import DivergedError
 from junlearn.models.convolution import as_patches
+from junlearn.remember import remembered
 from junlearn.types import (
     Array,
     Key,
@@ -157,8 +158,12 @@ class Lockstep:
                 fed = jax.tree.map(lambda leaf: shape(leaf, 1), rows)
                 if not self.scan:
                     fed = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), fed)
-                function = jax.jit(self._function(how, size), donate_argnums=0, keep_unused=True)
-                return function.lower(state, keys, self.sources, fed).compile()
+                made = {self.made[i] for i in self.members}
+                uneven = size > 1 and (len(made) > 1 or len(self.members) % size > 0)
+                waits = uneven or (self.scan and any(count % self.window for count in made))
+                views = self.spec.shown(self.views)
+                function = _function(self.step, self.spec, views, how, waits, self.scan)
+                return built(function, state, keys, self.sources, fed)
 
             state_bytes = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(one[0]))
             data_bytes = sum(a.nbytes for a in jax.tree.leaves(self.sources))
@@ -166,36 +171,6 @@ class Lockstep:
             self.programs[how] = fit(build, count, state_bytes, data_bytes, self.limit)
             self.seconds["compile"] += time.perf_counter() - began
         return self.programs[how]
-
-    def _function(self, how: str, size: int) -> Callable[..., tuple[PyTree, Metrics]]:
-        """`(state, keys, sources, rows) -> (state, metrics)`, all but the sources with an axis of `size` models."""
-        made = {self.made[i] for i in self.members}
-        uneven = size > 1 and (len(made) > 1 or len(self.members) % size > 0)
-        waits = uneven or (self.scan and any(count % self.window for count in made))
-
-        def one(sources: Sources, state: PyTree, key: Key, row: Row) -> tuple[PyTree, Metrics]:
-            key = jax.random.fold_in(jax.random.fold_in(key, row.stage), row.epoch)
-            batch = gather(self.spec, [(row.index, row.mask)], sources, self.views, key)
-            after, metrics = self.step(state, batch)
-            if waits:
-                after = jax.tree.map(lambda new, old: jnp.where(row.active, new, old), after, state)
-            return after, metrics
-
-        def each(state: PyTree, keys: Array, sources: Sources, rows: Row) -> tuple[PyTree, Metrics]:
-            if how in ("vmap", "patches"):
-                with as_patches() if how == "patches" else nullcontext():
-                    return jax.vmap(one, in_axes=(None, 0, 0, 0))(sources, state, keys, rows)
-            if how == "map":
-                return jax.lax.map(lambda own: one(sources, *own), (state, keys, rows))
-            own = jax.tree.map(lambda leaf: jnp.squeeze(leaf, 0), (state, keys, rows))
-            return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, 0), one(sources, *own))
-
-        def scanned(
-            state: PyTree, keys: Array, sources: Sources, rows: Row
-        ) -> tuple[PyTree, Metrics]:
-            return jax.lax.scan(lambda s, row: each(s, keys, sources, row), state, rows)
-
-        return scanned if self.scan else each
 
     def _advance(
         self, program: Any, state: PyTree, keys: Array, rows: Row, steps: int
@@ -261,6 +236,43 @@ class Lockstep:
                 steps = int(here.sum())
                 entries.append({"stage": stage.name, "epoch": epoch, "steps": steps, **means})
         return entries
+
+
+@remembered
+def _function(
+    step: Callable[[PyTree, PyTree], tuple[PyTree, Metrics]],
+    spec: Spec,
+    views: tuple[tuple[str, View], ...],
+    how: str,
+    waits: bool,
+    scan: bool,
+) -> Callable[..., tuple[PyTree, Metrics]]:
+    """`(state, keys, sources, rows) -> (state, metrics)`, jitted; all but the sources have an axis of models.
+
+    With `waits` a model whose row is not active does not change.
+    """
+
+    def one(sources: Sources, state: PyTree, key: Key, row: Row) -> tuple[PyTree, Metrics]:
+        key = jax.random.fold_in(jax.random.fold_in(key, row.stage), row.epoch)
+        batch = gather(spec, [(row.index, row.mask)], sources, dict(views), key)
+        after, metrics = step(state, batch)
+        if waits:
+            after = jax.tree.map(lambda new, old: jnp.where(row.active, new, old), after, state)
+        return after, metrics
+
+    def each(state: PyTree, keys: Array, sources: Sources, rows: Row) -> tuple[PyTree, Metrics]:
+        if how in ("vmap", "patches"):
+            with as_patches() if how == "patches" else nullcontext():
+                return jax.vmap(one, in_axes=(None, 0, 0, 0))(sources, state, keys, rows)
+        if how == "map":
+            return jax.lax.map(lambda own: one(sources, *own), (state, keys, rows))
+        own = jax.tree.map(lambda leaf: jnp.squeeze(leaf, 0), (state, keys, rows))
+        return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, 0), one(sources, *own))
+
+    def scanned(state: PyTree, keys: Array, sources: Sources, rows: Row) -> tuple[PyTree, Metrics]:
+        return jax.lax.scan(lambda s, row: each(s, keys, sources, row), state, rows)
+
+    return jax.jit(scanned if scan else each, donate_argnums=0, keep_unused=True)
 
 
 def _line(stages: list[Stage], seed: int) -> Iterator[Row]:
