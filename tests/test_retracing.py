@@ -10,6 +10,7 @@ import pytest
 from junlearn import evaluation
 from junlearn.batches import PLAIN_VIEWS
 from junlearn.main import main
+from junlearn.many import train_many
 from junlearn.methods import METHODS, made
 from junlearn.run import run
 from tests.test_conformance import NAMES, SETTINGS, problem_of
@@ -81,6 +82,24 @@ def test_evaluating_another_network_and_another_set_compiles_nothing():
     with lowered() as anew:
         assert ask(initial, 32).shape == (32, 4)
         assert ask(problem.variables, 20).shape == (20, 4)
+    assert anew == []
+
+
+def test_training_many_others_compiles_nothing():
+    problem, _ = problem_of("mlp")
+    config = METHODS["retrain"].Config(**SETTINGS["retrain"])
+
+    def go(seed):
+        return train_many(
+            *(config, problem.model, problem.sources, [problem.split.retain] * 2),
+            keys=jax.random.split(jax.random.key(seed), 2),
+            seeds=seed,
+            how="vmap",
+        )
+
+    go(0)
+    with lowered() as anew:
+        go(1)
     assert anew == []
 
 

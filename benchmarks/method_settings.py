@@ -1,0 +1,94 @@
+"""How every method is run in `runs.py`: its defaults where they fit MNIST, and what else with the reason."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Setting", "recipe", "settings"]
+
+TINY: tuple[str, dict[str, Any]] = ("small_cnn", {"channels": (4, 8), "embedding": 16})
+"""A network whose Jacobian on a class of images fits into memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How a method is run here."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    """What differs from the defaults of its `Config`."""
+    why: str = "its defaults fit"
+    model: tuple[str, dict[str, Any]] | None = None
+    """Another network than that of the other methods."""
+
+
+def recipe(epochs: int) -> dict[str, Any]:
+    """Of the original and of the reference: as in configs/quick/mnist_class.toml."""
+    return {
+        "epochs": epochs,
+        "learning_rate": 3e-3,
+        "schedule": "cosine",
+        "warmup_epochs": 0.1,
+    }
+
+
+def settings(epochs: int = 2) -> dict[str, Setting]:
+    """The setting of every method, for originals that were trained for `epochs`."""
+    defaults = Setting()
+    surrogates = {"batch_size": 128, "surrogate_batch_size": 128, "signed": True}
+    return {
+        "bad_teacher": defaults,
+        "boundary_expand": defaults,
+        "boundary_shrink": defaults,
+        "camu": defaults,
+        "cf_k": Setting(
+            fields={"steps": None, "epochs": 1, "batch_size": 128},
+            why="1,000 batches of 512 are for CIFAR-10; one epoch",
+        ),
+        "duck": Setting(
+            fields={"epochs": 2, "batch_size": 128},
+            why="30 epochs of batches of 1,024 are for CIFAR-10",
+        ),
+        "emmn": Setting(fields={"copies": 20}, why="80 copies make 1,600 steps of 4 images"),
+        "eu_k": Setting(
+            fields={"steps": None, "epochs": epochs, "batch_size": 128},
+            why="4,000 batches of 512 are for CIFAR-10; as long as the original was trained",
+        ),
+        "finetune": Setting(
+            fields={"epochs": 1, "batch_size": 128, "learning_rate": 0.05},
+            why="as in configs/quick/mnist_class.toml",
+        ),
+        "fisher": Setting(fields={"batch_size": 128}, why="the same sum, in fewer steps"),
+        "gkt": Setting(fields={"pseudo_batches": 5}, why="1,000 cycles of 17 steps take an hour"),
+        "jit": defaults,
+        "laf": Setting(
+            fields={"epochs": 4, "vae_epochs": 2},
+            why="20 epochs of unlearning and 10 of the autoencoders, a fifth of both",
+        ),
+        "naive": defaults,
+        "neggrad": Setting(
+            fields={"epochs": 2, "batch_size": 128, "stop_at_chance": True, "check_every": 2},
+            why="as in configs/quick/mnist_class.toml; without the stop its loss becomes NaN",
+        ),
+        "neggrad_plus": Setting(fields={"epochs": 1}, why="5 epochs over the retain set; one"),
+        "ntk": Setting(
+            fields={"retain_count": 200},
+            why="the Jacobian of all images, or of the larger network, does not fit into memory",
+            model=TINY,
+        ),
+        "random_labels": Setting(fields={"epochs": 1}, why="as in configs/quick/mnist_class.toml"),
+        "retrain": Setting(fields=recipe(epochs), why="as the original was trained"),
+        "scar": Setting(
+            fields={"epochs": 3, **surrogates},
+            why="30 epochs of batches of 1,024 are for CIFAR-10; laf_cnn's embedding can be negative",
+        ),
+        "scar_self": Setting(
+            fields={"epochs": 2, **surrogates},
+            why="as of scar",
+        ),
+        "scrub": Setting(fields={"epochs": 2, "max_epochs": 1}, why="10 epochs; one of each kind"),
+        "sisa": Setting(
+            fields={"epochs": 1}, why="it trains all its networks before it can forget"
+        ),
+        "ssd": defaults,
+        "unrolling": Setting(fields={"epochs_seen": epochs}, why="those of the original"),
+        "unsir": defaults,
+    }
