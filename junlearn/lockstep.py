@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 from junlearn.batches import Spec, gather, specify
 from junlearn.chunks import built, fit
 from junlearn.errors import DivergedError
-from junlearn.models.convolution import as_patches
+from junlearn.models.convolution import written_as
 from junlearn.remember import remembered
 from junlearn.types import (
     Array,
@@ -262,7 +261,7 @@ def _function(
 
     def each(state: PyTree, keys: Array, sources: Sources, rows: Row) -> tuple[PyTree, Metrics]:
         if how in ("vmap", "patches"):
-            with as_patches() if how == "patches" else nullcontext():
+            with written_as("patches" if how == "patches" else "fast"):
                 return jax.vmap(one, in_axes=(None, 0, 0, 0))(sources, state, keys, rows)
         if how == "map":
             return jax.lax.map(lambda own: one(sources, *own), (state, keys, rows))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from junlearn.models.convolution import conv2d, max_pool
+from junlearn.models.convolution import conv2d, max_pool, written_as
 
 CONVOLUTIONS = {
     # name: (B, H, W, C), (kh, kw, features), stride, padding: the layers of the registered models
@@ -119,6 +119,31 @@ def test_vmap_over_examples_and_over_kernels(problem):
         return per_example, per_kernel
 
     assert_same(mapped(ours), mapped(theirs))
+
+
+@SOME
+def test_patches_and_kernels_over_kernels(problem):
+    ours, theirs, (x, kernel), (_, dkernel) = problem
+    kernels = jnp.stack([kernel, dkernel])
+
+    def mapped(conv):
+        return jax.vmap(jax.grad(partial(loss, conv), (0, 1)), in_axes=(None, 0))(x, kernels)
+
+    with written_as("patches"):
+        actual = jax.jit(partial(mapped, ours))()
+        assert "conv_general_dilated" not in str(jax.make_jaxpr(partial(mapped, ours))())
+    assert_same(actual, jax.jit(partial(mapped, theirs))())
+
+
+def test_written_as_lax_it_is_that_of_lax():
+    x, kernel = normal(2, 8, 8, 4), normal(3, 3, 4, 4)
+
+    def both(conv, pool):
+        return str(jax.make_jaxpr(lambda x: pool(conv(x, kernel, 1, 1), 2, None, 0))(x))
+
+    with written_as("lax"):
+        assert both(our_conv, our_pool) == both(lax_conv, lax_pool)
+    assert both(our_conv, our_pool) != both(lax_conv, lax_pool)
 
 
 @SOME

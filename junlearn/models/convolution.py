@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,7 @@ from jax import lax
 
 from junlearn.types import Array
 
-__all__ = ["Padding", "as_patches", "conv2d", "max_pool", "patches"]
+__all__ = ["Padding", "conv2d", "max_pool", "patches", "written_as"]
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -51,29 +52,32 @@ WIDE = 12
 """Columns from which Eigen's convolution, with one column to spare, is faster than YNNPACK's."""
 
 
-_patches_wanted: ContextVar[bool] = ContextVar("_patches_wanted", default=False)
+Form = Literal["fast", "patches", "lax"]
+
+_form: ContextVar[Form] = ContextVar("_form", default="fast")
 
 
 @contextmanager
-def as_patches() -> Iterator[None]:
-    """What is traced meanwhile convolves by patches × kernels, on every backend.
+def written_as(form: Form) -> Iterator[None]:
+    """How all that is traced meanwhile convolves and pools: "fast" (as if this were not here), or on every backend
 
-    Under `vmap` over kernels these stay matrix products, where a convolution becomes a grouped one.
+    "patches": by products of patches and kernels, which stay such under `vmap` over kernels, where a convolution
+    becomes a grouped one; or "lax": by the operations of `jax.lax`, to compare with.
     """
-    token = _patches_wanted.set(True)
+    token = _form.set(form)
     try:
         yield
     finally:
-        _patches_wanted.reset(token)
+        _form.reset(token)
 
 
 def conv2d(
     x: Array, kernel: Array, *, strides: Pair = (1, 1), padding: Padding = NO_PADDING
 ) -> Array:
     """Convolve `x[B,H,W,C]` with `kernel[kh,kw,C,D]`, without flipping it: `[B,H',W',D]`."""
-    if _patches_wanted.get():
+    if _form.get() == "patches":
         return _patch_conv(jnp.asarray(x), kernel, strides, padding)
-    if jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu" or _form.get() == "lax":
         return _lax_conv(x, kernel, strides, padding)
     x = jnp.asarray(x)
     # A CPU computes in float32 anyway, and the gradient of a kernel is a sum over chunks.
@@ -89,7 +93,7 @@ def max_pool(
     Padding never wins; rows and columns that do not fill a window are left out.
     """
     step = size if stride is None else stride
-    if jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu" or _form.get() == "lax":
         window, steps = (1, size, size, 1), (1, step, step, 1)
         return lax.reduce_window(x, -jnp.inf, lax.max, window, steps, ((0, 0), *padding, (0, 0)))
     if padding != NO_PADDING:
