@@ -126,7 +126,7 @@ def jax_steps(
 
         def loss(params):
             logits, _, stats = model.apply(
-                variables._replace(params=params), x, train=True, mask=mask
+                variables._replace(params=params), x, train=True, key=keys[2], mask=mask
             )
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
             return losses.mean(), stats
