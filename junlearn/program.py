@@ -38,7 +38,7 @@ class Clock:
 
 
 class Program:
-    """Runs the steps of all stages that share a function: compiles once for all arrays of the same shapes, checks
+    """Runs the steps of all stages that share a function: compiles once for all arrays of the same kind, checks
     losses, keeps time.
     """
 
@@ -136,9 +136,9 @@ class Program:
         keys: Keys,
         clock: Clock,
     ) -> Any:
-        """The compiled program for arrays of these shapes."""
+        """The compiled program for arrays of these shapes in these places."""
         leaves, structure = jax.tree.flatten((state, sources, rows, keys))
-        shape = (structure, tuple(jax.typeof(leaf) for leaf in leaves))
+        shape = (structure, *((jax.typeof(a), getattr(a, "sharding", None)) for a in leaves))
         if shape in self.compiled:
             return self.compiled[shape]
         began = time.perf_counter()

@@ -191,7 +191,7 @@ def test_rate_falls_by_the_epoch(mlp):
     )
     schedule = scrub.passes(config, 2, 3)
     assert [part.steps for part in schedule] == [2, 3, 3, 3, 3]
-    rates = [float(r) for r in map(scrub.rate(config, tuple(schedule)), range(14))]
+    rates = [float(r) for r in map(scrub.rate(config, schedule), range(14))]
     assert rates == [1.0] * 5 + [0.5] * 6 + [0.25] * 3
 
 

@@ -53,7 +53,7 @@ chooses of the weights after every pass, max passes included.
 Reference: Kurmanji, Triantafillou, Hayes, Triantafillou, NeurIPS 2023 (arXiv 2302.09880).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -169,9 +169,13 @@ def passes(config: Config, forget: int, retain: int) -> list[Pass]:
     return schedule
 
 
-@remembered
-def rate(config: Config, schedule: tuple[Pass, ...]) -> optax.Schedule:
+def rate(config: Config, schedule: Sequence[Pass]) -> optax.Schedule:
     """The learning rate of every step of the passes."""
+    return _rate(config, tuple(schedule))
+
+
+@remembered
+def _rate(config: Config, schedule: tuple[Pass, ...]) -> optax.Schedule:
     ends = np.cumsum([part.steps for part in schedule])
     if config.schedule == "warm_linear":
         return warm_linear(config.learning_rate, config.steps or int(ends[-1]))
@@ -222,7 +226,7 @@ def make(config: Config, model: Model) -> Method:
         return passes(config, *(max(-(-rows // size), 1) for rows, size in sizes))
 
     def optimizer(split: Split) -> optax.GradientTransformation:
-        descent = transformation(config, rate(config, tuple(planned(split))))
+        descent = transformation(config, rate(config, planned(split)))
         return descent if config.clip is None else clipped(descent, config.clip)
 
     @remembered
