@@ -245,8 +245,9 @@ def test_scan_equals_python_loop(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("kind", ["mlp", "convnet"])
-def test_masked_rows_change_nothing(name, kind):
+def test_masked_rows_change_nothing(name):
+    """With BatchNorm, whose moments they would change too."""
+    kind = "convnet"
     plain, _ = baseline(name, kind)
 
     def widened(stage):

@@ -76,7 +76,11 @@ def assert_same(result, singles):
                 assert entry[metric] == pytest.approx(wanted[metric], rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.parametrize("how", ["vmap", "patches", "map", "loop"])
+WAYS = [(name, how) for name in ("mlp", "convnet") for how in ("vmap", "patches", "map", "loop")]
+
+
+# A schedule makes groups, each of them trained in any of the ways.
+@pytest.mark.parametrize(("case", "how"), [*WAYS, ("schedule", "vmap")], indirect=["case"])
 def test_equal_to_one_after_the_other(case, how):
     result = together(*case, how=how)
     assert_same(result, one_by_one(*case))
