@@ -39,10 +39,10 @@ Padding = tuple[Pair, Pair]
 
 NO_PADDING: Padding = ((0, 0), (0, 0))
 
-PATCH_BYTES = {"cpu": 5 << 20}
-"""Size of the patches that are held at a time, by backend: what stays in a CPU's cache."""
+PATCH_BYTES = 5 << 20
+"""Size of the patches that are held at a time on a CPU: what stays in its cache."""
 OTHER_PATCH_BYTES = 512 << 20
-"""The same on all others, where it only bounds the memory."""
+"""The same on all other devices, where it only bounds the memory."""
 
 RUN = 4
 """Columns that one product computes of an image with one channel: more of them cost more products with zeros, fewer of
@@ -223,7 +223,7 @@ def _patch_conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Arr
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     matrix = kernel.reshape(depth, features).T
     positions = math.prod(jax.eval_shape(convolve, x[:1], matrix).shape[1:3])
-    held = PATCH_BYTES.get(jax.default_backend(), OTHER_PATCH_BYTES)
+    held = PATCH_BYTES if jax.default_backend() == "cpu" else OTHER_PATCH_BYTES
     size = _chunk_size(len(x), held // (positions * depth * x.dtype.itemsize))
     chunks = x.reshape(len(x) // size, size, *x.shape[1:])
     if len(chunks) == 1:
