@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from junlearn.descent import start, updater
+from junlearn.errors import ConfigError
 from junlearn.methods import jit
 from junlearn.run import run
 from junlearn.types import Batch, Data, Model, Variables
@@ -45,8 +46,10 @@ def given(noise, spare=0):
 
 def steps(config, model, variables, data):
     """The state after each update with given noise, and its metrics."""
-    update = jax.jit(updater(jit.objective(config, model, lambda e, batch: e), jit.sgd(config)))
-    state = start(jax.random.key(0), variables, jit.sgd(config))
+    update = jax.jit(
+        updater(jit.objective(config, model, lambda e, batch: e), jit.sgd(config, model))
+    )
+    state = start(jax.random.key(0), variables, jit.sgd(config, model))
     for batch, noise in data:
         state, metrics = update(state, batch, noise)
         yield state, metrics
@@ -180,3 +183,33 @@ def test_train_mode_carries_the_running_statistics():
         config = jit.Config(train_mode=train_mode)
         *_, (state, _) = steps(config, model, variables, data)
         assert state.variables.stats["passes"] == passes
+
+
+def test_the_last_layers_alone_move_as_they_would_with_the_others(convnet):
+    """One batch of the whole forget set: its step is the same, and the layers before have no part in it."""
+    whole = dataclasses.replace(QUICK, batch_size=len(convnet.split.forget), stop_gradient=True)
+    everything = unlearned(convnet, whole).params
+    for k, layers in ((1, {"head"}), (2, {"fc1", "head"})):
+        part = unlearned(convnet, dataclasses.replace(whole, k=k)).params
+        for name, before in convnet.variables.params.items():
+            expected = everything[name] if name in layers else before
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-6), part[name], expected)
+            changed = [
+                np.any(a != b)
+                for a, b in zip(jax.tree.leaves(part[name]), jax.tree.leaves(before), strict=True)
+            ]
+            assert all(changed) if name in layers else not any(changed)
+
+
+def test_train_mode_is_that_of_the_trained_layers(convnet):
+    config = dataclasses.replace(QUICK, train_mode=True)
+    stats = convnet.variables.stats
+    kept = unlearned(convnet, dataclasses.replace(config, k=2)).stats
+    jax.tree.map(np.testing.assert_array_equal, kept, stats)
+    moved = jax.tree.map(np.array_equal, unlearned(convnet, config).stats, stats)
+    assert not any(jax.tree.leaves(moved))
+
+
+def test_a_number_of_layers_that_does_not_exist_is_refused(convnet):
+    with pytest.raises(ConfigError, match="exactly 9 weight layers: choose one of 1, 2, 3, 4"):
+        jit.make(dataclasses.replace(QUICK, k=9), convnet.model)

@@ -6,6 +6,7 @@ Setting: forget images alone, without labels; no retain data. One pass over D_f 
     (2)  r(x) = (1/N) sum_n || f_theta(x) - f_theta(x'_n) ||_2 / || x - x'_n ||_2          logits, flattened images
     (3)  l = sum_{x in batch} r(x);   reduction="mean": their mean
     (4)  theta <- theta - eta g,  g = grad l;  accumulate_gradients: g the sum of the gradients of all batches so far
+         k: only the last k weight layers move, in train mode if train_mode; k = -1: all
 
 The distance in the denominator is the real one, after clipping. With the sum in equation 3 the way covered in a pass
 does not depend on the batch size (to first order): a batch takes the paper's one-example steps at once.
@@ -23,13 +24,16 @@ full-class VGG runs):
     train_mode            False
     clip                  "none"
     reduction             "sum"
+    k                     -1
 
 As released is stop_gradient=True, accumulate_gradients=True, train_mode=True, clip="batch".
 
 Deviations: the released code never clears the gradients, so the first of M batches counts M times (momentum 1.0); it
 leaves dropout on, whose noise then hides that of the input; and it stops the gradient through the perturbed pass, which
 is another method: for a linear f that gradient is noise of mean 0, while the full one shrinks the map. Each has a
-field. Sigma and eta need care: nothing in the loss keeps the network useful.
+field. Sigma and eta need care: nothing in the loss keeps the network useful. k is ours: steps in
+the first layers soon ruin a small network, while in the last layers alone, with the gradient stopped, the outputs on
+D_f go to those on noise and the features of the other classes stay.
 
 Reference: Foster et al., TMLR 2025 (arXiv 2402.01401).
 """
@@ -46,6 +50,8 @@ import optax
 from junlearn import feeds, losses
 from junlearn.descent import Descent, Loss, start, updater
 from junlearn.fields import Count, Positive
+from junlearn.optimizers import only
+from junlearn.trees import last_layers
 from junlearn.types import (
     Array,
     Batch,
@@ -92,6 +98,8 @@ class Config:
     """Cut perturbed images to the range of values of the batch (as released) or of the image."""
     reduction: Literal["sum", "mean"] = "sum"
     """Over the images of a batch."""
+    k: int = -1
+    """How many weight layers at the end are trained, as `Model.depths` counts them; -1: all."""
 
 
 class Noise(NamedTuple):
@@ -131,6 +139,7 @@ def objective(
 
     The perturbed passes are made one after the other and made again for the gradient: memory for two passes, not for N.
     """
+    trained = _layers(config, model) or True
 
     def clip(x: Array, perturbed: Array, mask: Array) -> Array:
         if config.clip == "none":
@@ -152,7 +161,7 @@ def objective(
             variables = Variables(params, stats)
             if not config.train_mode:
                 return model.apply(variables, x)[0], stats
-            logits, _, stats = model.apply(variables, x, train=True, key=key, mask=batch.mask)
+            logits, _, stats = model.apply(variables, x, train=trained, key=key, mask=batch.mask)
             return logits, stats
 
         def reduce(values: Array) -> Array:
@@ -191,14 +200,21 @@ def _distance(a: Array, b: Array) -> Array:
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
 
 
-def sgd(config: Config) -> optax.GradientTransformation:
-    """Equation 4."""
-    return optax.sgd(config.learning_rate, momentum=1.0 if config.accumulate_gradients else None)
+def _layers(config: Config, model: Model) -> tuple[str, ...] | None:
+    """The layers that move in equation 4; None: all, without asking which there are."""
+    return None if config.k == -1 else last_layers(model, config.k)
+
+
+def sgd(config: Config, model: Model) -> optax.GradientTransformation:
+    """Equation 4. Raises ConfigError where no layers of the model hold exactly k weight layers."""
+    tx = optax.sgd(config.learning_rate, momentum=1.0 if config.accumulate_gradients else None)
+    layers = _layers(config, model)
+    return tx if layers is None else only(tx, layers)
 
 
 def make(config: Config, model: Model) -> Method:
     """One pass of plain gradient descent over the forget set."""
-    tx = sgd(config)
+    tx = sgd(config, model)
     update = updater(objective(config, model), tx)
 
     def step(state: State, batch: Batch) -> tuple[State, Metrics]:
