@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -14,7 +14,7 @@ from junlearn.errors import DivergedError
 from junlearn.remember import remembered
 from junlearn.types import Metrics, PyTree, Sources, View
 
-__all__ = ["Clock", "Program", "program_of"]
+__all__ = ["Clock", "Epoch", "Program", "program_of"]
 
 SYNC_SECONDS = 0.5
 """Wall time between two looks of the host at the metrics in the Python loop."""
@@ -37,6 +37,15 @@ class Clock:
         self.steps_per_sync = max(1, min(int(wanted), 2 * count, 1024))
 
 
+class Epoch(NamedTuple):
+    """What the steps of an epoch read beside the state."""
+
+    sources: Sources
+    rows: Rows
+    """Of all its steps, along a leading axis."""
+    keys: Keys
+
+
 class Program:
     """Runs the steps of all stages that share a function: compiles once for all arrays of the same kind, checks
     losses, keeps time.
@@ -57,9 +66,7 @@ class Program:
     def advance(
         self,
         state: PyTree,
-        sources: Sources,
-        rows: Rows,
-        keys: Keys,
+        epoch: Epoch,
         start: int,
         limit: int,
         where: str,
@@ -67,11 +74,10 @@ class Program:
     ) -> tuple[PyTree, dict[str, np.ndarray], int]:
         """Some steps from `start`, at most up to `limit`: `(state, metrics, steps)`, a row of metrics a step.
 
-        `rows` and `keys` are those of the whole epoch. `state` is consumed. Raises DivergedError, which begins with
-        `where`.
+        `state` is consumed. Raises DivergedError, which begins with `where`.
         """
         advance = self._scan if self.scan else self._loop
-        state, metrics, count = advance(state, sources, rows, keys, start, limit, clock)
+        state, metrics, count = advance(state, epoch, start, limit, clock)
         for name, values in metrics.items():
             if "loss" in name and not np.isfinite(values).all():
                 at = int(np.flatnonzero(~np.isfinite(values))[0])
@@ -79,16 +85,10 @@ class Program:
         return state, metrics, count
 
     def _loop(
-        self,
-        state: PyTree,
-        sources: Sources,
-        rows: Rows,
-        keys: Keys,
-        start: int,
-        limit: int,
-        clock: Clock,
+        self, state: PyTree, epoch: Epoch, start: int, limit: int, clock: Clock
     ) -> tuple[PyTree, dict[str, np.ndarray], int]:
         count = min(clock.steps_per_sync, limit - start)
+        sources, rows, keys = epoch
         step = self._step(state, sources, self._at(rows, start), keys, clock)
         began = time.perf_counter()
         collected = []
@@ -101,16 +101,10 @@ class Program:
         return state, {name: np.stack([m[name] for m in host]) for name in host[0]}, count
 
     def _scan(
-        self,
-        state: PyTree,
-        sources: Sources,
-        rows: Rows,
-        keys: Keys,
-        start: int,
-        limit: int,
-        clock: Clock,
+        self, state: PyTree, epoch: Epoch, start: int, limit: int, clock: Clock
     ) -> tuple[PyTree, dict[str, np.ndarray], int]:
         count = next(steps for steps in SCAN_STEPS if steps <= limit - start)
+        sources, rows, keys = epoch
         piece = [tuple(array[start : start + count] for array in row) for row in rows]
         placed = self._place(piece, PartitionSpec(None, "data"))
         step = self._step(state, sources, placed, keys, clock)

@@ -21,7 +21,7 @@ from junlearn import checkpoint, feeds
 from junlearn.batches import PLAIN_VIEWS, Rows, Spec, specify
 from junlearn.errors import ConfigError
 from junlearn.evaluation import evaluate_accuracy
-from junlearn.program import Clock, Program, program_of
+from junlearn.program import Clock, Epoch, Program, program_of
 from junlearn.types import (
     Key,
     Method,
@@ -190,9 +190,7 @@ def run_stages(
         limit = min(steps, _next_check(position.step, stage))
         state, metrics, count = program.advance(
             state,
-            sources,
-            rows,
-            (epoch_key, frozen_key),
+            Epoch(sources, rows, (epoch_key, frozen_key)),
             position.step,
             limit,
             where=f"stage {stage.name!r}, epoch {position.epoch}",
