@@ -1,5 +1,6 @@
 """Settings for the whole suite, and the tiny problems that it runs on."""
 
+import functools
 import os
 import shutil
 import tempfile
@@ -30,6 +31,9 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 from junlearn.datasets import DATASETS  # noqa: E402
 from junlearn.models import MODELS  # noqa: E402
 from junlearn.types import Data, Model, Sources, Split, Variables  # noqa: E402
+
+optimised = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 3})
+"""`jax.jit` whose loops LLVM optimises: for large networks in float64, which take longer to run than to compile."""
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -107,7 +107,7 @@ def test_what_cannot_be_done_is_one_line_and_status_2(arguments, message, capsys
 def test_a_released_command_runs(tmp_path, monkeypatch, capsys):
     """The example, on a few images and with two steps in the place of 4,000."""
     counts = {"train": 60, "test": 20}
-    prepare(tmp_path, "cifar10", version="3.0.2", counts=counts, side=32, classes=10)
+    prepare(tmp_path, "cifar10", version="3.0.2", counts=counts, side=16, classes=10)
     monkeypatch.setattr(cli, "keep_compilations", lambda cache_dir: None)
     monkeypatch.setenv("JUNLEARN_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

@@ -314,7 +314,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(place):
                 time.sleep(rng.uniform(0, 0.4))
                 process.send_signal(signal.SIGKILL)
                 break
-            time.sleep(0.01)
+            time.sleep(0.05)
         process.communicate()
         if process.returncode == 0:
             break

@@ -16,14 +16,24 @@ pytestmark = pytest.mark.realdata
 MNIST_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 
 
+# One worker takes the tests of a dataset, which is decoded once.
+cifar10 = pytest.mark.xdist_group("cifar10")
+
+
+@pytest.fixture(scope="session")
+def decoded(tmp_path_factory):
+    """The cache directory of these tests."""
+    return tmp_path_factory.mktemp("decoded")
+
+
 @pytest.fixture
-def dataset(tfds_dir, tmp_path):
-    """`dataset(name, **config)`, decoded into a cache of the test's own."""
+def dataset(tfds_dir, decoded):
+    """`dataset(name, **config)`, decoded into the cache of these tests."""
 
     def load(name, **config):
         component = DATASETS[name]
         config = component.Config(data_dir=str(tfds_dir), **config)
-        return component.make(config, cache_dir=tmp_path)
+        return component.make(config, cache_dir=decoded)
 
     return load
 
@@ -41,6 +51,7 @@ def test_mnist_is_complete(dataset):
     np.testing.assert_allclose(train.x.std() / 255, 0.3081, atol=1e-4)
 
 
+@cifar10
 def test_cifar10_has_balanced_classes_and_ids(dataset):
     cifar = dataset("cifar10")
     train = cifar.sources["train"]
@@ -72,6 +83,7 @@ def test_cifar20_and_cifar100_are_one_dataset_with_two_labels(dataset):
     assert coarse.fingerprint != fine.fingerprint
 
 
+@cifar10
 def test_tiny_imagenet_is_read_by_path(dataset, tfds_dir):
     surrogate = dataset("tfds_directory", path=str(tfds_dir / "tiny_imagenet32"))
     assert surrogate.name == "tiny_imagenet32"
@@ -82,7 +94,8 @@ def test_tiny_imagenet_is_read_by_path(dataset, tfds_dir):
     assert surrogate.classes[0] == "n01443537"
 
 
-def test_scar_forgets_airplanes_with_unrelated_photographs(tmp_path):
+@cifar10
+def test_scar_forgets_airplanes_with_unrelated_photographs(tmp_path, decoded):
     """A smaller form of the configuration for a CPU, in a process whose programs XLA optimises."""
     root = Path(__file__).parent.parent
     fewer = {
@@ -98,7 +111,7 @@ def test_scar_forgets_airplanes_with_unrelated_photographs(tmp_path):
     }
     command = [sys.executable, "-m", "junlearn.main", "--workdir", str(tmp_path / "w")]
     command += ["--config", str(root / "configs" / "scar" / "cifar10_class_small.toml")]
-    command += ["--cache-dir", str(tmp_path / "cache"), "--methods", "scar"]
+    command += ["--cache-dir", str(decoded), "--methods", "scar"]
     command += ["--metrics", "accuracy", "aus", "--model.channels", "8", "16"]
     command += [part for name, value in fewer.items() for part in (f"--{name}", str(value))]
     environment = {n: v for n, v in os.environ.items() if n not in ("XLA_FLAGS", "PYTHONPATH")}

@@ -12,7 +12,7 @@ from junlearn.models import MODELS
 from junlearn.models.resnet9 import celu
 from junlearn.trees import last_layers
 from junlearn.types import Model, Variables
-from tests.conftest import GOLDEN
+from tests.conftest import GOLDEN, optimised
 
 CASES = GOLDEN / "scar_corrective"
 
@@ -96,9 +96,9 @@ def weights_by_formula(case, shapes):
 
 def check(model, variables, x, case):
     """Logits of both modes and the running statistics after a pass in train mode."""
-    logits = jax.jit(model.apply)(variables, x)[0]
+    logits = optimised(model.apply)(variables, x)[0]
     np.testing.assert_allclose(logits, case["logits_eval"], rtol=1e-9, atol=1e-9)
-    logits, _, stats = jax.jit(lambda x: model.apply(variables, x, train=True))(x)
+    logits, _, stats = optimised(lambda x: model.apply(variables, x, train=True))(x)
     np.testing.assert_allclose(logits, case["logits_train"], rtol=1e-9, atol=1e-9)
     compared = 0
     for unit, place in UNITS.items():

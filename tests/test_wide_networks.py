@@ -13,7 +13,7 @@ from junlearn.models.allcnn import HiddenHead
 from junlearn.models.resnet import STEMS, BasicBlock, Depth, ResNet
 from junlearn.trees import last_layers
 from junlearn.types import Variables
-from tests.conftest import GOLDEN
+from tests.conftest import GOLDEN, optimised
 
 
 def build(name, num_classes=4, shape=(8, 8, 3), **settings):
@@ -247,7 +247,7 @@ def test_parity_of_the_wide_resnet_at_full_size(float64):
     assert not flat and count == case["n_tensors"]
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == case["param_count"]
     x = jnp.asarray(1.5 * sines(1000, shape))
-    logits = jax.jit(model.apply)(Variables(params, {"batch_stats": running}), x)[0]
+    logits = optimised(model.apply)(Variables(params, {"batch_stats": running}), x)[0]
     np.testing.assert_allclose(logits, case["logits_eval"], rtol=1e-9, atol=1e-9)
 
 
