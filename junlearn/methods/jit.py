@@ -31,9 +31,9 @@ As released is stop_gradient=True, accumulate_gradients=True, train_mode=True, c
 Deviations: the released code never clears the gradients, so the first of M batches counts M times (momentum 1.0); it
 leaves dropout on, whose noise then hides that of the input; and it stops the gradient through the perturbed pass, which
 is another method: for a linear f that gradient is noise of mean 0, while the full one shrinks the map. Each has a
-field. Sigma and eta need care: nothing in the loss keeps the network useful. k is ours: steps in
-the first layers soon ruin a small network, while in the last layers alone, with the gradient stopped, the outputs on
-D_f go to those on noise and the features of the other classes stay.
+field. Sigma and eta need care: nothing in the loss keeps the network useful. k is ours: steps in the first layers soon
+ruin a small network, while in the last layers alone, with the gradient stopped, the outputs on D_f go to those on noise
+and the features of the other classes stay.
 
 Reference: Foster et al., TMLR 2025 (arXiv 2402.01401).
 """
