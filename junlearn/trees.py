@@ -36,19 +36,20 @@ def extractor(model: Model, method: str) -> tuple[str, ...]:
     return model.layers[:-1]
 
 
-def last_layers(model: Model, k: int) -> tuple[str, ...]:
-    """The last of `model.layers` that hold k weight layers together, as `model.depths` counts them; k = -1: all.
+def last_layers(model: Model, k: int) -> tuple[str, ...] | None:
+    """The last of `model.layers` that hold k weight layers together, as `model.depths` counts them.
 
-    Raises ConfigError where no layers have exactly k, and where the layers are not known.
+    For k = -1 it is None, which stands for all of them, named or not. Raises ConfigError where no layers have exactly
+    k, and where the layers are not known.
     """
+    if k == -1:
+        return None
     if not model.layers:
         raise ConfigError(
             f"the last {k} layers must be known: give the model its layers, input to output"
         )
     depths = model.depths or (1,) * len(model.layers)
     sums = list(accumulate(reversed(depths)))
-    if k == -1:
-        return model.layers
     if k not in sums:
         raise ConfigError(
             f"no layers at the end of this model hold exactly {k} weight layers: "

@@ -73,7 +73,7 @@ class Config(Corrective):
 
 def make(config: Config, model: Model) -> Method:
     """Supervised training of the end of the original network on the retain set."""
-    layers = None if config.k == -1 else last_layers(model, config.k)  # (1)
+    layers = last_layers(model, config.k)  # (1)
 
     def begin(key: Key, variables: Variables, sources: Sources) -> Variables:
         return variables

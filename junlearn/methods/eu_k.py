@@ -75,7 +75,7 @@ def redrawn(original: Variables, fresh: Variables, layers: Collection[str]) -> V
 
 def make(config: Config, model: Model) -> Method:
     """Supervised training of a fresh end of the original network on the retain set."""
-    layers = None if config.k == -1 else last_layers(model, config.k)  # (1)
+    layers = last_layers(model, config.k)  # (1)
 
     def begin(key: Key, variables: Variables, sources: Sources) -> Variables:
         fresh = model.fresh(key, sources)

@@ -139,7 +139,7 @@ def objective(
 
     The perturbed passes are made one after the other and made again for the gradient: memory for two passes, not for N.
     """
-    trained = _layers(config, model) or True
+    trained = last_layers(model, config.k) or True
 
     def clip(x: Array, perturbed: Array, mask: Array) -> Array:
         if config.clip == "none":
@@ -200,15 +200,10 @@ def _distance(a: Array, b: Array) -> Array:
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
 
 
-def _layers(config: Config, model: Model) -> tuple[str, ...] | None:
-    """The layers that move in equation 4; None: all, without asking which there are."""
-    return None if config.k == -1 else last_layers(model, config.k)
-
-
 def sgd(config: Config, model: Model) -> optax.GradientTransformation:
     """Equation 4. Raises ConfigError where no layers of the model hold exactly k weight layers."""
     tx = optax.sgd(config.learning_rate, momentum=1.0 if config.accumulate_gradients else None)
-    layers = _layers(config, model)
+    layers = last_layers(model, config.k)
     return tx if layers is None else only(tx, layers)
 
 
