@@ -4,7 +4,9 @@ import ast
 import dataclasses
 import functools
 import inspect
+import itertools
 import re
+from typing import NamedTuple
 
 import chex
 import jax
@@ -13,10 +15,9 @@ import numpy as np
 import pytest
 
 from junlearn import checkpoint, feeds
-from junlearn.batches import PLAIN_VIEWS, gather, specify
 from junlearn.methods import METHODS, made
 from junlearn.run import run
-from junlearn.types import Data, Method, Variables
+from junlearn.types import Data, Method, PyTree, Variables
 from tests.conftest import make_problem
 
 # The tracer of coverage makes these tests a quarter longer, and finds nothing here that the tests of each method do not
@@ -127,25 +128,41 @@ def result(name, kind, *, method=None, sources=None, seed=5, **options):
 
 
 @functools.cache
-def baseline(name, kind):
-    """The plain run that many tests compare with, done once, and how often each of its steps was traced."""
-    traces: dict = {}
+def baseline(name):
+    """The plain run on the MLP that many tests compare with, done once."""
+    return result(name, "mlp")
 
-    def counted(stage):
+
+class Trace(NamedTuple):
+    """Shapes and dtypes that a step was traced with."""
+
+    state: PyTree
+    after: PyTree
+    metrics: PyTree
+
+
+@functools.cache
+def watched(name):
+    """A plain run on the network with convolutions, done once, and the traces of each of its steps."""
+    traces: dict = {}
+    steps: dict = {}
+
+    def watch(stage):
         @functools.wraps(stage.step)
         def step(state, batch):
-            traces[stage.step] += 1
-            return stage.step(state, batch)
+            after, metrics = stage.step(state, batch)
+            shapes = jax.tree.map(jax.typeof, (state, after, metrics))
+            traces[stage.step].append(Trace(*shapes))
+            return after, metrics
 
         # Stages that share a step still share it: they are compiled together.
         if stage.step not in traces:
-            traces[stage.step] = 0
+            traces[stage.step] = []
             steps[stage.step] = step
         return stage._replace(step=steps[stage.step])
 
-    steps: dict = {}
-    method = with_stages(make(name, problem_of(kind)[0].model), counted)
-    return result(name, kind, method=method), list(traces.values())
+    method = with_stages(make(name, problem_of("convnet")[0].model), watch)
+    return result(name, "convnet", method=method), list(traces.values())
 
 
 def with_stages(method: Method, change) -> Method:
@@ -191,15 +208,9 @@ def test_defaults_are_those_of_the_docstring(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_state_is_a_fixed_point_of_every_stage(name, convnet):
-    method = make(name, convnet.model)
-    sources = jax.tree.map(jnp.asarray, convnet.sources)
-    state = method.init(jax.random.key(0), convnet.variables, sources, convnet.split)
-    for stage in method.plan(convnet.split):
-        spec, rows = specify(stage.feed(np.random.default_rng(0), state))
-        row = jax.tree.map(lambda array: array[0], rows)
-        batch = gather(spec, row, sources, PLAIN_VIEWS, jax.random.key(1))
-        after, metrics = jax.eval_shape(stage.step, state, batch)
+def test_state_is_a_fixed_point_of_every_stage(name):
+    _, traces = watched(name)
+    for state, after, metrics in itertools.chain(*traces):
         chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
         assert all(value.shape == () for value in metrics.values())
 
@@ -207,9 +218,9 @@ def test_state_is_a_fixed_point_of_every_stage(name, convnet):
 @pytest.mark.parametrize("name", NAMES)
 def test_one_trace_a_step_and_finite(name):
     convnet, _ = problem_of("convnet")
-    done, traces = baseline(name, "convnet")
+    done, traces = watched(name)
     chex.assert_tree_all_finite(done.variables)
-    assert set(traces) == (set() if name in NO_STAGES else {1})
+    assert {len(of_step) for of_step in traces} == (set() if name in NO_STAGES else {1})
     if name in NEW_MODEL:
         x = jnp.asarray(convnet.sources["test"].x)
         logits, features, stats = done.model.apply(done.variables, x)
@@ -228,7 +239,7 @@ def test_one_trace_a_step_and_finite(name):
 def test_equal_keys_give_equal_bits_and_none_is_used_twice(name):
     problem, _ = problem_of("mlp")
     before = jax.tree.map(np.array, (problem.variables, problem.sources))
-    first, _ = baseline(name, "mlp")
+    first = baseline(name)
     # Made anew, so that it is traced with the check on.
     method = METHODS[name].make(METHODS[name].Config(**SETTINGS[name]), problem.model)
     with jax.debug_key_reuse(True):
@@ -240,7 +251,7 @@ def test_equal_keys_give_equal_bits_and_none_is_used_twice(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_scan_equals_python_loop(name):
-    python, scan = baseline(name, "mlp")[0], result(name, "mlp", loop="scan")
+    python, scan = baseline(name), result(name, "mlp", loop="scan")
     chex.assert_trees_all_close(python.variables, scan.variables, rtol=1e-5, atol=1e-6)
     for a, b in zip(python.history, scan.history, strict=True):
         assert a.keys() == b.keys()
@@ -251,8 +262,7 @@ def test_scan_equals_python_loop(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_masked_rows_change_nothing(name):
     """With BatchNorm, whose moments they would change too."""
-    kind = "convnet"
-    plain, _ = baseline(name, kind)
+    plain, _ = watched(name)
 
     def widened(stage):
         def feed(rng, state):
@@ -263,8 +273,8 @@ def test_masked_rows_change_nothing(name):
 
         return stage._replace(feed=feed)
 
-    method = with_stages(make(name, problem_of(kind)[0].model), widened)
-    padded = result(name, kind, method=method)
+    method = with_stages(make(name, problem_of("convnet")[0].model), widened)
+    padded = result(name, "convnet", method=method)
     chex.assert_trees_all_close(plain.variables, padded.variables, rtol=1e-4, atol=1e-5)
 
 
@@ -299,7 +309,7 @@ def test_reads_only_what_it_needs(name):
         surrogate = surrogate._replace(x=np.full_like(surrogate.x, np.nan))
     sources = {"train": train, "test": test, "surrogate": surrogate}
     hidden = result(name, "mlp", sources=sources)
-    chex.assert_trees_all_equal(baseline(name, "mlp")[0].variables, hidden.variables)
+    chex.assert_trees_all_equal(baseline(name).variables, hidden.variables)
 
 
 class Killed(Exception):
@@ -332,7 +342,7 @@ def test_goes_on_from_a_checkpoint_in_mid_plan(name, tmp_path):
         result(name, "mlp", store=store, save_seconds=0, progress=progress)
     assert list(store.directory.glob("0*"))
     resumed = result(name, "mlp", store=store, save_seconds=0)
-    whole, _ = baseline(name, "mlp")
+    whole = baseline(name)
     chex.assert_trees_all_equal(resumed.variables, whole.variables)
     assert resumed.history == whole.history
     read_back = result(name, "mlp", store=store, progress=progress)
@@ -341,7 +351,7 @@ def test_goes_on_from_a_checkpoint_in_mid_plan(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_returns_plain_variables(name):
-    done, _ = baseline(name, "mlp")
+    done = baseline(name)
     assert isinstance(done.variables, Variables)
     assert done.seconds["total"] >= done.seconds["run"]
     assert done.seconds["run"] > 0 or name in NO_STAGES

@@ -11,7 +11,8 @@ import pytest
 
 from junlearn.datasets import DATASETS, labels
 
-pytestmark = pytest.mark.realdata
+# Decoding tens of thousands of images takes half as long again under the tracer of coverage.
+pytestmark = [pytest.mark.realdata, pytest.mark.no_cover]
 
 MNIST_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 
