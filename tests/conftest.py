@@ -42,6 +42,25 @@ optimised = functools.partial(jax.jit, compiler_options={"xla_backend_optimizati
 
 GOLDEN = Path(__file__).parent / "golden"
 
+UNTRACED = {
+    "benchmarks",
+    "conformance",
+    "convolution",
+    "golden_jit_ssd",
+    "golden_scar",
+    "gradients",
+    "realdata",
+    "resnet9",
+    "retracing",
+    "vgg",
+    "vit",
+    "wide_networks",
+}
+"""Files of tests that run without coverage, whose tracer would make them a quarter longer.
+
+They compare numbers, and reach few lines that the tests of each part do not reach.
+"""
+
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The process that started the workers removes what they compiled."""
@@ -50,7 +69,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without prepared datasets the tests that read them are left out of the selection."""
+    """Marks the tests that coverage leaves alone; without prepared datasets those that read them are left out."""
+    for item in items:
+        if item.path.stem.removeprefix("test_") in UNTRACED:
+            item.add_marker("no_cover")
     if os.environ.get("TFDS_DATA_DIR"):
         return
     real = [item for item in items if item.get_closest_marker("realdata")]

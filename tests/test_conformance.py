@@ -20,10 +20,6 @@ from junlearn.run import run
 from junlearn.types import Data, Method, PyTree, Variables
 from tests.conftest import make_problem
 
-# The tracer of coverage makes these tests a quarter longer, and finds nothing here that the tests of each method do not
-# reach.
-pytestmark = pytest.mark.no_cover
-
 # One worker takes all tests of a method, and so makes its plain runs only once.
 NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in sorted(METHODS)]
 

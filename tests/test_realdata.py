@@ -11,8 +11,7 @@ import pytest
 
 from junlearn.datasets import DATASETS, labels
 
-# Decoding tens of thousands of images takes half as long again under the tracer of coverage.
-pytestmark = [pytest.mark.realdata, pytest.mark.no_cover]
+pytestmark = pytest.mark.realdata
 
 MNIST_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 

@@ -15,9 +15,6 @@ from junlearn.methods import METHODS, made
 from junlearn.run import run
 from tests.test_conformance import NAMES, SETTINGS, problem_of
 
-pytestmark = pytest.mark.no_cover
-"""As in the conformance tests: the tracer of coverage takes time and finds nothing."""
-
 LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
 """JAX's event for every function that was traced and is turned into a program."""
 
