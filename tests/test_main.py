@@ -273,8 +273,8 @@ def test_help_names_the_options_of_this_configuration(place, capsys):
 
 
 LONG = (
-    *("--config", "small.toml", "--loop.save-seconds", "0", "--train.epochs", "10"),
-    *("--method.finetune.epochs", "8"),
+    *("--config", "small.toml", "--loop.save-seconds", "0", "--train.epochs", "6"),
+    *("--method.finetune.epochs", "5"),
 )
 
 
