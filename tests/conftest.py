@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Most of the suite's time is compilation, for programs that run once: LLVM need not optimise them. The cache, shared by
 # all workers and thrown away at the end, keeps a program from being compiled once a test.
@@ -111,11 +111,13 @@ class Problem(NamedTuple):
     split: Split
 
 
-def make_problem(name: str, size: int = 8, train: int = 46, test: int = 14) -> Problem:
+def make_problem(
+    name: str, size: int = 8, train: int = 46, test: int = 14, **settings: Any
+) -> Problem:
     rng = np.random.default_rng(7)
     classes = 4
     component = MODELS[name]
-    model = component.make(component.Config(), classes, (size, size, 1))
+    model = component.make(component.Config(**settings), classes, (size, size, 1))
 
     def data(count: int) -> Data:
         y = np.resize(np.arange(classes, dtype=np.int32), count)

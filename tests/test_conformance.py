@@ -27,7 +27,10 @@ NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in sor
 @functools.cache
 def problem_of(kind):
     """A tiny problem, and weights for it that its training may have begun from."""
-    problem = make_problem("mlp", size=4) if kind == "mlp" else make_problem("small_cnn")
+    if kind == "mlp":
+        problem = make_problem("mlp", size=4)
+    else:
+        problem = make_problem("small_cnn", size=4, channels=(4,), embedding=8)
     return problem, jax.jit(problem.model.init)(
         jax.random.key(4), problem.model.example(problem.sources)
     )

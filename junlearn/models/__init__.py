@@ -24,7 +24,9 @@ __all__ = ["MODELS", "count_parameters", "from_linen", "from_nnx", "load_weights
 MODELS: dict[str, Component] = {
     "mlp": Component("dense layers with ReLU on the flattened image", MlpConfig, make_mlp),
     "small_cnn": Component(
-        "two 3×3 convolutions with BatchNorm, for small images", SmallCnnConfig, make_small_cnn
+        "3×3 convolutions with BatchNorm, two by default, for small images",
+        SmallCnnConfig,
+        make_small_cnn,
     ),
     "laf_cnn": Component(
         "two 5×5 convolutions and a linear embedding (LAF and CaMU on MNIST)",

@@ -30,9 +30,9 @@ class LafCnnConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SmallCnnConfig:
-    """The widths of `SmallCnn`."""
+    """The widths of `SmallCnn`, which has a block for each of `channels`."""
 
-    channels: tuple[Count, Count] = (16, 32)
+    channels: tuple[Count, ...] = (16, 32)
     embedding: Count = 64
 
 
@@ -85,17 +85,17 @@ class ConvBlock(nn.Module):
 
 
 class SmallCnn(nn.Module):
-    """Two convolution blocks with BatchNorm, a dense embedding after ReLU, a linear head."""
+    """Convolution blocks with BatchNorm, a dense embedding after ReLU, a linear head."""
 
     num_classes: int
-    channels: tuple[int, int] = (16, 32)
+    channels: tuple[int, ...] = (16, 32)
     embedding: int = 64
 
     @nn.compact
     def __call__(
         self, x: Array, train: bool = False, mask: Array | None = None
     ) -> tuple[Array, dict[str, Array]]:
-        """`x[B,H,W,C] -> (logits[B,K], {"block1", "block2", "embedding"})`."""
+        """`x[B,H,W,C] -> (logits[B,K], {"block1", ..., "embedding"})`."""
         features = {}
         for number, width in enumerate(self.channels, start=1):
             x = features[f"block{number}"] = ConvBlock(width, name=f"block{number}")(x, train, mask)
@@ -107,7 +107,7 @@ def make_laf_cnn(
     config: LafCnnConfig, num_classes: int, input_shape: tuple[int, int, int]
 ) -> Model:
     """LAF's CNN for `input_shape` (H, W, C). Raises ConfigError for images under 4×4."""
-    _check_two_pools("laf_cnn", input_shape)
+    _check_pools("laf_cnn", 2, input_shape)
     module = LafCnn(num_classes, config.channels, config.embedding, config.hidden)
     return from_linen(module, layers=("conv1", "conv2", "fc1", "head"), input_shape=input_shape)
 
@@ -115,16 +115,18 @@ def make_laf_cnn(
 def make_small_cnn(
     config: SmallCnnConfig, num_classes: int, input_shape: tuple[int, int, int]
 ) -> Model:
-    """The small CNN for `input_shape` (H, W, C). Raises ConfigError for images under 4×4."""
-    _check_two_pools("small_cnn", input_shape)
+    """The small CNN for `input_shape` (H, W, C). Raises ConfigError for images that it cannot halve in each block."""
+    blocks = len(config.channels)
+    _check_pools("small_cnn", blocks, input_shape)
     module = SmallCnn(num_classes, config.channels, config.embedding)
-    return from_linen(module, layers=("block1", "block2", "fc1", "head"), input_shape=input_shape)
+    layers = (*(f"block{number}" for number in range(1, blocks + 1)), "fc1", "head")
+    return from_linen(module, layers=layers, input_shape=input_shape)
 
 
-def _check_two_pools(name: str, input_shape: tuple[int, int, int]) -> None:
+def _check_pools(name: str, pools: int, input_shape: tuple[int, int, int]) -> None:
     height, width, _ = input_shape
-    if min(height, width) < 4:
+    if min(height, width) < 2**pools:
         raise ConfigError(
-            f"model {name!r} halves its input twice and needs images of 4×4 or more, "
+            f"model {name!r} halves its input {pools} times and needs images of {2**pools}×{2**pools} or more, "
             f"not {height}×{width}"
         )
