@@ -102,7 +102,7 @@ def test_scar_forgets_airplanes_with_unrelated_photographs(tmp_path, decoded):
         "dataset.train-per-class": 300,
         "dataset.test-per-class": 200,
         "surrogate.train-per-class": 10,
-        "train.epochs": 8,
+        "train.epochs": 12,
         "method.learning-rate": 0.002,
         "method.batch-size": 300,
         "method.surrogate-batch-size": 250,
@@ -119,6 +119,6 @@ def test_scar_forgets_airplanes_with_unrelated_photographs(tmp_path, decoded):
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     lines = (tmp_path / "w" / "records.jsonl").read_text().splitlines()
     before, after = (json.loads(line)["metrics"] for line in lines)
-    assert before["accuracy/forget_test"] > 0.4
+    assert before["accuracy/forget_test"] > 0.5
     assert after["accuracy/forget_test"] < 0.02
-    assert after["accuracy/retain_test"] > before["accuracy/retain_test"] - 0.08
+    assert after["accuracy/retain_test"] > before["accuracy/retain_test"] - 0.05
