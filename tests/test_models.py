@@ -174,6 +174,13 @@ def test_resnet_layers_and_features_follow_the_input(key):
     }
 
 
+def test_small_cnn_halves_its_images_in_each_block():
+    model = build("small_cnn", shape=(8, 8, 1), channels=(2, 3, 4))
+    assert model.layers == ("block1", "block2", "block3", "fc1", "head")
+    with pytest.raises(ConfigError, match="halves its input 3 times and needs images of 8×8"):
+        build("small_cnn", shape=(7, 8, 1), channels=(2, 3, 4))
+
+
 def test_laf_cnn_has_no_non_linearity_behind_its_embedding_layer(key):
     model = build("laf_cnn")
     x = images(4, (8, 8, 1))
