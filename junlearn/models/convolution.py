@@ -12,7 +12,9 @@ many occasions. So there the same sums are written in a way that it does not:
 * the gradient of a kernel would be a convolution with a window as large as the image, which is slow alone and far
   slower inside `lax.scan`. It is written as gradientᵀ · patches(x), a matrix product over a few images at a time,
   whose patches are never kept;
-* a pooled maximum is a chain of comparisons of strided slices, whose gradient is a chain of selections, not a scatter.
+* a pooled maximum is a chain of comparisons of the places in a window, whose gradient is a chain of selections, not a
+  scatter. Where windows do not overlap the image is split into these places, so that the gradient is put together from
+  them. That of a slice with strides is a sum of padded arrays, which merged into what follows is several times slower.
 
 Values and derivatives are those of `lax` to rounding, of every order and in both modes, and under `vmap`
 and `scan`. Among equal values in a window the first one gets the gradient, as in `lax` and PyTorch.
@@ -98,7 +100,8 @@ def max_pool(
         return lax.reduce_window(x, -jnp.inf, lax.max, window, steps, ((0, 0), *padding, (0, 0)))
     if padding != NO_PADDING:
         x = jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=-jnp.inf)
-    first, *others = _shifted(x, (size, size), (step, step))
+    places = _tiles(x, size) if step == size else _shifted(x, (size, size), (step, step))
+    first, *others = places
     for other in others:
         # `first != first` keeps NaN, which compares as false.
         first = jnp.where((first >= other) | (first != first), first, other)
@@ -250,4 +253,17 @@ def _shifted(x: Array, size: Pair, strides: Pair) -> list[Array]:
         x[:, i : i + rows : strides[0], j : j + columns : strides[1]]
         for i in range(size[0])
         for j in range(size[1])
+    ]
+
+
+def _tiles(x: Array, size: int) -> list[Array]:
+    """`_shifted` for square windows side by side."""
+    batch, height, width, channels = x.shape
+    rows, columns = height // size, width // size
+    x = x[:, : rows * size, : columns * size]
+    x = x.reshape(batch, rows, size, columns, size, channels)
+    return [
+        place.reshape(batch, rows, columns, channels)
+        for row in lax.split(x, (1,) * size, axis=2)
+        for place in lax.split(row, (1,) * size, axis=4)
     ]
