@@ -92,21 +92,30 @@ def test_iterations_of_the_reference(kind, golden):
         method = camu.make(config, model)
         state = method.init(jax.random.key(0), variables, sources, split)
         state = state._replace(table=state.table._replace(labels=jnp.asarray(y_t)))
-        step = jax.jit(method.plan(split)[0].step)
+        embed, step = (jax.jit(stage.step) for stage in method.plan(split))
         represent = camu.representation_loss(model)
         update = jax.jit(updater(represent, camu.transformations(config, model)[0]))
-
-        for k, first in enumerate([0, 8, 16]):
-            slots = np.arange(first, first + len(case[f"y_t_{k}"]))
-            retain = padded(case[f"x_r_{k}"], case[f"y_r_{k}"], np.zeros(len(case[f"y_r_{k}"])))
-            batch = {
-                "forget": padded(case[f"x_f_{k}"], np.full(len(slots), -1), slots),
-                "treatment": padded(case[f"x_t_{k}"], np.full(len(slots), -1), slots),
-                "retain": retain._replace(slot=None),
-            }
-            half = Descent(
-                state.variables, state.representation, state.key, state.step, state.teacher
+        # The release has 21 images of D_s beside its 19 pairs.
+        state = state._replace(targets=jnp.zeros((19 + 21, *state.targets.shape[1:])))
+        slots = [
+            (
+                np.arange(len(case[f"y_t_{k}"])) + 8 * k,
+                np.arange(len(case[f"y_r_{k}"])) + 19 + 8 * k,
             )
+            for k in range(3)
+        ]
+        for k, (pairs, kept) in enumerate(slots):
+            state, _ = embed(state, padded(case[f"x_t_{k}"], pairs, pairs))
+            state, _ = embed(state, padded(case[f"x_r_{k}"], kept, kept))
+
+        for k, (pairs, kept) in enumerate(slots):
+            relabelled = padded(case[f"x_f_{k}"], case[f"y_t_{k}"], pairs)
+            batch = {
+                "forget": relabelled,
+                "retain": padded(case[f"x_r_{k}"], case[f"y_r_{k}"], kept),
+            }
+            extra = {name: state.targets[part.slot] for name, part in batch.items()}
+            half = Descent(state.variables, state.representation, state.key, state.step, extra)
             if k == 0:
                 descent = jax.jit(jax.grad(represent, has_aux=True))
                 gradient = descent(variables.params, half, batch, state.key)[0]
@@ -128,7 +137,8 @@ def test_iterations_of_the_reference(kind, golden):
                 )
                 wrong = case["wrong_W3" if kind == "mlp" else "wrong_Wh"]
                 assert np.abs(head["kernel"] - wrong).min() > 1e-4
-            state, metrics = step(state, batch)
+            unlabelled = relabelled._replace(y=jnp.full_like(relabelled.y, -1))
+            state, metrics = step(state, {**batch, "forget": unlabelled})
             close(state.variables, load(kind, case, f"_it{k}")[1])
             for name, theirs in {
                 "representation_loss": "L_rep",
@@ -140,7 +150,6 @@ def test_iterations_of_the_reference(kind, golden):
             }.items():
                 assert float(metrics[name]) == pytest.approx(case[theirs][k], rel=1e-9), name
         close(method.finish(state), load(kind, case, "_out")[1])
-        jax.tree.map(np.testing.assert_array_equal, state.teacher, variables)
 
 
 def test_divergence_by_hand():
@@ -162,8 +171,9 @@ def test_no_representation_loss_where_nothing_differs(mlp):
     method = camu.make(config, mlp.model)
     sources = jax.tree.map(jnp.asarray, mlp.sources)
     state = method.init(jax.random.key(0), mlp.variables, sources, mlp.split)
-    batch = {"forget": part, "treatment": part, "retain": part}
-    _, metrics = jax.jit(method.plan(mlp.split)[0].step)(state, batch)
+    embed, step = (jax.jit(stage.step) for stage in method.plan(mlp.split))
+    state, _ = embed(state, part)
+    _, metrics = step(state, {"forget": part, "retain": part})
     assert abs(float(metrics["representation_loss"])) < 1e-6
     assert float(metrics["output_loss"]) > 0
 
@@ -186,19 +196,60 @@ def test_table_pairs_by_position_and_avoids_the_forget_label(mlp, rule):
     if rule == "other":
         assert (table.labels != y[table.forget]).all()
 
-    stage = method.plan(split)[0]
+    stage = method.plan(split)[1]
     one, two = (stage.feed(np.random.default_rng(seed), state) for seed in (0, 1))
     for feed in (one, two):
         assert {f.index.shape for f in feed.values()} == {(4, 7)}
-        for name, column in (("forget", table.forget), ("treatment", table.treatment)):
-            np.testing.assert_array_equal(feed[name].index, column[feed[name].slot])
-        np.testing.assert_array_equal(feed["forget"].slot, feed["treatment"].slot)
         pairs, mask = feed["forget"].slot, feed["forget"].mask
+        np.testing.assert_array_equal(feed["forget"].index, table.forget[pairs])
         np.testing.assert_array_equal(np.sort(pairs[mask]), np.arange(24))
         retain = feed["retain"]
         np.testing.assert_array_equal(np.sort(retain.index[retain.mask]), np.sort(table.treatment))
-        assert retain.slot is None
+        assert set(zip(retain.slot.flat, retain.index.flat, strict=True)) <= set(
+            enumerate(split.sample(24), 24)
+        )
     assert (one["forget"].slot != two["forget"].slot).any()
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_targets_are_what_the_original_says(mlp, augment):
+    """Of the noised treatment images by pair, then of the images of D_s as they are, where these stay the same."""
+    method = camu.make(camu.Config(batch_size=5, noise=0.5, augment=augment), mlp.model)
+    sources = jax.tree.map(jnp.asarray, mlp.sources)
+    state = method.init(jax.random.key(0), mlp.variables, sources, mlp.split)
+    embed, passes = method.plan(mlp.split)
+    feed = embed.feed(np.random.default_rng(0), state)
+    assert feed.view == ("augment" if augment else "eval")
+    x, y = sources["train"].x, sources["train"].y
+    for index, mask, slot in zip(feed.index, feed.mask, feed.slot, strict=True):
+        state, _ = jax.jit(embed.step)(state, Batch(x[index], y[index], index, mask, slot))
+
+    def original(x):
+        return mlp.model.apply(mlp.variables, x)[1]["embedding"]
+
+    treatment, kept = x[state.table.treatment], x[mlp.split.sample(mlp.split.forget.size)]
+    noise = camu.draw(state.noise_key, treatment, jnp.arange(len(treatment)))
+    expected = [original(treatment + 0.5 * noise), *([] if augment else [original(kept)])]
+    np.testing.assert_allclose(state.targets, np.concatenate(expected), rtol=1e-5, atol=1e-6)
+
+    feed = passes.feed(np.random.default_rng(0), state)
+    assert feed["forget"].slot is not None
+    assert (feed["retain"].slot is None) == augment
+    if augment:
+        jax.tree.map(np.testing.assert_array_equal, state.teacher, mlp.variables)
+
+
+def test_images_drawn_anew_are_shown_to_the_original(mlp):
+    """With augmentation the first loss on D_s compares the original with itself, whatever the images are."""
+    method = camu.make(camu.Config(augment=True), mlp.model)
+    sources = jax.tree.map(jnp.asarray, mlp.sources)
+    state = method.init(jax.random.key(0), mlp.variables, sources, mlp.split)
+    rows = jnp.arange(5)
+    part = Batch(sources["train"].x[:5] + 3, sources["train"].y[:5], rows, rows < 4, rows)
+    step = jax.jit(method.plan(mlp.split)[1].step)
+    _, metrics = step(state, {"forget": part, "retain": part._replace(slot=None)})
+    assert abs(float(metrics["retain_divergence"])) < 1e-5
+    assert float(metrics["forget_divergence"]) > 1e-3
 
 
 def test_repeated_class_as_in_the_reference(golden, mlp):
@@ -227,7 +278,7 @@ def test_a_small_retain_set_serves_in_several_pairs(mlp):
     counts = np.bincount(state.table.treatment, minlength=10)
     assert counts.sum() == 36
     assert counts.max() - counts.min() <= 1
-    feed = method.plan(split)[0].feed(np.random.default_rng(0), state)
+    feed = method.plan(split)[1].feed(np.random.default_rng(0), state)
     assert feed["retain"].index.shape == feed["forget"].index.shape == (5, 8)
 
 
@@ -255,8 +306,7 @@ def test_weights_of_zero_leave_only_decay_of_the_head(mlp):
     state = method.init(jax.random.key(0), mlp.variables, sources, mlp.split)
     rows = jnp.arange(8)
     part = Batch(sources["train"].x[:8], sources["train"].y[:8], rows, rows < 7, rows)
-    batch = {"forget": part, "treatment": part, "retain": part}
-    after, _ = jax.jit(method.plan(mlp.split)[0].step)(state, batch)
+    after, _ = jax.jit(method.plan(mlp.split)[1].step)(state, {"forget": part, "retain": part})
     moved = Variables(*after.variables).params
     head = mlp.model.layers[-1]
     jax.tree.map(np.testing.assert_array_equal, moved[head], mlp.variables.params[head])

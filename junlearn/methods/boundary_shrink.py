@@ -44,6 +44,7 @@ import optax
 from junlearn import feeds, losses
 from junlearn.descent import Descent, descend, start, supervised
 from junlearn.fields import Count, NonNegative, Positive
+from junlearn.forward import written
 from junlearn.optimizers import Optimizer, transformation
 from junlearn.types import (
     Array,
@@ -130,8 +131,7 @@ def make(config: Config, model: Model) -> Method:
         )
         logits, _, _ = model.apply(state.variables, moved)
         nearest = nearest_other(logits, batch.y)
-        rows = jnp.where(batch.mask, batch.index, state.extra.size)
-        table = state.extra.at[rows].set(nearest, mode="drop")
+        table = written(state.extra, batch.index, batch.mask, nearest)
         return state._replace(extra=table), {
             "crossed": 1 - losses.accuracy(logits, batch.y, batch.mask)
         }

@@ -14,6 +14,8 @@ coordinates, e_0 the original network in eval mode. The student is in train mode
 this order, each with its own batch's statistics, update the running ones. The pairing, the noise and the augmentation
 of a pair are the same in all epochs; those of x_r are drawn anew.
 
+What does not change is computed once, before the first epoch: e_0(x^t), and without augmentation e_0(x_r).
+
 Settings of the release (epochs, rate of the output, rate of the representation):
 
         class,  MNIST, Fashion-MNIST   2   1e-3  4e-4
@@ -37,7 +39,7 @@ Defaults (class removal on MNIST):
 
 Deviations: the release draws new labels from one list for all clashes, {k : k != y^f_k}, y^f_k the forget label of pair
 k, so that a clash can survive: `relabel="released"`. It repeats D_f in the measurements too, here only training does.
-Where D_s is smaller than D_f its images serve in several pairs.
+It computes e_0 in every step, to the same values. Where D_s is smaller than D_f its images serve in several pairs.
 
 Reference: Shen, Zhang, Bialkowski, Chen, Xu, SDM 2024 (arXiv 2401.17504).
 """
@@ -53,6 +55,7 @@ import optax
 from junlearn import feeds, losses
 from junlearn.descent import Descent, Loss, updater
 from junlearn.fields import Count, NonNegative, Positive
+from junlearn.forward import apart, written
 from junlearn.methods.random_labels import relabel
 from junlearn.optimizers import Optimizer, only, transformation
 from junlearn.trees import extractor
@@ -127,7 +130,10 @@ class State(NamedTuple):
     """What the next step needs."""
 
     variables: Variables
-    teacher: Variables
+    teacher: PyTree
+    """The original, for images x_r that are augmented anew in every epoch; else nothing."""
+    targets: Array
+    """float[P + |D_s|,E]: e_0(x^t_j) of the pairs, then e_0(x_r); with augmentation of the pairs alone."""
     representation: PyTree
     """State of the Adam of equation 2."""
     output: PyTree
@@ -167,24 +173,23 @@ def draw(key: Key, x: Array, slots: Array) -> Array:
 
 
 def representation_loss(model: Model) -> Loss:
-    """Equation 2 on `{"forget", "treatment", "retain"}`; `state.extra` is the teacher."""
+    """Equation 2 on `{"forget", "retain"}`; `state.extra` is e_0(x^t)[B,E] and e_0(x_r)[B,E] by these names."""
 
     def loss(
         params: PyTree, state: Descent, batch: dict[str, Batch], key: Key
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
-        keys = jax.random.split(key)
+        names = ("retain", "forget")
+        variables = Variables(params, state.variables.stats)
+        outputs, stats = apart(model, variables, [batch[name] for name in names], key)
 
-        def total(target: Batch, student: Batch, stats: PyTree, key: Key) -> tuple[Array, PyTree]:
-            mask = student.mask
-            _, original, _ = model.apply(state.extra, target.x)
-            _, features, stats = model.apply(
-                Variables(params, stats), student.x, train=True, key=key, mask=mask
-            )
-            p, q = (jax.nn.log_softmax(f["embedding"]) for f in (original, features))
-            return losses.divergence(p, q, mask) * mask.sum(), stats
+        def total(name: str, embedding: Array) -> Array:
+            p, q = (jax.nn.log_softmax(e) for e in (state.extra[name], embedding))
+            mask = batch[name].mask
+            return losses.divergence(p, q, mask) * mask.sum()
 
-        retain, stats = total(batch["retain"], batch["retain"], state.variables.stats, keys[0])
-        forget, stats = total(batch["treatment"], batch["forget"], stats, keys[1])
+        retain, forget = (
+            total(name, embedding) for name, (_, embedding) in zip(names, outputs, strict=True)
+        )
         metrics = {"retain_divergence": retain, "forget_divergence": forget}
         return (retain + forget) / 2, (stats, metrics)
 
@@ -192,22 +197,17 @@ def representation_loss(model: Model) -> Loss:
 
 
 def output_loss(model: Model, retain_weight: float, forget_weight: float) -> Loss:
-    """Equation 3 on `{"forget", "treatment", "retain"}`."""
+    """Equation 3 on `{"forget", "retain"}`; the labels of the forget batch are y^t."""
 
     def loss(
         params: PyTree, state: Descent, batch: dict[str, Batch], key: Key
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
-        keys = jax.random.split(key)
-
-        def entropy(part: Batch, labels: Array, stats: PyTree, key: Key) -> tuple[Array, PyTree]:
-            logits, _, stats = model.apply(
-                Variables(params, stats), part.x, train=True, key=key, mask=part.mask
-            )
-            return losses.cross_entropy(logits, labels, part.mask), stats
-
-        stats = state.variables.stats
-        forget, stats = entropy(batch["forget"], batch["treatment"].y, stats, keys[0])
-        retain, stats = entropy(batch["retain"], batch["retain"].y, stats, keys[1])
+        parts = [batch["forget"], batch["retain"]]
+        outputs, stats = apart(model, Variables(params, state.variables.stats), parts, key)
+        forget, retain = (
+            losses.cross_entropy(logits, part.y, part.mask)
+            for part, (logits, _) in zip(parts, outputs, strict=True)
+        )
         value = retain_weight * retain + forget_weight * forget
         return value, (stats, {"retain_loss": retain, "forget_loss": forget})
 
@@ -228,11 +228,14 @@ def transformations(
 
 
 def make(config: Config, model: Model) -> Method:
-    """One stage over the pairs; each step descends on the representation, then on the output."""
+    """Embed what stays the same, then pass over the pairs: each step descends on equation 2, then on equation 3."""
     first_tx, second_tx = transformations(config, model)
     represent = updater(representation_loss(model), first_tx)
     answer = updater(output_loss(model, config.retain_weight, config.forget_weight), second_tx)
     view = "augment" if config.augment else "eval"
+
+    def e_0(original: Variables, batch: Batch) -> Array:
+        return model.apply(original, batch.x, mask=batch.mask)[1]["embedding"]
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         key, noise_key, rank_key, forget_key, treatment_key = jax.random.split(key, 5)
@@ -250,9 +253,12 @@ def make(config: Config, model: Model) -> Method:
         ranks = jax.random.randint(rank_key, forget.shape, 0, count, dtype=y.dtype)
         labels = separate(y[forget], y[treatment], ranks, candidates)
 
+        embedding = jax.eval_shape(model.apply, variables, model.example(sources))[1]["embedding"]
+        rows = forget.size if config.augment else forget.size + sample.size
         return State(
             variables,
-            jax.tree.map(jnp.array, variables),
+            jax.tree.map(jnp.array, variables) if config.augment else (),
+            jnp.zeros((rows, *embedding.shape[1:]), embedding.dtype),
             first_tx.init(variables.params),
             second_tx.init(variables.params),
             Table(forget, treatment, labels),
@@ -261,41 +267,54 @@ def make(config: Config, model: Model) -> Method:
             jnp.zeros((), jnp.int32),
         )
 
+    def embed(state: State, batch: Batch) -> tuple[State, Metrics]:
+        assert batch.slot is not None
+        noise = draw(state.noise_key, batch.x, batch.slot)
+        scale = jnp.where(batch.slot < len(state.table.labels), config.noise, 0)
+        noised = batch._replace(x=batch.x + scale.reshape(-1, *[1] * (noise.ndim - 1)) * noise)
+        table = written(state.targets, batch.slot, batch.mask, e_0(state.variables, noised))
+        return state._replace(targets=table), {}
+
     def step(state: State, batch: dict[str, Batch]) -> tuple[State, Metrics]:
         first_key, second_key = jax.random.split(jax.random.fold_in(state.key, state.step))
-        treatment = batch["treatment"]
-        assert treatment.slot is not None
-        noise = draw(state.noise_key, treatment.x, treatment.slot)
-        treatment = treatment._replace(
-            x=treatment.x + config.noise * noise, y=state.table.labels[treatment.slot]
-        )
-        batch = {**batch, "treatment": treatment}
+        forget, retain = batch["forget"], batch["retain"]
+        assert forget.slot is not None
+        batch = {**batch, "forget": forget._replace(y=state.table.labels[forget.slot])}
+        kept = state.targets[retain.slot] if retain.slot is not None else e_0(state.teacher, retain)
+        targets = {"forget": state.targets[forget.slot], "retain": kept}
 
-        one = Descent(state.variables, state.representation, state.key, state.step, state.teacher)
+        one = Descent(state.variables, state.representation, state.key, state.step, targets)
         one, metrics = represent(one, batch, first_key)
         two = Descent(one.variables, state.output, state.key, state.step)
         two, more = answer(two, batch, second_key)
         both = {"representation_loss": metrics.pop("loss"), "output_loss": more.pop("loss")}
-        state = state._replace(
-            variables=two.variables,
-            representation=one.optimizer,
-            output=two.optimizer,
-            step=state.step + 1,
-        )
+        moments = {"representation": one.optimizer, "output": two.optimizer}
+        state = state._replace(variables=two.variables, step=state.step + 1, **moments)
         return state, {**both, **metrics, **more}
 
     def plan(split: Split) -> list[Stage]:
-        def feed(rng: np.random.Generator, state: State) -> dict[str, Feed]:
-            forget, treatment = (np.asarray(a) for a in (state.table.forget, state.table.treatment))
-            sets = {"pair": np.arange(forget.size), "retain": split.sample(forget.size)}
-            both = feeds.paired(rng, sets, config.batch_size, leader="pair", view=view)
-            pair = both["pair"]
+        pairs = config.repeat * split.forget.size
+        sample = split.sample(pairs).astype(np.int32)
+
+        def once(rng: np.random.Generator, state: State) -> Feed:
+            rows = np.asarray(state.table.treatment)
+            if not config.augment:
+                rows = np.concatenate([rows, sample])
+            slots = feeds.sequential(np.arange(rows.size), config.batch_size, view=view)
+            return slots._replace(index=rows[slots.index], slot=slots.index)
+
+        def pass_over(rng: np.random.Generator, state: State) -> dict[str, Feed]:
+            sets = {"forget": np.arange(pairs), "retain": np.arange(sample.size)}
+            slots = feeds.paired(rng, sets, config.batch_size, leader="forget", view=view)
+            forget, retain = slots["forget"], slots["retain"]
+            indices = np.asarray(state.table.forget)[forget.index]
+            own = None if config.augment else pairs + retain.index
             return {
-                "forget": pair._replace(index=forget[pair.index], slot=pair.index),
-                "treatment": pair._replace(index=treatment[pair.index], slot=pair.index),
-                "retain": both["retain"],
+                "forget": forget._replace(index=indices, slot=forget.index),
+                "retain": retain._replace(index=sample[retain.index], slot=own),
             }
 
-        return [Stage("counterfactual", step, feed, config.epochs)]
+        passes = Stage("counterfactual", step, pass_over, config.epochs)
+        return [Stage("embed", embed, once), passes]
 
     return Method(init, plan, lambda state: state.variables)

@@ -68,6 +68,7 @@ from junlearn import feeds, losses
 from junlearn.class_statistics import marks
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Fraction, NonNegative, Positive, Whole
+from junlearn.forward import apart
 from junlearn.optimizers import Optimizer, move, multistep, schedule, transformation
 from junlearn.remember import remembered
 from junlearn.selection import right
@@ -222,15 +223,13 @@ def make(config: Config, model: Model) -> Method:
 
         def forward(variables: Variables, batch: Pair, key: Key) -> tuple[Array, Array, PyTree]:
             """Forget embeddings, retain logits, and the statistics after both."""
-            one, two = jax.random.split(key)
             forget, retain = batch["forget"], batch["retain"]
             if second:
                 both = jax.tree.map(lambda *parts: jnp.concatenate(parts), forget, retain)
-                z, logits, stats = embed(variables, both, train=True, key=one)
+                z, logits, stats = embed(variables, both, train=True, key=key)
                 return z[: len(forget.y)], logits[len(forget.y) :], stats
-            z, _, stats = embed(variables, forget, train=True, key=one)
-            _, logits, stats = embed(variables._replace(stats=stats), retain, train=True, key=two)
-            return z, logits, stats
+            ((_, z), (logits, _)), stats = apart(model, variables, [forget, retain], key)
+            return z.reshape(len(forget.y), -1), logits, stats
 
         def loss(params: PyTree, state: State, batch: Pair) -> tuple[Array, Any]:
             key = jax.random.fold_in(state.key, state.step)

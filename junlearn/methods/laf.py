@@ -61,6 +61,7 @@ from junlearn import feeds, losses, trees
 from junlearn.descent import Descent, Loss, start, supervised, updater
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, NonNegative, Positive, Whole
+from junlearn.forward import written
 from junlearn.models.vae import Vae, make_vae
 from junlearn.optimizers import only
 from junlearn.remember import remembered
@@ -222,10 +223,8 @@ def make(config: Config, model: Model) -> Method:
     view = "augment" if config.augment else "eval"
 
     def embed(state: State, batch: Batch) -> tuple[State, Metrics]:
-        # Rows outside the mask are written nowhere.
-        rows = jnp.where(batch.mask, batch.index, len(state.original))
         e = _embed(model, state.variables, batch)
-        return state._replace(original=state.original.at[rows].set(e, mode="drop")), {}
+        return state._replace(original=written(state.original, batch.index, batch.mask, e)), {}
 
     @remembered
     def fit(name: str) -> Callable[[State, Batch], tuple[State, Metrics]]:

@@ -33,6 +33,7 @@ from jax.flatten_util import ravel_pytree
 from junlearn import feeds, gradients
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Positive
+from junlearn.forward import written
 from junlearn.types import (
     Array,
     Batch,
@@ -129,12 +130,10 @@ def make(config: Config, model: Model) -> Method:
         error = jax.nn.softmax(output) - jax.nn.one_hot(
             batch.y, output.shape[1], dtype=output.dtype
         )
-        # Rows that only fill the batch are put behind the end, where nothing is written.
         place = part.seen + jnp.cumsum(batch.mask) - 1
-        place = jnp.where(batch.mask, place, part.error.shape[0])
         return Linearised(
-            part.jacobian.at[place].set(jacobian, mode="drop"),
-            part.error.at[place].set(error, mode="drop"),
+            written(part.jacobian, place, batch.mask, jacobian),
+            written(part.error, place, batch.mask, error),
             part.seen + batch.mask.sum(),
         )
 

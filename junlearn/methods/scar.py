@@ -70,6 +70,7 @@ from junlearn import feeds, losses
 from junlearn import metric_unlearning as metric
 from junlearn.class_statistics import marks
 from junlearn.fields import Count, Fraction, Whole
+from junlearn.forward import written
 from junlearn.optimizers import move, transformation
 from junlearn.remember import remembered
 from junlearn.selection import right
@@ -195,11 +196,10 @@ def make(config: Config, model: Model) -> Method:
             )
             params, optimizer = move(tx, gradient, state.optimizer, state.variables.params)
             forget = batch["forget"]
-            rows = jnp.where(forget.mask, forget.index, state.targets.size)
             return state._replace(
                 variables=Variables(params, stats),
                 optimizer=optimizer,
-                targets=state.targets.at[rows].set(targets, mode="drop"),
+                targets=written(state.targets, forget.index, forget.mask, targets),
                 watch=metric.outdated(state.watch),
                 losses=parts,
                 step=state.step + 1,
@@ -235,9 +235,8 @@ def make(config: Config, model: Model) -> Method:
 
     def ask(state: State, batch: Batch) -> tuple[State, Metrics]:
         assert not isinstance(state.logits, tuple)
-        rows = jnp.where(batch.mask, batch.index, state.surrogates)
-        values = model.apply(state.teacher, batch.x)[0]
-        return state._replace(logits=state.logits.at[rows].set(values, mode="drop")), {}
+        logits = model.apply(state.teacher, batch.x)[0]
+        return state._replace(logits=written(state.logits, batch.index, batch.mask, logits)), {}
 
     def test(state: State, batch: Batch) -> tuple[State, Metrics]:
         return state._replace(test=state.test + right(model, state.teacher, batch)), {}
