@@ -4,16 +4,16 @@ A directory is found, checked and identified without importing TFDS; `decode_pre
 it. So a dataset that is in the cache needs neither TFDS nor even its directory.
 """
 
+import io
 import json
-import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from junlearn.datasets.cache import Cached, cached, digests, identify, load_orphan
 from junlearn.datasets.config import Progress
@@ -175,18 +175,6 @@ def read(
     )
 
 
-@contextmanager
-def _quiet_absl() -> Iterator[None]:
-    """Keep TFDS's remarks (which image decoder it chose ...) out of the terminal."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
 def decode_prepared(
     prepared: Prepared,
     splits: Mapping[str, str],
@@ -201,36 +189,37 @@ def decode_prepared(
     """
     import tensorflow_datasets as tfds  # most of a second, and only needed to decode
 
-    with _quiet_absl():
-        try:
-            builder = tfds.builder_from_directory(str(prepared.directory))
-            features = builder.info.features
-        except Exception as error:  # whatever TFDS dislikes about the metadata
-            raise DataError(f"{prepared.directory}: TFDS cannot read it ({error})") from error
-        _check_features(prepared, features, columns)
-        window, shape = _central(prepared, features["image"].shape, crop)
-        absent = [split for split in splits.values() if split not in prepared.splits]
-        if absent:
-            raise DataError(f"{prepared.directory} has no split {', '.join(absent)}; {remedy}")
-        total = sum(builder.info.splits[split].num_examples for split in splits.values())
-        done = 0
-        sources: Sources = {}
-        for source, split in splits.items():
-            data = _allocate(builder, split, columns, shape)
-            for start, examples in _examples(builder, prepared, split, remedy):
-                for row, example in enumerate(examples, start):
-                    data.x[row] = example["image"][window]
-                    for field, feature in columns.items():
-                        getattr(data, field)[row] = example[feature]
-                    if data.id is not None:
-                        data.id[row] = _trailing_number(example["id"])
-                done += len(examples)
-                if progress is not None:
-                    progress(done, total)
-            _check_labels(prepared, features, columns, split, data)
-            if data.id is not None and (data.id < 0).any():
-                data = data._replace(id=None)  # names, not numbers
-            sources[source] = data
+    try:
+        builder = tfds.builder_from_directory(str(prepared.directory))
+        features = builder.info.features
+    except Exception as error:  # whatever TFDS dislikes about the metadata
+        raise DataError(f"{prepared.directory}: TFDS cannot read it ({error})") from error
+    _check_features(prepared, features, columns)
+    window, shape = _central(prepared, features["image"].shape, crop)
+    absent = [split for split in splits.values() if split not in prepared.splits]
+    if absent:
+        raise DataError(f"{prepared.directory} has no split {', '.join(absent)}; {remedy}")
+    total = sum(builder.info.splits[split].num_examples for split in splits.values())
+    done = 0
+    sources: Sources = {}
+    for source, split in splits.items():
+        data = _allocate(builder, split, columns, shape)
+        # TFDS would take up to twice the time for it, and its pixels depend on whether OpenCV is installed.
+        encoded = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+        for start, examples in _examples(encoded, builder, prepared, split, remedy):
+            for row, example in enumerate(examples, start):
+                data.x[row] = example["image"][window]
+                for field, feature in columns.items():
+                    getattr(data, field)[row] = example[feature]
+                if data.id is not None:
+                    data.id[row] = _trailing_number(example["id"])
+            done += len(examples)
+            if progress is not None:
+                progress(done, total)
+        _check_labels(prepared, features, columns, split, data)
+        if data.id is not None and (data.id < 0).any():
+            data = data._replace(id=None)  # names, not numbers
+        sources[source] = data
     return sources, tuple(features[columns["y"]].names)
 
 
@@ -290,18 +279,27 @@ def _trailing_number(text: bytes) -> int:
     return -1 if found is None else int(found[0])
 
 
+def _pixels(image: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    """uint8 of that shape."""
+    with Image.open(io.BytesIO(image)) as opened:
+        return np.asarray(opened).reshape(shape)
+
+
 def _examples(
-    builder: Any, prepared: Prepared, split: str, remedy: str
+    encoded: Any, builder: Any, prepared: Prepared, split: str, remedy: str
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """`(first row, examples)` in batches that never cross shards: an error belongs to one file."""
-    reader = builder.as_data_source(split)
+    shape = builder.info.features["image"].shape
     first = 0
     lengths = builder.info.splits[split].shard_lengths
     for path, length in zip(prepared.splits[split], lengths, strict=True):
         for start in range(first, first + length, DECODE_BATCH):
             rows = list(range(start, min(start + DECODE_BATCH, first + length)))
             try:
-                examples = reader.__getitems__(rows)
+                examples = [
+                    {**example, "image": _pixels(example["image"], shape)}
+                    for example in encoded.__getitems__(rows)
+                ]
             except Exception as error:  # whatever the reader or the image decoder stumbles over
                 state = "truncated or damaged" if path.exists() else "missing"
                 raise DataError(
