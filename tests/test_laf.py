@@ -350,17 +350,18 @@ def test_the_table_of_embeddings_changes_nothing(mlp, plain):
 
 def test_repair_reads_the_labels_of_the_retain_set_alone(mlp, plain):
     """LAF+R moves the head and nothing else, and no forget label changes a bit."""
-    repaired = unlearn(mlp, repair_epochs=2)
+    method = laf.make(laf.Config(**QUICK, repair_epochs=2), mlp.model)
+    repaired = unlearn(mlp, method=method)
     layers = dict(plain.variables.params)
     for name in mlp.model.layers[:-1]:
         chex.assert_trees_all_equal(repaired.variables.params[name], layers[name])
     train = mlp.sources["train"]
     hidden = train._replace(y=train.y.copy())
     hidden.y[mlp.split.forget] = -(10**6)
-    again = unlearn(mlp, mlp.sources | {"train": hidden}, repair_epochs=2)
+    again = unlearn(mlp, mlp.sources | {"train": hidden}, method=method)
     chex.assert_trees_all_equal(again.variables, repaired.variables)
     hidden.y[mlp.split.retain] = 1
-    other = unlearn(mlp, mlp.sources | {"train": hidden}, repair_epochs=2)
+    other = unlearn(mlp, mlp.sources | {"train": hidden}, method=method)
     assert (
         other.variables.params["head"]["bias"] != repaired.variables.params["head"]["bias"]
     ).any()
