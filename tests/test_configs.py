@@ -1,22 +1,31 @@
-"""Every file in configs/: what it says at its head is how to run it, and it parses."""
+"""Every file in configs/: what it says at its head is how to run it, it parses, and all its methods can be made."""
 
 from pathlib import Path
 
 import pytest
 
 from junlearn import config, sweep
+from junlearn.methods import made
+from junlearn.models import MODELS
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "configs").rglob("*.toml"))
+# Any will do: the sizes of images that a configuration does not name come from the data.
+CLASSES, INPUT_SHAPE = 10, (32, 32, 3)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_configuration_parses_and_names_itself(path):
+def test_a_configuration_can_be_run_and_names_itself(path):
     table = config.read(path)
     if "sweep" in table:
-        assert sweep.expand(table)
+        experiment = sweep.expand(table)[0].experiment
     else:
-        assert config.parse(table).methods
+        experiment = config.parse(table)
+    assert experiment.methods
+    model = MODELS[experiment.model.name].make(experiment.model, CLASSES, INPUT_SHAPE)
+    for label in experiment.methods:
+        chosen = getattr(experiment.method, label)
+        made(chosen.name, chosen, model)
     head = path.read_text().split("\n\nmethods")[0]
     assert all(line.startswith("#") for line in head.splitlines())
     command = "main sweep --config" if "sweep" in table else "main --config"
