@@ -18,6 +18,7 @@ from junlearn import judge, metrics, records, relearn
 from junlearn.checkpoint import Store
 from junlearn.config import digest, plain
 from junlearn.datasets.cache import dataset_cache_dir
+from junlearn.errors import DivergedError, JunlearnError
 from junlearn.locks import exclusive
 from junlearn.methods import METHODS, made
 from junlearn.metrics import Context, Network, Outputs, Relearned, costly
@@ -40,7 +41,10 @@ from junlearn.run import Result, Staged, conclude, run_stages
 from junlearn.train import everything, initial, train
 from junlearn.types import Method, Model, Variables
 
-__all__ = ["execute", "original_network"]
+__all__ = ["Outcome", "execute", "original_network"]
+
+OF_ITS_OWN = (JunlearnError, DivergedError, jax.errors.JaxRuntimeError)
+"""What can go wrong with one method (it does not fit the request, diverges, needs more memory) and not with others."""
 
 
 class Case(NamedTuple):
@@ -54,10 +58,17 @@ class Case(NamedTuple):
     """Trains it, or reads it back; asked once."""
 
 
-def execute(
-    experiment: Any, workdir: Path, cache_dir: str | None, reporter: Reporter
-) -> list[Record]:
-    """Run the experiment in `workdir` and return its records: original, retrained network, then every method."""
+class Outcome(NamedTuple):
+    """What came of an experiment."""
+
+    records: list[Record]
+    """Original, retrained network, then every method that did not fail."""
+    failures: dict[str, Exception]
+    """Label of a method -> why it has no record."""
+
+
+def execute(experiment: Any, workdir: Path, cache_dir: str | None, reporter: Reporter) -> Outcome:
+    """Run the experiment in `workdir`. A method that fails does not keep those after it from running."""
     with exclusive(workdir):
         _write(workdir / "config.json", json.dumps(plain(experiment), indent=2) + "\n")
         problem = prepare(experiment, cache_dir, reporter)
@@ -126,7 +137,7 @@ def _read_by_stages(config: Any, section: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in section.items() if name not in late}
 
 
-def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporter) -> list[Record]:
+def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporter) -> Outcome:
     """The record of every case: found in `log`, or made and added to it."""
     metrics_wanted = problem.experiment.metrics
     by_role: dict[str, Case] = {case.role: case for case in cases if case.role != "unlearn"}
@@ -155,8 +166,8 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
         return ask
 
     known = {(r["config_hash"], r["role"], r["method"]): r for r in records.read(log)}
-    found = []
-    for case in cases:
+
+    def record_of(case: Case) -> Record:
         name = digest(
             {
                 "network": case.identity,
@@ -195,8 +206,18 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
             )
             if jax.process_index() == 0:
                 records.append(log, record)
-        found.append(record)
-    return found
+        return record
+
+    outcome = Outcome([], {})
+    for case in cases:
+        try:
+            outcome.records.append(record_of(case))
+        except OF_ITS_OWN as error:
+            if case.role != "unlearn":
+                raise
+            reporter.say(f"{case.label}: failed, {type(error).__name__}")
+            outcome.failures[case.label] = error
+    return outcome
 
 
 def _own_config(problem: Problem, case: Case) -> dict[str, Any]:

@@ -14,6 +14,7 @@
     python -m junlearn.main list [--json]                    methods, models, datasets, scenarios, metrics
 
 Exit status: 0 success, 2 a mistake in usage, configuration or files (one line on stderr), 1 a failure while running.
+A method that fails does not keep the others from running: they are in the table, it is named on stderr.
 """
 
 import argparse
@@ -41,16 +42,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = commands.get(arguments[0], _run) if arguments else _run
     try:
         return command(arguments[1:] if command is not _run else arguments)
-    except JunlearnError as error:
-        print(f"junlearn: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
+    except (JunlearnError, OSError, DivergedError) as error:
+        return _complain(error)
+
+
+def _complain(error: Exception, about: str = "") -> int:
+    """Say on one line of stderr what went wrong; returns the exit status (the smaller is the graver)."""
+    from junlearn.errors import DivergedError, JunlearnError
+
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError):
         # No space, no permission: what was complete before is on disk.
-        print(f"junlearn: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        return 2
-    except DivergedError as error:
-        print(f"junlearn: the run diverged: {error}", file=sys.stderr)
-        return 1
+        text = f"{error.strerror or error}: {error.filename or ''}"
+    if isinstance(error, DivergedError):
+        text = f"the run diverged: {text}"
+    print(f"junlearn: {about}{text}", file=sys.stderr)
+    return 2 if isinstance(error, (JunlearnError, OSError)) else 1
 
 
 def _run(arguments: list[str]) -> int:
@@ -86,7 +93,7 @@ def _carry_out(
 
     cli.keep_compilations(cache_dir)
     console = Console()
-    records = execute(experiment, workdir, cache_dir, Reporter(console))
+    records, failures = execute(experiment, workdir, cache_dir, Reporter(console))
     report.table(records, console)
     console.print(f"records: {workdir / 'records.jsonl'}", highlight=False)
     if plot:
@@ -97,7 +104,7 @@ def _carry_out(
     for path in table_files:
         tables.write(read(workdir / "records.jsonl"), path)
         console.print(f"table: {path}", highlight=False, soft_wrap=True)
-    return 0
+    return min((_complain(error, f"{label}: ") for label, error in failures.items()), default=0)
 
 
 def _sweep(arguments: list[str]) -> int:
@@ -136,17 +143,19 @@ def _sweep(arguments: list[str]) -> int:
 
     cli.keep_compilations(options.cache_dir)
     found: list[sweep.Trial] = []
+    failures: list[tuple[str, Exception]] = []
     for number, point in enumerate(points, start=1):
         console.print(f"point {number} of {len(points)}: {point.title()}", highlight=False)
-        records = execute(
+        outcome = execute(
             point.experiment, point.directory(workdir), options.cache_dir, Reporter(console)
         )
-        found += sweep.trials(point, records)
+        found += sweep.trials(point, outcome.records)
+        failures += [(f"{point.title()}, {label}: ", e) for label, e in outcome.failures.items()]
     runs = sweep.best(found, options.select, options.over)
     sweep_report.table(runs, options.over, console)
     for path in sweep_report.write(found, runs, options.over, workdir):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
-    return 0
+    return min((_complain(error, where) for where, error in failures), default=0)
 
 
 def _compat(arguments: list[str]) -> int:

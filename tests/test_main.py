@@ -244,11 +244,20 @@ def test_a_workdir_that_cannot_be_made(place, capsys):
     assert status == 2 and err.count("\n") == 1 and "file" in err
 
 
-def test_divergence_ends_with_status_1(place, capsys):
-    arguments = ("--methods", "finetune", "--method.learning-rate", "1e35")
-    status, _, err = call(capsys, "--config", "small.toml", "--workdir", "w", *arguments)
+def test_a_method_that_diverges_does_not_keep_the_others_from_running(place, capsys):
+    arguments = ("--workdir", "w", "--method.finetune.learning-rate", "1e35")
+    status, out, err = call(capsys, "--config", "small.toml", *arguments)
     assert status == 1 and err.count("\n") == 1
-    assert "stage 'finetune'" in err and "step" in err
+    assert err.startswith("junlearn: finetune: the run diverged: stage 'finetune'") and "step" in err
+    assert re.search(r"^ ssd +\d", out, re.MULTILINE)
+    assert [r["method"] for r in records(place / "w")] == ["original", "retrain", "ssd"]
+
+
+def test_an_original_that_diverges_ends_the_run(place, capsys):
+    arguments = ("--config", "small.toml", "--workdir", "w", "--train.learning-rate", "1e35")
+    status, _, err = call(capsys, *arguments)
+    assert status == 1 and err.count("\n") == 1 and "the run diverged" in err
+    assert not (place / "w" / "records.jsonl").exists()
 
 
 def test_list(place, capsys):

@@ -176,6 +176,20 @@ def test_a_sweep_end_to_end(place, capsys):
     assert "24 of them done" in capsys.readouterr().out
 
 
+def test_a_setting_that_diverges_leaves_the_others_in_the_table(place, capsys):
+    text = BASE.replace('methods = ["finetune", "ssd"]', 'methods = ["finetune"]')
+    text = text.split("[method.ssd]")[0] + "[sweep]\nseed = [0]\n[sweep.method.finetune]\n"
+    (place / "sweep.toml").write_text(text + "learning_rate = [0.01, 1e35]\n")
+    assert main(["sweep", "--config", "sweep.toml", "--workdir", "w"]) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and err.startswith("junlearn: seed 0, finetune_2: the run diverged")
+    rows = read_csv(place / "w" / "summary.csv")
+    assert [(row["method"], row["settings"]) for row in rows] == [
+        ("original", ""),
+        ("finetune", "learning_rate 0.01"),
+    ]
+
+
 def test_classes_as_repeats_with_aus_of_their_means():
     def run(method, role, classes, kept, forgotten):
         metrics = {"accuracy/retain_test": kept, "accuracy/forget_test": forgotten}
