@@ -191,10 +191,13 @@ def aus_of_means(
     originals: Sequence[Mapping[str, Any]], group: Sequence[Mapping[str, Any]]
 ) -> Measured | None:
     """AUS of the mean accuracies of `group`, with its error, beside those of the original networks; None where an
-    accuracy is missing. Of a row `scenario` and the accuracies are read.
+    accuracy is missing. Of a row `scenario` and the accuracies are read; where labels were wrong, those against the true
+    ones.
     """
     classes = group[0]["scenario"] == "class"
-    names = ("retain_test", "forget_test") if classes else ("test", "forget_train")
+    wrong = group[0].get("accuracy/forget_train_clean") is not None
+    trained = "forget_train_clean" if wrong else "forget_train"
+    names = ("retain_test", "forget_test") if classes else ("test", trained)
     kept, forgotten = (f"accuracy/{name}" for name in names)
     before = _measured(originals, kept)
     after, remembered = _measured(group, kept), _measured(group, forgotten)

@@ -248,7 +248,9 @@ def test_a_method_that_diverges_does_not_keep_the_others_from_running(place, cap
     arguments = ("--workdir", "w", "--method.finetune.learning-rate", "1e35")
     status, out, err = call(capsys, "--config", "small.toml", *arguments)
     assert status == 1 and err.count("\n") == 1
-    assert err.startswith("junlearn: finetune: the run diverged: stage 'finetune'") and "step" in err
+    assert (
+        err.startswith("junlearn: finetune: the run diverged: stage 'finetune'") and "step" in err
+    )
     assert re.search(r"^ ssd +\d", out, re.MULTILINE)
     assert [r["method"] for r in records(place / "w")] == ["original", "retrain", "ssd"]
 

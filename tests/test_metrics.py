@@ -96,6 +96,19 @@ def test_aus_takes_the_form_and_the_splits_of_the_request(classes, expected):
     assert METRICS["aus"](context) == {"aus": pytest.approx(expected)}
 
 
+def test_aus_of_wrong_labels_is_about_the_true_ones():
+    """To know none of the wrong labels, and all the true ones, is the ideal."""
+    wrong, true = np.array([1, 1, 1, 1]), np.array([0, 2, 0, 2])
+    test = np.array([0, 1])
+    original = Outputs({"forget_train": np.eye(3)[wrong], "test": np.eye(3)[test]})
+    repaired = Outputs({"forget_train": np.eye(3)[true], "test": np.eye(3)[test]})
+    labelled = {"forget_train": wrong, "test": test}
+    context = Context(repaired, labelled, original=original, clean={"forget_train": true})
+    assert METRICS["aus"](context) == {"aus": 1}
+    assert METRICS["aus"](context._replace(model=original)) == {"aus": 0.5}
+    assert METRICS["accuracy"](context)["accuracy/forget_train"] == 0
+
+
 def test_golden_aus():
     with np.load(GOLDEN / "scar_corrective" / "06_aus.npz") as file:
         for i, is_random in enumerate(file["is_hr"]):

@@ -103,6 +103,20 @@ def test_summary_over_seeds():
     assert original["aus_of_means"] is None
 
 
+def test_aus_of_means_takes_the_true_labels_where_there_are_others():
+    def row(**accuracies):
+        return {"scenario": "noise"} | {f"accuracy/{k}": v for k, v in accuracies.items()}
+
+    before = [row(test=0.9, forget_train=0.9)]
+    after = row(test=0.9, forget_train=0.1)
+    assert tables.aus_of_means(before, [after]).mean == pytest.approx(1 / 1.8)
+    repaired = after | {"accuracy/forget_train_clean": 0.9}
+    assert tables.aus_of_means(before, [repaired]).mean == pytest.approx(1)
+    # As in a table whose other rows are of another scenario.
+    other = after | {"accuracy/forget_train_clean": None}
+    assert tables.aus_of_means(before, [other]).mean == pytest.approx(1 / 1.8)
+
+
 def test_a_summary_mixes_no_settings():
     """Another field of the method, another class: other groups, unless the class is summed over."""
     more = [

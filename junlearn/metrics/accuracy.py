@@ -4,7 +4,7 @@ import numpy as np
 
 from junlearn.metrics.outputs import Context, Floats, Integers, Network, labels_of, logits_of
 
-__all__ = ["accuracy", "accuracy_on", "correct", "whole_train"]
+__all__ = ["accuracy", "accuracy_on", "correct", "true_accuracy_on", "whole_train"]
 
 
 def correct(logits: Floats, labels: Integers) -> np.ndarray:
@@ -20,6 +20,14 @@ def accuracy_on(context: Context, network: Network, split: str) -> float | None:
     return float(correct(logits, labels_of(context, split, logits)).mean())
 
 
+def true_accuracy_on(context: Context, network: Network, split: str) -> float | None:
+    """The same against the true labels, where a scenario put others in their place."""
+    logits = logits_of(context, network, split)
+    if logits is None or split not in context.clean:
+        return accuracy_on(context, network, split)
+    return float(correct(logits, np.asarray(context.clean[split])).mean())
+
+
 def accuracy(context: Context) -> dict[str, float]:
     """Accuracy of the model on every split, in [0, 1].
 
@@ -31,10 +39,8 @@ def accuracy(context: Context) -> dict[str, float]:
     """
     values = {split: accuracy_on(context, "model", split) for split in context.model.logits}
     for split in ("forget_train", "manipulated_train", "unidentified_train"):
-        logits = logits_of(context, "model", split)
-        if split in context.clean and logits is not None:
-            hits = correct(logits, np.asarray(context.clean[split]))
-            values[f"{split}_clean"] = float(hits.mean())
+        if split in context.clean:
+            values[f"{split}_clean"] = true_accuracy_on(context, "model", split)
     return {f"accuracy/{split}": value for split, value in values.items() if value is not None}
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from junlearn.metrics.accuracy import accuracy_on
+from junlearn.metrics.accuracy import accuracy_on, true_accuracy_on
 from junlearn.metrics.outputs import Context
 
 __all__ = [
@@ -77,7 +77,9 @@ def aus(context: Context) -> dict[str, float]:
     * Whole classes forgotten: the accuracy kept is that on `retain_test`, and `delta` the accuracy
       on `forget_test`, which a retrained model has at 0.
     * Any other request: the accuracy kept is that on `test`, and `delta = |A(forget_train) -
-      A(test)|`, as forgotten examples should be answered like unseen ones.
+      A(test)|`, as forgotten examples should be answered like unseen ones. Where a scenario made
+      labels wrong, both are against the true ones: agreement with the wrong ones would make the
+      network that remembers them the better.
 
     Needs `original`.
     """
@@ -86,7 +88,7 @@ def aus(context: Context) -> dict[str, float]:
     )
     before = accuracy_on(context, "original", kept)
     after = accuracy_on(context, "model", kept)
-    remembered = accuracy_on(context, "model", forgotten)
+    remembered = true_accuracy_on(context, "model", forgotten)
     if before is None or after is None or remembered is None:
         return {}
     delta = remembered if context.classes else abs(remembered - after)

@@ -105,7 +105,8 @@ def mia(context: Context) -> dict[str, float]:
     """Membership inference by logistic regression on the entropy, and on the confidence.
 
     For each feature f, "entropy" and "confidence" (the probability of the given label, as in the
-    SalUn family's attack; not the maximum):
+    SalUn family's attack; not the maximum; where a scenario made the labels of the forget set
+    wrong, a retrained network gives them little, and the ideal 1/2 below does not hold for it):
 
     * `mia/f`: share of `forget_train` called member by the attack fitted on all of `retain_train`
       against all of `test`. Ideal: the retrained model's value.
