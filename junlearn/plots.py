@@ -5,17 +5,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from junlearn.headings import first_columns
 from junlearn.records import Record
 
 __all__ = ["accuracies", "curves", "write"]
 
-ACCURACIES = (
-    ("accuracy/retain_train", "retain train"),
-    ("accuracy/forget_train", "forget train"),
-    ("accuracy/test", "test"),
-    ("accuracy/retain_test", "retain test"),
-    ("accuracy/forget_test", "forget test"),
-)
 COLUMNS = 3
 """Panels side by side in a figure of curves."""
 
@@ -62,14 +56,14 @@ def curves(record: Record) -> Figure | None:
 
 def accuracies(records: Sequence[Record]) -> Figure:
     """A group of bars for every network, one bar a split, in percent."""
-    shown = [(key, label) for key, label in ACCURACIES if any(key in r["metrics"] for r in records)]
+    shown = first_columns({name for record in records for name in record["metrics"]})
     width = 0.8 / len(shown)
     figure = Figure(figsize=(max(6.0, 1.3 * len(records)), 3.6), layout="constrained")
     axis = figure.subplots()
-    for number, (key, label) in enumerate(shown):
-        heights = [100 * r["metrics"].get(key, 0.0) for r in records]
+    for number, column in enumerate(shown):
+        heights = [100 * r["metrics"].get(column.metric, 0.0) for r in records]
         places = [i + (number - (len(shown) - 1) / 2) * width for i in range(len(records))]
-        axis.bar(places, heights, width, label=label)
+        axis.bar(places, heights, width, label=column.heading)
     axis.set_xticks(range(len(records)), [r["method"] for r in records], rotation=30, ha="right")
     axis.set_ylabel("accuracy in %")
     axis.set_ylim(0, 100)

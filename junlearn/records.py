@@ -13,7 +13,7 @@ import jax
 import junlearn
 from junlearn.run import Result
 
-__all__ = ["Record", "append", "device", "new", "read", "versions"]
+__all__ = ["Record", "append", "device", "new", "read", "spent", "versions"]
 
 
 class Record(TypedDict):
@@ -79,6 +79,11 @@ def new(
         device=device(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def spent(record: Record) -> float:
+    """The price of a method in seconds: its steps, and its looks at its own progress; compilation is not in it."""
+    return record["seconds"]["run"] + record["seconds"].get("evaluate", 0.0)
 
 
 def read(path: Path) -> list[Record]:

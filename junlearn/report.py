@@ -4,46 +4,33 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
-from junlearn.records import Record
+from junlearn.headings import FORGETTING, Column, first_columns
+from junlearn.records import Record, spent
 
 __all__ = ["table"]
 
-ACCURACIES = (
-    ("accuracy/retain_train", "retain train", "%"),
-    ("accuracy/forget_train", "forget train", "%"),
-    ("accuracy/test", "test", "%"),
-    ("accuracy/retain_test", "retain test", "%"),
-    ("accuracy/forget_test", "forget test", "%"),
-)
-FORGETTING = (
-    ("mia/entropy", "MIA entr.", ".3f"),
-    ("mia/entropy_balanced_accuracy", "MIA bal.", ".3f"),
-    ("mia/confidence", "MIA conf.", ".3f"),
-    ("js/forget_train", "JS", ".3f"),
-    ("agreement/forget_train", "agree", ".3f"),
-    ("zrf/forget_train", "ZRF", ".3f"),
-    ("aus", "AUS", ".3f"),
-    ("tow", "ToW", ".3f"),
-)
-"""Metric, heading and format. A column without a value in any record is left out."""
-
-WIDE = 112
-"""Columns of a terminal on which one table holds everything."""
-
-LEGEND = (
-    "Accuracies in %, seconds in steps. The row to match: the retrained network.\n"
-    "MIA: share of the forget set that an attack (on entropy, on confidence) calls\n"
-    "member, and balanced accuracy of the one on entropy. JS divergence (nats) and\n"
-    "agreement: to the retrained network, on the forget set. ZRF, AUS, ToW: higher\n"
-    "is better."
-)
+LEGEND = {
+    "": "Accuracies in %, seconds in steps and in looks at its own progress. The row to match: the retrained network.",
+    "corrective": "Corrected: against the true labels, where the manipulation acts.",
+    "mia": "MIA: share of the forget set that an attack (on entropy, on confidence) calls member, and balanced "
+    "accuracy of the one on entropy.",
+    "mia_svc": "MIA SVC: the same share of a support vector machine on the confidence.",
+    "mia_svm": "MIA SVM: balanced accuracy of a support vector machine on all probabilities.",
+    "asr": "ASR: accuracy of boosted trees on sorted probabilities, as LAF and CaMU split their data.",
+    "js": "JS divergence (nats): to the retrained network, on the forget set.",
+    "agreement": "Agreement: with the retrained network, on the forget set.",
+    "zrf": "ZRF, AUS, ToW: higher is better.",
+    "relearn": "Relearn: steps on the forget set until the original's accuracy there.",
+    "anamnesis": "Anamnesis: relearn time over that of the retrained network; 1 is ideal.",
+}
+"""What the columns of a metric are; the first line is always there."""
 
 
 def table(records: Sequence[Record], console: Console) -> None:
-    """Print one row a record; on a narrow terminal accuracies first, the other metrics below them."""
-    parts = [ACCURACIES + FORGETTING] if console.width >= WIDE else [ACCURACIES, FORGETTING]
+    """Print one row a record; what does not fit the terminal's width stands below, in tables of its own."""
     first = records[0]
     console.print(
         f"\n{first['dataset']}, {first['model']}, scenario {first['scenario']}, "
@@ -51,31 +38,52 @@ def table(records: Sequence[Record], console: Console) -> None:
         style="bold",
         highlight=False,
     )
+    present = {name for record in records for name in record["metrics"]}
+    others = tuple(column for column in FORGETTING if column.metric in present)
+    parts = [first_columns(present) + others]
+    if _width(records, parts[0], first=True) > console.width:
+        parts = [first_columns(present), *_fitting(records, others, console.width)]
     for number, columns in enumerate(parts):
         console.print(_grid(records, columns, seconds=number == 0))
-    console.print(LEGEND, style="dim", highlight=False)
+    families = {"", *(column.metric.split("/")[0] for part in parts for column in part)}
+    text = "\n".join(line for family, line in LEGEND.items() if family in families)
+    console.print(text, style="dim", highlight=False)
 
 
-def _grid(
-    records: Sequence[Record], columns: Sequence[tuple[str, str, str]], *, seconds: bool
-) -> Table:
+def _fitting(
+    records: Sequence[Record], columns: Sequence[Column], width: int
+) -> list[tuple[Column, ...]]:
+    """The columns in as few tables as `width` allows, a column at least in each."""
+    parts: list[tuple[Column, ...]] = []
+    for column in columns:
+        if parts and _width(records, (*parts[-1], column)) <= width:
+            parts[-1] = (*parts[-1], column)
+        else:
+            parts.append((column,))
+    return parts
+
+
+def _width(records: Sequence[Record], columns: Sequence[Column], first: bool = False) -> int:
+    grid = _grid(records, columns, seconds=first)
+    wide = Console(width=10_000)
+    return Measurement.get(wide, wide.options, grid).maximum
+
+
+def _grid(records: Sequence[Record], columns: Sequence[Column], *, seconds: bool) -> Table:
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     grid.add_column("method", no_wrap=True)
-    shown = [c for c in columns if any(c[0] in record["metrics"] for record in records)]
-    for _, heading, _ in shown:
-        grid.add_column(heading.replace(" ", "\n"), justify="right")
+    for column in columns:
+        grid.add_column(column.heading.replace(" ", "\n"), justify="right")
     if seconds:
         grid.add_column("seconds", justify="right")
     for record in records:
-        values = [_format(record["metrics"].get(name), style) for name, _, style in shown]
+        values = [_format(record["metrics"].get(column.metric), column) for column in columns]
         if seconds:
-            values.append(f"{record['seconds']['run']:.1f}")
+            values.append(f"{spent(record):.1f}")
         emphasis = "bold" if record["role"] == "retrain" else None
         grid.add_row(record["method"], *values, style=emphasis)
     return grid
 
 
-def _format(value: float | None, style: str) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value:.2f}" if style == "%" else f"{value:{style}}"
+def _format(value: float | None, column: Column) -> str:
+    return "-" if value is None else f"{column.factor * value:.{column.digits}f}"

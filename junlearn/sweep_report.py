@@ -13,29 +13,15 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from junlearn import tables
+from junlearn.headings import FORGETTING, Column, first_columns
 from junlearn.metrics.aggregate import measured
+from junlearn.records import spent
 from junlearn.sweep import Point, Trial, done, originals
 
 __all__ = ["curves", "plan", "summary", "table", "times", "write"]
 
-COLUMNS = (
-    ("corrective/corrected", "corrected", 100),
-    ("corrective/retained", "retained", 100),
-    ("corrective/attack_success", "attack success", 100),
-    ("accuracy/forget_train", "S_f still wrong", 100),
-    ("accuracy/unidentified_train", "others still wrong", 100),
-    ("accuracy/validation", "validation", 100),
-)
-CLASSIC = (
-    ("accuracy/retain_train", "retain train", 100),
-    ("accuracy/forget_train", "forget train", 100),
-    ("accuracy/test", "test", 100),
-    ("accuracy/retain_test", "retain test", 100),
-    ("accuracy/forget_test", "forget test", 100),
-    ("aus", "AUS", 1),
-    ("mia/entropy_balanced_accuracy", "MIA bal.", 1),
-)
-"""Metric, heading and factor, for manipulated data and for the other scenarios."""
+CLASSIC = ("aus", "mia/entropy_balanced_accuracy")
+"""What is shown beside the accuracies where no data is manipulated."""
 
 CURVES = ("corrective/corrected", "corrective/retained")
 
@@ -66,10 +52,10 @@ def plan(points: Sequence[Point], workdir: Path, console: Console) -> None:
     console.print(grid, highlight=False)
 
 
-def _columns(runs: Sequence[Sequence[Trial]]) -> list[tuple[str, str, int]]:
+def _columns(runs: Sequence[Sequence[Trial]]) -> list[Column]:
     present = {name for group in runs for trial in group for name in trial.record["metrics"]}
-    wanted = COLUMNS if "corrective/corrected" in present else CLASSIC
-    return [column for column in wanted if column[0] in present]
+    classic = set(CLASSIC) & present if "corrective/corrected" not in present else set()
+    return [*first_columns(present), *(c for c in FORGETTING if c.metric in classic)]
 
 
 def summary(
@@ -85,7 +71,7 @@ def summary(
         place = {key: value for key, value in first.axes.items() if key not in over}
         row: dict[str, Any] = {key: _plain(value) for key, value in place.items()}
         row |= {"method": first.method, "settings": _text(first.settings), "runs": len(group)}
-        for name, values in _values(group, [name for name, _, _ in _columns(runs)]).items():
+        for name, values in _values(group, [column.metric for column in _columns(runs)]).items():
             found = measured(values) if values else None
             row[name] = None if found is None else found.mean
             row[f"{name}_std"] = None if found is None or len(values) < 2 else found.deviation
@@ -105,10 +91,10 @@ def summary(
 
 
 def _values(group: Sequence[Trial], names: Sequence[str]) -> dict[str, list[float]]:
-    """What the runs have of each metric, and their seconds in steps."""
+    """What the runs have of each metric, and what they took (`spent`)."""
     metrics = [trial.record["metrics"] for trial in group]
     found = {name: [m[name] for m in metrics if name in m] for name in names}
-    return found | {"seconds": [trial.record["seconds"]["run"] for trial in group]}
+    return found | {"seconds": [spent(trial.record) for trial in group]}
 
 
 def _accuracies(group: Sequence[Trial]) -> list[dict[str, Any]]:
@@ -124,18 +110,18 @@ def table(runs: Sequence[Sequence[Trial]], over: Collection[str], console: Conso
     columns = _columns(runs)
     rows = summary(runs, over)
     if any(row["aus_of_means"] is not None for row in rows):
-        columns.append(("aus_of_means", "AUS of means", 1))
+        columns.append(Column("aus_of_means", "AUS of means"))
     axes = [key for key in runs[0][0].axes if key not in over]
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for key in axes:
         grid.add_column(key.rpartition(".")[2], justify="right")
     grid.add_column("method", no_wrap=True)
     grid.add_column("settings")
-    for _, heading, _ in columns:
-        grid.add_column(heading.replace(" ", "\n"), justify="right")
+    for column in columns:
+        grid.add_column(column.heading.replace(" ", "\n"), justify="right")
     grid.add_column("seconds", justify="right")
     for row in rows:
-        cells = [_cell(row, name, factor) for name, _, factor in columns]
+        cells = [_cell(row, column.metric, column.factor) for column in columns]
         cells.append(_cell(row, "seconds", 1, 1))
         grid.add_row(*(str(row[key]) for key in axes), row["method"], row["settings"], *cells)
     # Rows longer than the terminal go on in its next line; broken cells could not be read.
@@ -175,7 +161,7 @@ def curves(runs: Sequence[Sequence[Trial]], over: Collection[str] = ("seed",)) -
     """Acc_corr and Acc_retain against the share of S_m that is known, a line a method and a column of panels for each
     other place on the grid; the network before any repair is a horizontal line.
     """
-    metrics = [column for column in _columns(runs) if column[0] in CURVES]
+    metrics = [column for column in _columns(runs) if column.metric in CURVES]
     axis_of_x = next((key for key in (SHARE, IDENTIFIED) if key in runs[0][0].axes), None)
     if axis_of_x is None or axis_of_x in over or not metrics:
         return None
@@ -186,17 +172,17 @@ def curves(runs: Sequence[Sequence[Trial]], over: Collection[str] = ("seed",)) -
         panels.setdefault(title, []).append(group)
     figure = Figure(figsize=(4.2 * len(panels), 3.2 * len(metrics)), layout="constrained")
     axes = figure.subplots(len(metrics), len(panels), squeeze=False)
-    for column, (title, groups) in enumerate(panels.items()):
-        for row, (name, heading, factor) in enumerate(metrics):
-            axis = axes[row][column]
-            for method, points in _lines(groups, name, axis_of_x).items():
+    for place, (title, groups) in enumerate(panels.items()):
+        for row, column in enumerate(metrics):
+            axis = axes[row][place]
+            for method, points in _lines(groups, column.metric, axis_of_x).items():
                 shares, means, spreads = zip(*sorted(points), strict=True)
-                scaled = [[factor * value for value in part] for part in (means, spreads)]
+                scaled = [[column.factor * value for value in part] for part in (means, spreads)]
                 if method == "original":
                     axis.axhline(scaled[0][0], color="grey", linestyle="--", label="original")
                 else:
                     axis.errorbar(shares, *scaled, marker=".", capsize=2, label=method)
-            axis.set_ylabel(f"{heading} in %")
+            axis.set_ylabel(f"{column.heading} in %")
             axis.set_ylim(0, 100)
             if row == 0:
                 axis.set_title(title, fontsize="medium")
@@ -224,14 +210,14 @@ def _lines(
 
 
 def times(runs: Sequence[Sequence[Trial]]) -> Figure:
-    """Mean seconds in steps of every method, over all that was run."""
+    """Mean seconds of every method (`spent`), over all that was run."""
     seconds: dict[str, list[float]] = {}
     for group in runs:
         for trial in group:
-            seconds.setdefault(trial.method, []).append(trial.record["seconds"]["run"])
+            seconds.setdefault(trial.method, []).append(spent(trial.record))
     figure = Figure(figsize=(max(4.0, 0.9 * len(seconds)), 3.2), layout="constrained")
     axis = figure.subplots()
     axis.bar(range(len(seconds)), [statistics.fmean(values) for values in seconds.values()])
     axis.set_xticks(range(len(seconds)), list(seconds), rotation=30, ha="right")
-    axis.set_ylabel("seconds in steps")
+    axis.set_ylabel("seconds")
     return figure

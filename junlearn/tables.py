@@ -191,8 +191,8 @@ def aus_of_means(
     originals: Sequence[Mapping[str, Any]], group: Sequence[Mapping[str, Any]]
 ) -> Measured | None:
     """AUS of the mean accuracies of `group`, with its error, beside those of the original networks; None where an
-    accuracy is missing. Of a row `scenario` and the accuracies are read; where labels were wrong, those against the true
-    ones.
+    accuracy is missing. Of a row `scenario` and the accuracies are read, those against the true labels where there
+    were wrong ones.
     """
     classes = group[0]["scenario"] == "class"
     wrong = group[0].get("accuracy/forget_train_clean") is not None

@@ -1,0 +1,62 @@
+"""How metrics are called where a person reads them: which columns a table has, in which order and unit."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+__all__ = ["ACCURACIES", "FORGETTING", "Column", "first_columns"]
+
+
+class Column(NamedTuple):
+    """A metric in a table."""
+
+    metric: str
+    heading: str
+    factor: int = 1
+    """100: in percent."""
+    digits: int = 3
+
+
+ACCURACIES = tuple(
+    Column(f"accuracy/{split}", heading, 100, 2)
+    for split, heading in (
+        ("retain_train", "retain train"),
+        ("forget_train", "forget train"),
+        ("forget_train_clean", "forget true"),
+        ("test", "test"),
+        ("retain_test", "retain test"),
+        ("forget_test", "forget test"),
+    )
+)
+MANIPULATED = tuple(
+    Column(metric, heading, 100, 2)
+    for metric, heading in (
+        ("corrective/corrected", "corrected"),
+        ("corrective/retained", "retained"),
+        ("corrective/attack_success", "attack success"),
+        ("accuracy/forget_train", "S_f still wrong"),
+        ("accuracy/unidentified_train", "others still wrong"),
+        ("accuracy/validation", "validation"),
+    )
+)
+FORGETTING = (
+    Column("mia/entropy", "MIA entr."),
+    Column("mia/entropy_balanced_accuracy", "MIA bal."),
+    Column("mia/confidence", "MIA conf."),
+    Column("mia_svc/confidence_member", "MIA SVC"),
+    Column("mia_svm/balanced_accuracy", "MIA SVM"),
+    Column("asr/laf", "ASR LAF"),
+    Column("asr/camu", "ASR CaMU"),
+    Column("js/forget_train", "JS"),
+    Column("agreement/forget_train", "agree"),
+    Column("zrf/forget_train", "ZRF"),
+    Column("aus", "AUS"),
+    Column("tow", "ToW"),
+    Column("relearn/steps", "relearn", digits=0),
+    Column("anamnesis", "anamnesis"),
+)
+
+
+def first_columns(present: Collection[str]) -> tuple[Column, ...]:
+    """What is asked first, of records with the metrics `present`: was it repaired, or forgotten and the rest kept."""
+    wanted = MANIPULATED if "corrective/corrected" in present else ACCURACIES
+    return tuple(column for column in wanted if column.metric in present)
