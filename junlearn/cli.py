@@ -28,10 +28,8 @@ __all__ = [
     "split_arguments",
 ]
 
-DESCRIPTION = (
-    "Pretrain, retrain, unlearn, measure. Other commands: `list` (what can be named), `prepare NAME` (datasets). "
-    "Without --config: digits, a small CNN, class removal, several methods."
-)
+NAMED = (*config.COMPONENTS, *config.OPTIONAL)
+"""Sections whose name can be chosen on the command line."""
 
 
 def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -42,7 +40,7 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--cache-dir", "--cache_dir")
     parser.add_argument("--plot", action="store_true")
     parser.add_argument("--table", type=Path, action="append", default=[])
-    for kind in config.COMPONENTS:
+    for kind in NAMED:
         parser.add_argument(f"--{kind}.name")
     parser.add_argument("--methods", nargs="+")
     try:
@@ -51,14 +49,22 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
         raise ConfigError(str(error)) from error
 
 
-def experiment(options: argparse.Namespace, rest: list[str]) -> Any:
-    """The experiment of a configuration file with the command line's changes. Raises ConfigError."""
+def experiment(options: argparse.Namespace, rest: list[str], description: str = "") -> Any:
+    """The experiment of a configuration file with the command line's changes. Raises ConfigError.
+
+    With `--help` among them it prints `description` above the options of this configuration, and exits.
+    """
     if options.config is None:
         table = config.read(Path(str(files("junlearn") / "first_run.toml")))
     else:
         table = config.read(options.config)
+    if "sweep" in table:
+        raise ConfigError(
+            f"configuration {options.config} has a table [sweep], so it is a grid of experiments and not one: "
+            f"python -m junlearn.main sweep --config {options.config} reads it"
+        )
     table = _short_method(table)
-    for kind in config.COMPONENTS:
+    for kind in NAMED:
         name = getattr(options, f"{kind}.name")
         if name is not None and table.get(kind, {}).get("name") != name:
             table[kind] = {"name": name}
@@ -75,7 +81,8 @@ def experiment(options: argparse.Namespace, rest: list[str]) -> Any:
             else argument
             for argument in rest
         ]
-    changed = _tyro(start, rest)
+    driver = [f"--{name.replace('_', '-')}" for name in vars(options)]
+    changed = _tyro(start, rest, description, driver)
     return config.parse(config.plain(changed))
 
 
@@ -127,15 +134,18 @@ def _short_method(table: dict[str, Any]) -> dict[str, Any]:
     return dict(table)
 
 
-def _tyro(start: Any, arguments: list[str]) -> Any:
-    """`start` with the options in `arguments`; every mistake in them is a ConfigError of one line."""
+def _tyro(start: Any, arguments: list[str], description: str, driver: list[str]) -> Any:
+    """`start` with the options in `arguments`; every mistake in them is a ConfigError of one line.
+
+    `driver` are the options beside those of the schema that a misspelt one can have meant.
+    """
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             changed, unparsed = tyro.cli(
                 type(start),
                 prog="python -m junlearn.main",
-                description=DESCRIPTION,
+                description=description,
                 args=arguments,
                 default=start,
                 return_unknown_args=True,
@@ -146,7 +156,7 @@ def _tyro(start: Any, arguments: list[str]) -> Any:
             raise
         raise ConfigError(_one_line(complaint.getvalue())) from None
     if unparsed:
-        raise unknown("option", unparsed[0].split("=")[0], _options(type(start)))
+        raise unknown("option", unparsed[0].split("=")[0], {*driver, *_options(type(start))})
     return changed
 
 

@@ -1,7 +1,9 @@
 """The command line: parsing and calls only.
 
     python -m junlearn.main                                  the first run: digits, class removal, several methods
-    python -m junlearn.main --config FILE [--seed 1] [--workdir DIR] [--method.epochs 10] ...
+    python -m junlearn.main --config FILE [--seed 1] [--method.epochs 10] ...
+                             [--workdir DIR]             where records, checkpoints and plots go
+                             [--cache-dir DIR]           where datasets and networks are kept that all runs share
                              [--plot]                    loss curves and accuracies as PNG below the workdir
                              [--table FILE.csv]          all records of the workdir as a table (or FILE.parquet)
     python -m junlearn.main sweep --config FILE [--dry-run] [--select oracle | developer] [--over KEY ...]
@@ -29,7 +31,7 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    from junlearn.errors import DivergedError, JunlearnError
+    from junlearn.errors import DivergedError, JunlearnError, unknown
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     commands = {
@@ -39,9 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "statistics": _statistics,
         "sweep": _sweep,
     }
-    command = commands.get(arguments[0], _run) if arguments else _run
+    named = bool(arguments) and not arguments[0].startswith("-")
     try:
-        return command(arguments[1:] if command is not _run else arguments)
+        if not named:
+            return _run(arguments)
+        if arguments[0] not in commands:
+            raise unknown("command", arguments[0], commands)
+        return commands[arguments[0]](arguments[1:])
     except (JunlearnError, OSError, DivergedError) as error:
         return _complain(error)
 
@@ -66,7 +72,7 @@ def _run(arguments: list[str]) -> int:
     options, rest = cli.split_arguments(arguments)
     for path in options.table:
         tables.check(path)
-    experiment = cli.experiment(options, rest)
+    experiment = cli.experiment(options, rest, (__doc__ or "").partition("\n\n")[2])
     workdir = Path(options.workdir or cli.default_workdir(experiment))
     return _carry_out(experiment, workdir, options.cache_dir, options.plot, options.table)
 

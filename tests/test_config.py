@@ -185,6 +185,17 @@ def test_names_on_the_command_line_choose_the_schema():
     assert changed.methods == ("ssd", "fisher") and changed.method.fisher.alpha == 2e-6
 
 
+def test_surrogate_images_are_chosen_on_the_command_line(tmp_path):
+    """Also where the file has no such section, or one of another name, whose fields are then not read."""
+    noise = ("--surrogate.name", "gaussian_noise", "--surrogate.count", "5")
+    assert parsed(*noise).surrogate.count == 5
+    table = config.plain(parsed()) | {"surrogate": {"name": "tfds_directory", "path": "photos"}}
+    (tmp_path / "a.json").write_text(json.dumps(table))
+    file = ("--config", str(tmp_path / "a.json"))
+    assert parsed(*file, *noise).surrogate.count == 5
+    assert parsed(*file, "--surrogate.name", "tfds_directory").surrogate.path == "photos"
+
+
 def test_json_of_a_run_is_a_configuration(tmp_path):
     file = tmp_path / "config.json"
     file.write_text(json.dumps(config.plain(parsed())))

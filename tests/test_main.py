@@ -184,10 +184,17 @@ def test_a_cut_off_record_is_written_again(place, capsys):
         (["--table", "t.xlsx"], "must end in .csv or .parquet"),
         (["--dataset.name", "image_folder"], "path"),
         (["prepare", "mnits"], "unknown dataset 'mnits'; did you mean 'mnist'?"),
+        (["--plto"], "unknown option '--plto'; did you mean '--plot'?"),
+        (["--surrogate.name", "gauss_noise"], "did you mean 'gaussian_noise'?"),
+        (["--surrogate.count", "9"], "did you mean '--surrogate.name'?"),
+        (["lst"], "unknown command 'lst'; did you mean 'list'?"),
+        (["--config", "grid.toml"], "main sweep --config grid.toml reads it"),
+        (["statistics", "s.npz", "--config", "grid.toml"], "main sweep --config grid.toml reads"),
     ],
 )
 def test_mistakes_end_with_one_line_and_status_2(place, capsys, arguments, message):
-    own = [] if arguments[0] == "prepare" else ["--config", "small.toml", "--workdir", "w"]
+    (place / "grid.toml").write_text(SMALL + "[sweep]\nseed = [0, 1]\n")
+    own = ["--config", "small.toml", "--workdir", "w"] if arguments[0].startswith("--") else []
     status, _, err = call(capsys, *(arguments if not own else own + arguments))
     assert status == 2
     assert message in err
@@ -281,6 +288,10 @@ def test_help_names_the_options_of_this_configuration(place, capsys):
     assert stop.value.code == 0
     assert "--method.finetune.learning-rate" in out and "--scenario.classes" in out
     assert "--method.neggrad" not in out
+    for name in ("--config", "--workdir", "--cache-dir", "--plot", "--table"):
+        assert f"{name} " in out or f"[{name}]" in out
+    for command in ("sweep", "compat", "statistics", "prepare", "list"):
+        assert f"python -m junlearn.main {command} " in out
 
 
 LONG = (
