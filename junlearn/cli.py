@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import io
+import os
 import re
 from collections.abc import Mapping
 from importlib.resources import files
@@ -86,9 +87,15 @@ def experiment(options: argparse.Namespace, rest: list[str], description: str = 
     return config.parse(config.plain(changed))
 
 
-def default_workdir(experiment: Any) -> str:
-    """`runs/DATASET_SCENARIO` below the current directory."""
-    return f"runs/{experiment.dataset.name}_{experiment.scenario.name}"
+def default_workdir(file: Path | None, experiment: Any) -> Path:
+    """`runs/FOLDER_FILE` of the configuration file, `runs/DATASET_SCENARIO` without one, below the current directory.
+
+    Files of one name in several folders (`mnist_class.toml` of each paper) are different recipes.
+    """
+    if file is None:
+        return Path("runs", f"{experiment.dataset.name}_{experiment.scenario.name}")
+    whole = Path(os.path.abspath(file))
+    return Path("runs", f"{whole.parent.name}_{whole.stem}")
 
 
 def keep_compilations(cache_dir: str | None) -> None:

@@ -2,7 +2,8 @@
 
     python -m junlearn.main                                  the first run: digits, class removal, several methods
     python -m junlearn.main --config FILE [--seed 1] [--method.epochs 10] ...
-                             [--workdir DIR]             where records, checkpoints and plots go
+                             [--workdir DIR]             where records, checkpoints and plots go; default: named
+                                                         after FILE and its folder, runs/FOLDER_FILE
                              [--cache-dir DIR]           where datasets and networks are kept that all runs share
                              [--plot]                    loss curves and accuracies as PNG below the workdir
                              [--table FILE.csv]          all records of the workdir as a table (or FILE.parquet)
@@ -73,7 +74,7 @@ def _run(arguments: list[str]) -> int:
     for path in options.table:
         tables.check(path)
     experiment = cli.experiment(options, rest, (__doc__ or "").partition("\n\n")[2])
-    workdir = Path(options.workdir or cli.default_workdir(experiment))
+    workdir = Path(options.workdir or cli.default_workdir(options.config, experiment))
     return _carry_out(experiment, workdir, options.cache_dir, options.plot, options.table)
 
 

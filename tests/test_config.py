@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import jax
 import pytest
@@ -221,6 +222,22 @@ def test_mistakes_on_the_command_line(arguments, message):
         parsed(*arguments)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_file_has_a_workdir_of_its_own(monkeypatch):
+    """However its path is written; those of sweeps share none with them either."""
+    root = Path(__file__).parent.parent
+    monkeypatch.chdir(root)
+    start = parsed()
+    assert cli.default_workdir(None, start) == Path("runs/digits_class")
+    files = [file.relative_to(root) for file in (root / "configs").rglob("*.toml")]
+    names = [cli.default_workdir(file, start) for file in files]
+    assert len(set(names)) == len(files)
+    assert not set(names) & {Path("runs", file.stem) for file in files}
+    for file in ("configs/laf/mnist_class.toml", "./configs/camu/../laf/mnist_class.toml"):
+        assert cli.default_workdir(Path(file), start) == Path("runs/laf_mnist_class")
+    monkeypatch.chdir(root / "configs" / "laf")
+    assert cli.default_workdir(Path("mnist_class.toml"), start) == Path("runs/laf_mnist_class")
 
 
 def test_a_broken_file(tmp_path):
