@@ -14,7 +14,7 @@ from orbax.checkpoint import v1 as ocp
 from junlearn.errors import CheckpointError
 from junlearn.types import PyTree
 
-__all__ = ["Store", "restore", "save"]
+__all__ = ["Store", "complete", "restore", "save"]
 
 KEPT = 2
 """Snapshots kept: the newest, and the one before it should the newest be damaged."""
@@ -39,7 +39,7 @@ def save(store: Store, state: PyTree, position: dict[str, Any]) -> None:
 
     Raises CheckpointError if it cannot be written (a full disk); earlier snapshots are untouched then.
     """
-    snapshots = _complete(store)
+    snapshots = complete(store)
     if snapshots:
         _note(snapshots[-1], store)
     number = int(snapshots[-1].name) + 1 if snapshots else 0
@@ -68,7 +68,7 @@ def restore(store: Store, target: PyTree) -> tuple[PyTree, dict[str, Any]] | Non
     `target` is a state of the same structure, shapes and placement. Raises CheckpointError for a snapshot that is
     damaged or belongs to another configuration; nothing on disk is changed.
     """
-    snapshots = _complete(store)
+    snapshots = complete(store)
     if not snapshots:
         return None
     path = snapshots[-1].absolute()
@@ -88,7 +88,7 @@ def restore(store: Store, target: PyTree) -> tuple[PyTree, dict[str, Any]] | Non
         ) from error
 
 
-def _complete(store: Store) -> list[Path]:
+def complete(store: Store) -> list[Path]:
     """Snapshots that were written to the end, oldest first."""
     if not store.directory.is_dir():
         return []

@@ -1,12 +1,11 @@
 """One experiment end to end: data, original, retrained reference, methods, metrics, records.
 
-Nothing that is complete is done twice: networks are looked up by the hash of all that determines their numbers (the
-original and the reference below the cache directory, shared by every run; the methods' below the run's own), records
-by the hash of that and of the metrics.
+Nothing that is complete is done twice: networks are looked up by the hash of all that determines their numbers but
+versions and device (the original and the reference below the cache directory, shared by every run; the methods' below
+the run's own), records by the hash of that and of the metrics. What is kept of other versions is said.
 """
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -70,7 +69,7 @@ class Outcome(NamedTuple):
 def execute(experiment: Any, workdir: Path, cache_dir: str | None, reporter: Reporter) -> Outcome:
     """Run the experiment in `workdir`. A method that fails does not keep those after it from running."""
     with exclusive(workdir):
-        _write(workdir / "config.json", json.dumps(plain(experiment), indent=2) + "\n")
+        records.replace(workdir / "config.json", json.dumps(plain(experiment), indent=2) + "\n")
         problem = prepare(experiment, cache_dir, reporter)
         cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", reporter)
         return _judge(problem, cases, workdir / "records.jsonl", reporter)
@@ -217,6 +216,7 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
                 raise
             reporter.say(f"{case.label}: failed, {type(error).__name__}")
             outcome.failures[case.label] = error
+    records.remark(outcome.records, reporter.say)
     return outcome
 
 
@@ -235,6 +235,7 @@ def _train(
     store = Store(shared / digest(identity), digest(identity))
     split = problem.split if role == "retrain" else everything(problem.sources)
     with exclusive(store.directory, waiting=reporter.say), reporter.following(role) as progress:
+        records.attributed(store, role, reporter.say)
         result = train(
             problem.experiment.train,
             problem.model,
@@ -264,6 +265,7 @@ def _unlearn(
     if method.with_initial is not None:
         key = key_for(problem.seeds["initialisation"], ORIGINAL)
         began = initial(problem.model, problem.sources, key=key)
+    store = records.attributed(Store(own / f"{label}-{name}", name), label, reporter.say)
     with reporter.following(label) as progress:
         staged = run_stages(
             method,
@@ -273,7 +275,7 @@ def _unlearn(
             problem.split,
             key=key_for(problem.seeds["method"], METHOD),
             initial=began,
-            **_options(problem, Store(own / f"{label}-{name}", name)),
+            **_options(problem, store),
             progress=progress,
         )
     reporter.say(f"{label}: {_spent(staged)}")
@@ -330,10 +332,3 @@ def _relearn(
 def _spent(result: Result | Staged) -> str:
     seconds = result.seconds
     return f"{seconds['run']:.1f} s in steps, {seconds['compile']:.1f} s compiling"
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

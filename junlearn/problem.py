@@ -106,7 +106,7 @@ def key_for(seed: int, purpose: int) -> Key:
 
 
 def identities(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All that determines the numbers of the original network, and of the retrained one."""
+    """All that determines the numbers of the original network, and of the retrained one, but versions and device."""
     experiment = problem.experiment
     original = _original(problem)
     request = {"scenario": plain(experiment.scenario), "scenario_seed": problem.seeds["scenario"]}

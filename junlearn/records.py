@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,12 +12,39 @@ from typing import Any, Literal, TypedDict
 import jax
 
 import junlearn
+from junlearn.checkpoint import Store, complete
 from junlearn.run import Result
 
-__all__ = ["Record", "append", "device", "new", "read", "spent", "versions"]
+__all__ = [
+    "Made",
+    "Record",
+    "append",
+    "attributed",
+    "changed",
+    "device",
+    "new",
+    "read",
+    "remark",
+    "replace",
+    "spent",
+    "versions",
+]
+
+DECISIVE = ("junlearn", "jax", "jaxlib")
+"""Packages whose versions tell whether numbers of before are those of now; they are in no hash of a network."""
+
+MADE = "made.json"
+"""File beside the snapshots of a network: what it is made with."""
 
 
-class Record(TypedDict):
+class Made(TypedDict):
+    """What something was made with."""
+
+    versions: dict[str, str]
+    device: str
+
+
+class Record(Made):
     """One line of `records.jsonl`. Accuracies are in [0, 1], times in seconds."""
 
     dataset: str
@@ -33,8 +61,6 @@ class Record(TypedDict):
     """Mean metrics of every training epoch."""
     config: dict[str, Any]
     config_hash: str
-    versions: dict[str, str]
-    device: str
     time: str
     """When the record was made, UTC, ISO 8601."""
 
@@ -81,9 +107,44 @@ def new(
     )
 
 
-def spent(record: Record) -> float:
-    """The price of a method in seconds: its steps, and its looks at its own progress; compilation is not in it."""
-    return record["seconds"]["run"] + record["seconds"].get("evaluate", 0.0)
+def changed(made: Made) -> str:
+    """In which of the decisive packages and in which kind of device `made` differs from what runs now; else empty."""
+    before = {name: made["versions"].get(name, "unknown") for name in DECISIVE}
+    now = {name: versions()[name] for name in DECISIVE}
+    for values, text in ((before, made["device"]), (now, device())):
+        values["device"] = text.rpartition(" x")[0]
+    return ", ".join(f"{n} {before[n]} (now {now[n]})" for n in now if before[n] != now[n])
+
+
+def remark(found: Sequence[Record], say: Callable[[str], None]) -> None:
+    """Say which of `found` were kept from other versions or another kind of device: a line for each difference."""
+    kept: dict[str, list[str]] = {}
+    for record in found:
+        kept.setdefault(changed(record), []).append(record["method"])
+    for difference, labels in kept.items():
+        if difference:
+            say(f"records kept, not made again: {', '.join(labels)}, of {difference}")
+
+
+def attributed(store: Store, label: str, say: Callable[[str], None]) -> Store:
+    """`store`; it says what the network in it was made with, where that is not what runs now.
+
+    That stands in a file beside the snapshots, which is written here where there are none yet.
+    """
+    note = store.directory / MADE
+    if not complete(store):
+        store.directory.mkdir(parents=True, exist_ok=True)
+        replace(note, json.dumps(Made(versions=versions(), device=device())))
+    elif note.exists() and (difference := changed(json.loads(note.read_text(encoding="utf-8")))):
+        say(f"{label}: network kept, not trained again, of {difference}")
+    return store
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file in one step."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
 
 
 def read(path: Path) -> list[Record]:

@@ -18,6 +18,7 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 
 from junlearn import cli
+from junlearn import records as results
 from junlearn.main import main
 from junlearn.methods import METHODS
 
@@ -153,16 +154,24 @@ def test_a_record_for_each_seed_and_metric_list(place, capsys):
     assert set(found[-1]["metrics"]) == {n for n in found[0]["metrics"] if n.startswith("accuracy")}
 
 
-def test_a_cut_off_record_is_written_again(place, capsys):
+def test_a_cut_off_record_is_written_again(place, capsys, monkeypatch):
+    """And what is taken for it and beside it, of another version of JAX, is said."""
+    versions = results.versions()
     run = ("--config", "small.toml", "--workdir", "w", "--methods", "ssd")
-    call(capsys, *run)
+    assert "kept" not in call(capsys, *run)[1]
     path = place / "w" / "records.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
-    assert call(capsys, *run)[0] == 0
+    monkeypatch.setattr(results, "versions", lambda: versions | {"jax": "9.9"})
+    status, out, _ = call(capsys, *run)
+    assert status == 0
     now = records(place / "w")
     assert len(now) == 3
     assert now[-1]["metrics"] == json.loads(whole.splitlines()[-1])["metrics"]
+    other = f"of jax {versions['jax']} (now 9.9)"
+    assert f"records kept, not made again: original, retrain, {other}\n" in out
+    for label in ("original", "retrain", "ssd"):
+        assert out.count(f"{label}: network kept, not trained again, {other}\n") == 1
 
 
 @pytest.mark.parametrize(
