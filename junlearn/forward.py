@@ -1,13 +1,14 @@
-"""What steps do with the outputs of several batches: passes one after the other, and a table over an epoch."""
+"""What steps do with a network's outputs: passes one after the other, a table over an epoch, and their shapes."""
 
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
-from junlearn.types import Array, Batch, Key, Model, PyTree, Variables
+from junlearn.errors import ConfigError
+from junlearn.types import Array, Batch, Key, Model, PyTree, Sources, Variables
 
-__all__ = ["apart", "written"]
+__all__ = ["apart", "embedding_of", "written"]
 
 
 def apart(
@@ -27,3 +28,21 @@ def apart(
 def written(table: Array, rows: Array, mask: Array, values: Array) -> Array:
     """`table[N,...]` with `values[B,...]` in `rows[B]`, but for those outside the mask."""
     return table.at[jnp.where(mask, rows, len(table))].set(values, mode="drop")
+
+
+def embedding_of(
+    model: Model, variables: Variables, sources: Sources, method: str
+) -> jax.ShapeDtypeStruct:
+    """Shape [1,D] and dtype of the embedding; `method` is who asks.
+
+    Raises ConfigError where it is not known, or where the head reads a map and not a vector.
+    """
+    _, features, _ = jax.eval_shape(model.apply, variables, model.example(sources))
+    if "embedding" not in features:
+        raise ConfigError(
+            f"{method} reads the embedding: name the network's layers, input to output"
+        )
+    embedding = features["embedding"]
+    if embedding.ndim != 2:
+        raise ConfigError(f"{method} needs a head that reads a vector, not {embedding.shape[1:]}")
+    return embedding

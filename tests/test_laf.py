@@ -10,7 +10,7 @@ import pytest
 from junlearn import feeds, losses
 from junlearn.descent import start, updater
 from junlearn.errors import ConfigError
-from junlearn.methods import laf
+from junlearn.methods import METHODS, laf
 from junlearn.models.vae import make_vae
 from junlearn.run import run
 from junlearn.types import Batch, Data, Model, Split, Stage, Variables
@@ -398,14 +398,22 @@ def test_what_the_autoencoders_are_fitted_to(mlp):
         assert seen == [everything, expected, set(mlp.split.forget)]
 
 
-def test_a_network_without_a_known_embedding(mlp):
-    with pytest.raises(ConfigError, match="laf must know the head"):
-        laf.make(laf.Config(), mlp.model._replace(layers=()))
+@pytest.mark.parametrize("name", ["laf", "camu", "boundary_expand"])
+def test_a_network_whose_head_reads_a_map(name, mlp):
+    """All that work on the embedding say so in one line."""
 
     def apply(variables, x, **options):
         logits, features, stats = mlp.model.apply(variables, x, **options)
         return logits, {**features, "embedding": x}, stats
 
-    method = laf.make(laf.Config(), Model(mlp.model.init, apply, mlp.model.layers))
-    with pytest.raises(ConfigError, match=r"reads a vector, not \(4, 4, 1\)"):
+    module = METHODS[name]
+    method = module.make(module.Config(), Model(mlp.model.init, apply, mlp.model.layers))
+    with pytest.raises(
+        ConfigError, match=rf"{name} needs a head that reads a vector, not \(4, 4, 1\)"
+    ):
         method.init(jax.random.key(0), mlp.variables, mlp.sources, mlp.split)
+
+
+def test_a_network_without_a_known_head(mlp):
+    with pytest.raises(ConfigError, match="laf must know the head"):
+        laf.make(laf.Config(), mlp.model._replace(layers=()))

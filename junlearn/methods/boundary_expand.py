@@ -34,8 +34,8 @@ import numpy as np
 
 from junlearn import feeds, losses
 from junlearn.descent import Descent, descend, start
-from junlearn.errors import ConfigError
 from junlearn.fields import Count, Positive
+from junlearn.forward import embedding_of
 from junlearn.optimizers import Optimizer, transformation
 from junlearn.types import (
     Array,
@@ -94,12 +94,7 @@ def make(config: Config, model: Model) -> Method:
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         del split
         key, draw_key = jax.random.split(key)
-        _, features, _ = jax.eval_shape(model.apply, variables, model.example(sources))
-        if "embedding" not in features:
-            raise ConfigError(
-                "boundary_expand reads the embedding: name the network's layers, input to output"
-            )
-        embedding = features["embedding"]
+        embedding = embedding_of(model, variables, sources, "boundary_expand")
         bound = embedding.shape[-1] ** -0.5
         size = embedding.shape[-1] + 1
         drawn = jax.random.uniform(draw_key, (size,), embedding.dtype, -bound, bound)

@@ -55,7 +55,7 @@ import optax
 from junlearn import feeds, losses
 from junlearn.descent import Descent, Loss, updater
 from junlearn.fields import Count, NonNegative, Positive
-from junlearn.forward import apart, written
+from junlearn.forward import apart, embedding_of, written
 from junlearn.methods.random_labels import relabel
 from junlearn.optimizers import Optimizer, only, transformation
 from junlearn.trees import extractor
@@ -253,12 +253,12 @@ def make(config: Config, model: Model) -> Method:
         ranks = jax.random.randint(rank_key, forget.shape, 0, count, dtype=y.dtype)
         labels = separate(y[forget], y[treatment], ranks, candidates)
 
-        embedding = jax.eval_shape(model.apply, variables, model.example(sources))[1]["embedding"]
+        embedding = embedding_of(model, variables, sources, "camu")
         rows = forget.size if config.augment else forget.size + sample.size
         return State(
             variables,
             jax.tree.map(jnp.array, variables) if config.augment else (),
-            jnp.zeros((rows, *embedding.shape[1:]), embedding.dtype),
+            jnp.zeros((rows, embedding.shape[1]), embedding.dtype),
             first_tx.init(variables.params),
             second_tx.init(variables.params),
             Table(forget, treatment, labels),

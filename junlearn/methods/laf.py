@@ -59,9 +59,8 @@ import optax
 
 from junlearn import feeds, losses, trees
 from junlearn.descent import Descent, Loss, start, supervised, updater
-from junlearn.errors import ConfigError
 from junlearn.fields import Count, NonNegative, Positive, Whole
-from junlearn.forward import written
+from junlearn.forward import embedding_of, written
 from junlearn.models.vae import Vae, make_vae
 from junlearn.optimizers import only
 from junlearn.remember import remembered
@@ -252,9 +251,7 @@ def make(config: Config, model: Model) -> Method:
         return state._replace(variables=theta.variables, repair=theta.optimizer), metrics
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
-        embedding = jax.eval_shape(model.apply, variables, model.example(sources))[1]["embedding"]
-        if embedding.ndim != 2:
-            raise ConfigError(f"laf needs a head that reads a vector, not {embedding.shape[1:]}")
+        embedding = embedding_of(model, variables, sources, "laf")
         table = jnp.zeros((len(sources["train"].y), embedding.shape[1]), embedding.dtype)
         original = jax.tree.map(jnp.array, variables.params) if config.augment else table
         key, *keys = jax.random.split(key, 5)
