@@ -12,6 +12,7 @@ from junlearn.errors import ConfigError
 from junlearn.methods import unrolling
 from junlearn.run import run
 from junlearn.types import Data, Variables
+from tests.conftest import make_problem
 
 
 def unlearned(problem, initial=None, **fields):
@@ -71,6 +72,29 @@ def test_undoes_one_epoch_of_sgd_to_first_order(mlp):
     done = unlearned(mlp._replace(variables=trained), began, **options)
     chex.assert_trees_all_close(done.params, without.params, rtol=1e-4, atol=1e-6)
     assert optax.tree.norm(jax.tree.map(jnp.subtract, trained.params, without.params)) > 1e-2
+
+
+def test_batches_normalise_themselves():
+    """At theta_0, whose running statistics have seen nothing: two batches, the last ragged, each by its own moments."""
+    convnet = make_problem("small_cnn", size=4, channels=(4,), embedding=8)
+    model, train = convnet.model, convnet.sources["train"]
+    began = jax.jit(model.init)(jax.random.key(8), model.example(convnet.sources))
+    done = unlearned(convnet, began, learning_rate=0.5, epochs_seen=1, batch_size=8)
+
+    def loss(params):
+        parts = np.split(convnet.split.forget, [8])
+        assert 0 < len(parts[1]) < 8
+        total = 0.0
+        for rows in parts:
+            x, y = jnp.asarray(train.x[rows]), train.y[rows]
+            logits, _, _ = model.apply(Variables(params, began.stats), x, train=True)
+            total -= jax.nn.log_softmax(logits)[np.arange(len(rows)), y].sum() / 8
+        return total
+
+    expected = jax.tree.map(
+        lambda t, g: t + 0.5 * g, convnet.variables.params, jax.jit(jax.grad(loss))(began.params)
+    )
+    chex.assert_trees_all_close(done.params, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_statistics_stay_those_of_the_original(convnet):

@@ -8,8 +8,10 @@ Setting: forget images and labels, and the weights that the original's training 
     (3)  theta_u = theta_T + eta m G
 
 theta_0 are the weights before the phase in which D_f was seen, theta_T the original, b the batch size of training, l
-the cross entropy in eval mode. `anchor="original"` takes the gradient at theta_T instead, where theta_0 is not known:
-with m = 1, one ascent step on D_f.
+the cross entropy. `anchor="original"` takes the gradient at theta_T instead, where theta_0 is not known: with m = 1,
+one ascent step on D_f. A network with BatchNorm is in train mode, as it was on the path of (1): batches are normalised
+by their own statistics (the running ones of theta_0 have seen nothing yet), which are dropped afterwards. Any other
+network is in eval mode.
 
 Defaults (eta, m and b describe the original's training, here as this project's plain SGD; not constants to search):
 
@@ -19,8 +21,9 @@ Defaults (eta, m and b describe the original's training, here as this project's 
     batch_size     128
 
 Deviation: a last batch of fewer than b rows counts with its rows and not as a full batch, so that the result does not
-depend on how the forget examples are dealt into batches. Equation 1 is that of plain SGD: with momentum mu the same
-sum is up to 1 / (1 - mu) times as large, and for Adam it does not hold. Running statistics of BatchNorm stay theta_T's.
+depend on how the forget examples are dealt into batches (but for BatchNorm). Equation 1 is that of plain SGD: with
+momentum mu the same sum is up to 1 / (1 - mu) times as large, and for Adam it does not hold. Running statistics of
+BatchNorm stay theta_T's.
 
 Reference: Thudi, Deza, Chandrasekaran, Papernot, EuroS&P 2022 (arXiv 2109.13398); without its training-time penalty.
 """
@@ -74,6 +77,8 @@ class State(NamedTuple):
     """theta_0."""
     total: PyTree
     """Equation 2 over the batches seen."""
+    key: Key
+    """Of dropout in train mode."""
 
 
 def make(config: Config, model: Model) -> Method:
@@ -81,7 +86,13 @@ def make(config: Config, model: Model) -> Method:
 
     def accumulate(state: State, batch: Batch) -> tuple[State, Metrics]:
         def loss(params: PyTree) -> tuple[Array, Array]:
-            logits, _, _ = model.apply(Variables(params, state.anchor.stats), batch.x)
+            variables = Variables(params, state.anchor.stats)
+            # Known when the step is compiled: whether there is anything that only batches can normalise.
+            train = bool(jax.tree.leaves(variables.stats))
+            own_key = jax.random.fold_in(state.key, batch.index[0])
+            logits, _, _ = model.apply(
+                variables, batch.x, train=train, key=own_key, mask=batch.mask
+            )
             mean = losses.cross_entropy(logits, batch.y, batch.mask)
             return mean * batch.mask.sum() / config.batch_size, mean
 
@@ -90,11 +101,12 @@ def make(config: Config, model: Model) -> Method:
         return state._replace(total=total), {"loss": mean}
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
-        del key, sources, split
+        del sources, split
         return State(
             variables,
             jax.tree.map(jnp.array, variables),
             jax.tree.map(jnp.zeros_like, variables.params),
+            key,
         )
 
     def with_initial(state: State, initial: Variables) -> State:
