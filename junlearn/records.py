@@ -4,8 +4,9 @@ import json
 import os
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -66,13 +67,17 @@ class Record(Made):
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that numbers can depend on."""
+    """Versions of everything that numbers can depend on; xgboost, which decides on an attacker, where it is installed."""
     packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
-    return {
+    found = {
         "python": platform.python_version(),
         "junlearn": junlearn.__version__,
         **{name: version(name) for name in packages},
     }
+    # Where it is not, it has no entry: its absence says which attacker was fitted.
+    with suppress(PackageNotFoundError):
+        found["xgboost"] = version("xgboost")
+    return found
 
 
 def device() -> str:

@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+from importlib.metadata import PackageNotFoundError
 
 import chex
 import jax
@@ -144,6 +145,21 @@ def record(**changes):
         **records.new(plain, "abc", "unlearn", "ssd", metrics, result),
         **changes,
     }
+
+
+def test_versions_tell_which_boosted_trees_there_are(monkeypatch):
+    """The attack `asr` takes XGBoost where it is installed: an entry then, and only then."""
+    real = records.version
+
+    def absent(name):
+        if name == "xgboost":
+            raise PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(records, "version", absent)
+    assert "xgboost" not in records.versions() and "scikit-learn" in records.versions()
+    monkeypatch.setattr(records, "version", lambda name: "9" if name == "xgboost" else real(name))
+    assert records.versions()["xgboost"] == "9"
 
 
 def test_records_survive_a_write_that_was_cut_off(tmp_path):

@@ -14,7 +14,10 @@ Both papers take whole batches of 32 rows, until one more than the rows passes t
 (5,024 rows), 4,000 for CaMU. Test examples are taken in the dataset's stored order.
 
 Reference: Shen et al., ICLR 2024 (LAF); Shen et al., SDM 2024 (CaMU, arXiv 2401.17504). XGBoost is used
-where it is installed, as in the papers, otherwise scikit-learn's booster with the same settings.
+where it is installed (the extra `xgboost`), as in the papers, otherwise scikit-learn's booster with as many trees of the
+same depth, rate and penalty. The two are not the same attacker: a leaf of XGBoost needs a sum of second derivatives of
+at least 1, one of scikit-learn one row, so that it can split off single rows; and they bin features in different ways.
+A record's `versions` tell which one it was.
 """
 
 from importlib.util import find_spec
@@ -58,7 +61,7 @@ def rows_taken(available: int, cut: int) -> int:
 
 
 def booster() -> Any:
-    """100 trees of depth 6, rate 0.3, L2 penalty 1, logistic loss."""
+    """100 trees of depth 6, rate 0.3, L2 penalty 1, logistic loss: XGBoost's defaults, where it is installed."""
     if find_spec("xgboost") is not None:
         from xgboost import XGBClassifier
 
