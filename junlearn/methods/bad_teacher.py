@@ -9,7 +9,8 @@ Setting: forget and retain images without labels. S is a random part of D_r, dra
 Both teachers run in eval mode (BatchNorm of the bad one with mean 0 and variance 1), the student in train mode. There
 is no factor T^2.
 
-Defaults (Chundawat et al. as run in SSD, arXiv 2308.07707, and JiT, arXiv 2402.01401; also T-S of LAF):
+Defaults (Chundawat et al. as run in SSD, arXiv 2308.07707, and JiT, arXiv 2402.01401; LAF compares with it as T-S, with
+constants that are not known):
 
     optimizer        "adam"
     learning_rate    0.0001

@@ -10,6 +10,10 @@ Read it as "closer to the retrained network is better". The two sides of (3) are
 "always member" already scores the share of D_f among them, so the balanced accuracy, 1/2 where D_f looks
 like unseen data, stands beside it.
 
+CaMU trains on D_s alone, so of its network all members of (2) are examples that unlearning has just seen again, and of
+a retrained one they are any retain examples: a lower ASR than the retrained network's can come from this as well as
+from what was forgotten. LAF draws from all of D_r.
+
 Both papers take whole batches of 32 rows, until one more than the rows passes the cut: 5,000 for LAF
 (5,024 rows), 4,000 for CaMU. Test examples are taken in the dataset's stored order.
 
