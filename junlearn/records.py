@@ -67,7 +67,7 @@ class Record(Made):
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that numbers can depend on; xgboost, which decides on an attacker, where it is installed."""
+    """Versions of everything that numbers can depend on; of xgboost, which fits an attacker, where it is installed."""
     packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
     found = {
         "python": platform.python_version(),

@@ -5,7 +5,7 @@ import pytest
 from sklearn.preprocessing import minmax_scale
 
 from junlearn import judge
-from junlearn.metrics import METRICS, Context, Outputs
+from junlearn.metrics import METRICS, Context, Outputs, boosted_attack
 from junlearn.metrics.boosted_attack import CUTS, attack, features, rows_taken
 from junlearn.types import Split
 
@@ -63,6 +63,14 @@ def context(forget_sureness):
     return Context(Outputs(splits), labels, sample=np.arange(90))
 
 
+def with_tests(full, count):
+    """With the first `count` test rows alone."""
+    splits = {**full.model.logits, "test": full.model.logits["test"][:count]}
+    return full._replace(
+        model=Outputs(splits), labels={**full.labels, "test": full.labels["test"][:count]}
+    )
+
+
 def test_the_attack_tells_remembered_from_unseen():
     remembered, forgotten = (METRICS["asr"](context(sureness)) for sureness in (12.0, 2.0))
     for paper in ("laf", "camu"):
@@ -71,11 +79,26 @@ def test_the_attack_tells_remembered_from_unseen():
         assert forgotten[f"asr/{paper}_train"] > 0.95
 
 
+def test_test_rows_in_the_order_of_their_classes(monkeypatch):
+    """Their first ones are some classes alone: a fixed permutation, where each class lies in one piece; only then."""
+    plain, seen = context(2.0), []
+    monkeypatch.setattr(boosted_attack, "attack", lambda member, test, *rest: seen.append(test))
+    rows, mixed = np.arange(9000), np.arange(9000) % 4
+    numbered = Outputs({**plain.model.logits, "test": np.stack([rows] * 4, axis=1)})
+    for labels in (mixed, np.sort(mixed), np.sort(mixed)[::-1]):
+        named = {**plain.labels, "test": labels}
+        METRICS["asr"](plain._replace(model=numbered, labels=named))
+    as_stored, ascending, descending = (test[:, 0] for test in seen[::2])
+    np.testing.assert_array_equal(as_stored, rows)
+    np.testing.assert_array_equal(ascending, descending)
+    np.testing.assert_array_equal(np.sort(ascending), rows)
+    assert len(np.unique(ascending[:4000] // 1000)) == 9
+
+
 def test_nothing_is_made_up():
     full = context(2.0)
     assert METRICS["asr"](full._replace(sample=np.zeros(0, int))) == {}
-    few = dict(full.model.logits) | {"test": full.model.logits["test"][:100]}
-    assert METRICS["asr"](full._replace(model=Outputs(few))) == {}
+    assert METRICS["asr"](with_tests(full, 100)) == {}
 
 
 def test_the_sample_is_found_among_the_retain_rows():
