@@ -19,7 +19,7 @@ import msgspec
 from junlearn.datasets import DATASETS
 from junlearn.datasets.surrogate import SURROGATES
 from junlearn.errors import ConfigError, unknown
-from junlearn.fields import Fraction, NonNegative, Seed
+from junlearn.fields import Count, Fraction, NonNegative, Seed
 from junlearn.methods import METHODS, retrain
 from junlearn.metrics import DEFAULT_METRICS, METRICS
 from junlearn.models import MODELS
@@ -101,6 +101,9 @@ class Experiment:
     metrics: tuple[str, ...] = DEFAULT_METRICS
     train_view: Literal["eval", "augment"] = "eval"
     """How the metrics see training examples: plain, or augmented as in training (what LAF and CaMU report)."""
+    sample: Count | None = None
+    """|D_s|, the retain examples that the attack `asr` takes its members from, up to its cut; None: as many as are
+    forgotten. Where CaMU repeats the forget set, the release draws as many as there are repeated."""
     loop: Loop = field(default_factory=Loop)
 
 

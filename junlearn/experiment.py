@@ -29,6 +29,7 @@ from junlearn.problem import (
     RETRAIN,
     Problem,
     identities,
+    judgement,
     key_for,
     method_identity,
     prepare,
@@ -171,8 +172,7 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
             {
                 "network": case.identity,
                 "reference": None if reference is None else reference.identity,
-                "metrics": metrics_wanted,
-                "train_view": problem.experiment.train_view,
+                **judgement(problem.experiment),
             }
         )
         record = known.get((name, case.role, case.label))
@@ -195,7 +195,7 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
                     classes=problem.split.classes,
                     target=problem.split.target,
                     clean=judge.clean(problem.sources, problem.split, problem.dataset.views),
-                    sample=judge.sample(problem.split),
+                    sample=judge.sample(problem.split, problem.experiment.sample),
                     networks=networks | {"model": done.variables},
                     relearn=relearner(case, done),
                 )

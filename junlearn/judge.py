@@ -81,10 +81,11 @@ def clean(sources: Sources, split: Split, views: Mapping[str, View]) -> dict[str
     return {n: np.asarray(true)[p.rows] for n, p in places.items() if p.source == "train"}
 
 
-def sample(split: Split) -> np.ndarray:
-    """int[|D_f|]: where the sample D_s, as many retain examples as are forgotten, lies among the retain examples."""
+def sample(split: Split, count: int | None = None) -> np.ndarray:
+    """int[`count`]: where the sample D_s lies among the retain examples; None: as many as are forgotten."""
     order = np.argsort(split.retain)
-    return order[np.searchsorted(split.retain[order], split.sample(len(split.forget)))]
+    drawn = split.sample(len(split.forget) if count is None else count)
+    return order[np.searchsorted(split.retain[order], drawn)]
 
 
 def _places(

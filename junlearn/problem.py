@@ -26,6 +26,7 @@ __all__ = [
     "RETRAIN",
     "Problem",
     "identities",
+    "judgement",
     "key_for",
     "method_identity",
     "model_identity",
@@ -116,6 +117,13 @@ def identities(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
         manipulation = {name: section[name] for name in section if name not in scenario.request}
         original |= request | {"scenario": manipulation}
     return original, original | request | {"retrain_init": experiment.retrain_init}
+
+
+def judgement(experiment: Any) -> dict[str, Any]:
+    """All that determines how a network is judged, beside the networks themselves."""
+    asked = {"metrics": experiment.metrics, "train_view": experiment.train_view}
+    # Left out where it is not set: records from before it was a setting are found again.
+    return asked if experiment.sample is None else asked | {"sample": experiment.sample}
 
 
 def surrogate_identity(problem: Problem) -> dict[str, Any]:

@@ -168,7 +168,8 @@ def done(point: Point, workdir: Path) -> int:
 def _essence(experiment: dict[str, Any]) -> str:
     """What names an experiment, but for what changes no number."""
     dataset = {k: v for k, v in experiment["dataset"].items() if k not in PLACES}
-    numbers = {k: v for k, v in experiment.items() if k != "loop"}
+    # A field without a value may be younger than a record that does not have it.
+    numbers = {k: v for k, v in experiment.items() if k != "loop" and v is not None}
     return config.digest(numbers | {"dataset": dataset})
 
 

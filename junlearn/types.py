@@ -178,7 +178,8 @@ class Split(NamedTuple):
     def sample(self, count: int) -> np.ndarray:
         """int[]: `count` retain examples (all, where there are fewer) drawn without replacement.
 
-        The same ones for whoever asks: D_s of LAF and CaMU, which a method trains on and an attack takes members from.
+        A smaller sample is the beginning of a larger one. D_s of LAF and CaMU: CaMU trains on it (with `repeat`, on
+        more than are forgotten), and the attack `asr` takes its members from it; LAF trains on all retain examples.
         """
         return np.random.default_rng(self.seed).permutation(self.retain)[:count]
 

@@ -1,13 +1,19 @@
 """The membership attack of LAF and CaMU against reference numbers, and on made-up outputs."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.preprocessing import minmax_scale
 
-from junlearn import judge
+from junlearn import config, judge
 from junlearn.metrics import METRICS, Context, Outputs, boosted_attack
 from junlearn.metrics.boosted_attack import CUTS, attack, features, rows_taken
+from junlearn.problem import judgement
 from junlearn.types import Split
+
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 @pytest.mark.parametrize(
@@ -105,3 +111,20 @@ def test_the_sample_is_found_among_the_retain_rows():
     retain = np.array([9, 3, 7, 1, 5])
     split = Split(np.array([0, 2]), retain, np.zeros(0, int), np.zeros(0, int))
     np.testing.assert_array_equal(retain[judge.sample(split)], split.sample(2))
+    np.testing.assert_array_equal(retain[judge.sample(split, 4)], split.sample(4))
+
+
+def test_a_small_forget_set_does_not_limit_the_members():
+    """CaMU on a class of CIFAR-100 trains on 5,000 examples of D_s for 500 to forget, and 4,000 of them are members."""
+    experiment = config.parse(config.read(CONFIGS / "camu" / "cifar100_class.toml"))
+    assert experiment.sample == experiment.method.camu.repeat * 500
+    split = Split(np.arange(500), np.arange(500, 50000), np.zeros(0, int), np.zeros(0, int))
+    assert rows_taken(len(judge.sample(split, experiment.sample)), CUTS["camu"]) == 4000
+
+
+def test_how_many_members_there_are_is_a_part_of_what_was_judged():
+    """Where it is not set, nothing is added: records from before it was a setting are found again."""
+    experiment = config.Experiment(methods=("naive",))
+    plain = judgement(experiment)
+    assert set(plain) == {"metrics", "train_view"}
+    assert judgement(dataclasses.replace(experiment, sample=7)) == plain | {"sample": 7}

@@ -172,6 +172,11 @@ def test_a_sweep_end_to_end(place, capsys):
     for name in ("curves.png", "times.png"):
         assert (place / "w" / name).read_bytes().startswith(b"\x89PNG")
 
+    # Also if the records are older than a field that has no value.
+    for log in (place / "w").rglob("records.jsonl"):
+        text = log.read_text()
+        log.write_text(text.replace('"sample": null, ', ""))
+        assert log.read_text() != text
     assert main([*run, "--dry-run"]) == 0
     assert "24 of them done" in capsys.readouterr().out
 
