@@ -165,6 +165,7 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
 
         return ask
 
+    say = cache(reporter.say)  # What is left out is so of every network, and said once.
     known = {(r["config_hash"], r["role"], r["method"]): r for r in records.read(log)}
 
     def record_of(case: Case) -> Record:
@@ -198,6 +199,7 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
                     sample=judge.sample(problem.split, problem.experiment.sample),
                     networks=networks | {"model": done.variables},
                     relearn=relearner(case, done),
+                    remark=say,
                 )
                 values = metrics.compute(context, metrics_wanted)
             record = records.new(

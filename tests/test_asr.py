@@ -8,7 +8,7 @@ import pytest
 from sklearn.preprocessing import minmax_scale
 
 from junlearn import config, judge
-from junlearn.metrics import METRICS, Context, Outputs, boosted_attack
+from junlearn.metrics import METRICS, Context, Outputs, boosted_attack, compute
 from junlearn.metrics.boosted_attack import CUTS, attack, features, rows_taken
 from junlearn.problem import judgement
 from junlearn.types import Split
@@ -99,6 +99,24 @@ def test_test_rows_in_the_order_of_their_classes(monkeypatch):
     np.testing.assert_array_equal(ascending, descending)
     np.testing.assert_array_equal(np.sort(ascending), rows)
     assert len(np.unique(ascending[:4000] // 1000)) == 9
+
+
+def test_what_is_left_out_is_told(caplog):
+    """Once for each cut, with the reason; without a listener of its own it is logged."""
+    said = []
+    full = context(2.0)._replace(remark=said.append)
+    assert set(compute(with_tests(full, 4500), ["asr"])) == {
+        f"asr/camu{end}" for end in ("", "_balanced", "_train")
+    }
+    assert len(said) == 1 and "asr/laf is left out" in said[0] and "all 4,500" in said[0]
+    assert compute(with_tests(full, 360), ["asr"]) == {} and len(said) == 3
+    # No sample: the reason is not the metric's own.
+    assert compute(full._replace(sample=np.zeros(0, int)), ["asr"]) == {}
+    assert len(said) == 4 and "asr is left out: a split" in said[3]
+    # What is computed unless metrics are named has no meaning for many requests.
+    assert compute(full, ["corrective"]) == {} and len(said) == 4
+    assert compute(with_tests(context(2.0), 360), ["asr"]) == {}
+    assert [r.message.split(" ")[0] for r in caplog.records] == ["asr/laf", "asr/camu"]
 
 
 def test_nothing_is_made_up():

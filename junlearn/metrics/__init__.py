@@ -1,7 +1,7 @@
 """Metrics of an unlearned network: pure functions of logits and weights, on the host in float64.
 
 A metric is `(Context) -> {name: value}`. It returns `{}` where a split or a reference network that
-it needs is absent, never a made-up number.
+it needs is absent, never a made-up number, and a line to `Context.remark` where the reason is another one.
 """
 
 from collections.abc import Callable, Iterable
@@ -82,10 +82,19 @@ DEFAULT_METRICS: tuple[str, ...] = tuple(name for name in METRICS if name not in
 
 
 def compute(context: Context, metrics: Iterable[str] = DEFAULT_METRICS) -> dict[str, float]:
-    """The values of the named metrics in one dict; an unknown name is a `ConfigError`."""
+    """The values of the named metrics in one dict; an unknown name is a `ConfigError`.
+
+    Of a metric that is there on request alone and has no value, `context.remark` is told the name and the reason.
+    """
     values: dict[str, float] = {}
     for name in metrics:
         if name not in METRICS:
             raise unknown("metric", name, METRICS)
-        values |= METRICS[name](context)
+        remarks: list[str] = []
+        found = METRICS[name](context._replace(remark=remarks.append))
+        if not found and not remarks and name in ON_REQUEST:
+            remarks.append(f"{name} is left out: a split or a network that it needs is not there")
+        for remark in remarks:
+            context.remark(remark)
+        values |= found
     return values

@@ -4,6 +4,7 @@ Everything here lives on the host in numpy. The rows are checked when a metric a
 error names the network and the split that it comes from.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -78,6 +79,8 @@ class Context(NamedTuple):
     """The weights of the same networks, as far as they are there."""
     relearn: Callable[[Network, float], Relearned] | None = None
     """`(network, level) -> Relearned`: fine-tune the network until its accuracy on the forget set is `level`."""
+    remark: Callable[[str], None] = logging.getLogger(__name__).warning
+    """Takes a line on what was asked for and could not be measured."""
 
 
 def logits_of(context: Context, network: Network, split: str) -> Floats | None:
