@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import jax
 
@@ -58,6 +58,8 @@ class Record(Made):
     metrics: dict[str, float]
     seconds: dict[str, float]
     """compile, run (steps alone), evaluate (looks at its own progress while it ran) and total."""
+    stages: NotRequired[dict[str, float]]
+    """The part of `run` that each stage took, by its name; not in records of earlier versions."""
     history: list[dict[str, Any]]
     """Mean metrics of every training epoch."""
     config: dict[str, Any]
@@ -93,7 +95,7 @@ def new(
     metrics: dict[str, float],
     result: Result,
 ) -> Record:
-    """The record of a network that was judged just now."""
+    """The record of a network that was judged just now; what its method reports is among the metrics."""
     return Record(
         dataset=config["dataset"]["name"],
         model=config["model"]["name"],
@@ -101,8 +103,9 @@ def new(
         method=method,
         role=role,
         seed=config["seed"],
-        metrics=metrics,
+        metrics=metrics | result.reported,
         seconds=result.seconds,
+        stages=result.stages,
         history=result.history,
         config=config,
         config_hash=config_hash,

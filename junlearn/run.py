@@ -51,6 +51,10 @@ class Result(NamedTuple):
     seconds: dict[str, float]
     """compile, run (steps alone), evaluate (whatever stages ask before they stop) and total wall time, summed over
     interruptions. The price of a method that must look at its own progress is run + evaluate."""
+    stages: dict[str, float]
+    """The seconds in steps of every stage, by its name; together they are `seconds["run"]`."""
+    reported: dict[str, float]
+    """What the method has to say of its run (`Method.report`)."""
 
 
 class Staged(NamedTuple):
@@ -59,6 +63,7 @@ class Staged(NamedTuple):
     state: PyTree
     history: list[dict[str, Any]]
     seconds: dict[str, float]
+    stages: dict[str, float]
 
 
 @dataclass
@@ -74,6 +79,7 @@ class _Position:
     seconds: dict[str, float] = field(
         default_factory=lambda: {"compile": 0.0, "run": 0.0, "evaluate": 0.0, "total": 0.0}
     )
+    stages: dict[str, float] = field(default_factory=dict)
 
     def add(self, metrics: dict[str, np.ndarray], count: int) -> None:
         """Account for `count` steps with one value each of every metric."""
@@ -110,7 +116,15 @@ def conclude(method: Method, model: Model, staged: Staged) -> Result:
     finished = method.finish(staged.state)
     if not isinstance(finished, Variables):
         model, finished = finished
-    return Result(model, jax.block_until_ready(finished), staged.history, staged.seconds)
+    said = {} if method.report is None else method.report(staged.state)
+    return Result(
+        model,
+        jax.block_until_ready(finished),
+        staged.history,
+        staged.seconds,
+        staged.stages,
+        {name: float(value) for name, value in said.items()},
+    )
 
 
 def run_stages(
@@ -188,6 +202,7 @@ def run_stages(
             steps = rows[0][0].shape[0]
         assert program is not None
         limit = min(steps, _next_check(position.step, stage))
+        before = position.seconds["run"]
         state, metrics, count = program.advance(
             state,
             Epoch(sources, rows, (epoch_key, frozen_key)),
@@ -197,6 +212,8 @@ def run_stages(
             clock=clock,
         )
         position.add(metrics, count)
+        took = position.seconds["run"] - before
+        position.stages[stage.name] = position.stages.get(stage.name, 0.0) + took
         if progress is not None:
             last = {name: float(values[-1]) for name, values in metrics.items()}
             done = position.epoch * steps + position.step
@@ -222,7 +239,7 @@ def run_stages(
     if not stages:
         position.seconds["total"] = time.perf_counter() - began
 
-    return Staged(state, position.history, position.seconds)
+    return Staged(state, position.history, position.seconds, position.stages)
 
 
 def _spread(tree: PyTree, mesh: Mesh | None) -> PyTree:

@@ -241,6 +241,9 @@ class Method(NamedTuple):
     with_initial: Callable[[PyTree, Variables], PyTree] | None = None
     """`(state, initial) -> State`, between `init` and the first stage, of a method that needs the weights which the
     original's training began from; None: it does not."""
+    report: Callable[[PyTree], Mapping[str, Array]] | None = None
+    """`(state) -> {name: number}`, after the last stage: what the method itself knows of its run and the record holds
+    among the metrics, such as `sisa/repeated`."""
 
 
 class Component(NamedTuple):

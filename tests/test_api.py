@@ -139,7 +139,7 @@ def record(**changes):
         "seed": 0,
     }
     seconds = {"compile": 1.0, "run": 2.5, "total": 4.0}
-    result = junlearn.Result(None, None, [], seconds)
+    result = junlearn.Result(None, None, [], seconds, {"unlearn": 2.5}, {"sisa/repeated": 0.5})
     metrics = {"accuracy/test": 0.9876, "tow": 0.5}
     return {
         **records.new(plain, "abc", "unlearn", "ssd", metrics, result),
@@ -160,6 +160,11 @@ def test_versions_tell_which_boosted_trees_there_are(monkeypatch):
     assert "xgboost" not in records.versions() and "scikit-learn" in records.versions()
     monkeypatch.setattr(records, "version", lambda name: "9" if name == "xgboost" else real(name))
     assert records.versions()["xgboost"] == "9"
+
+
+def test_a_record_holds_what_a_method_reports_among_the_metrics():
+    assert record()["metrics"] == {"accuracy/test": 0.9876, "tow": 0.5, "sisa/repeated": 0.5}
+    assert record()["stages"] == {"unlearn": 2.5}
 
 
 def test_records_survive_a_write_that_was_cut_off(tmp_path):

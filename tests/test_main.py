@@ -77,7 +77,7 @@ def test_a_run_end_to_end_and_again(place, capsys):
     for record in found:
         assert set(record) == {
             *("dataset", "model", "scenario", "method", "role", "seed", "metrics", "seconds"),
-            *("history", "config", "config_hash", "versions", "device", "time"),
+            *("stages", "history", "config", "config_hash", "versions", "device", "time"),
         }
         assert set(record["seconds"]) == {"compile", "run", "evaluate", "total"}
         assert {"jax", "python", "junlearn"} <= set(record["versions"])
@@ -142,7 +142,9 @@ learning_rate = 0.01
     assert unrolling["metrics"] == there["metrics"] != original["metrics"]
     assert sisa["metrics"]["accuracy/retain_train"] > 0.5
     assert sisa["metrics"]["accuracy/forget_train"] == 0
-    assert [entry["repeated"] for entry in sisa["history"]] == [1.0] * 6
+    assert sisa["metrics"]["sisa/repeated"] == 1 and "sisa/repeated" not in there["metrics"]
+    assert list(sisa["stages"]) == [f"{when} the request, slice 1" for when in ("before", "after")]
+    assert sum(sisa["stages"].values()) == pytest.approx(sisa["seconds"]["run"])
 
 
 def test_a_record_for_each_seed_and_metric_list(place, capsys):

@@ -141,7 +141,9 @@ def test_looks_before_a_stop_have_a_time_of_their_own(mlp, tmp_path):
     options = {"store": store, "save_seconds": 0}
     with pytest.raises(KeyboardInterrupt):
         go(counting([stage]), mlp, **options)
-    seconds = go(counting([stage]), mlp, **options).seconds
+    done = go(counting([stage]), mlp, **options)
+    seconds = done.seconds
+    assert done.stages == {"a": pytest.approx(seconds["run"])}
     # The look that was cut off is asked again.
     assert len(asked) == 5
     assert 0.2 <= seconds["evaluate"] <= seconds["total"] - seconds["run"]

@@ -84,11 +84,9 @@ def test_other_shards_are_untouched(mlp):
         np.testing.assert_array_equal(leaf[::2], other[::2])
         assert (leaf[1] != other[1]).any()
     # Of shard 1 stage 2 of 2 is repeated: 2 of the 3 slice-epochs of one shard in three.
-    repeated = [entry["repeated"] for entry in one.history]
-    np.testing.assert_allclose(repeated, 2 / 9, rtol=1e-6)
-    assert [entry["stage"] for entry in one.history] == [
-        *(f"{when} the request, slice {r}" for when in ("before", "after") for r in (1, 2)),
-    ]
+    assert one.reported == {"sisa/repeated": pytest.approx(2 / 9)}
+    stages = [f"{when} the request, slice {r}" for when in ("before", "after") for r in (1, 2)]
+    assert [entry["stage"] for entry in one.history] == list(one.stages) == stages
 
 
 def test_who_learns_what_and_when(mlp):

@@ -12,7 +12,8 @@ Setting: retain images and labels; the original network is not used.
 
 The checkpoint that a shard restarts from has seen no forget example. So the result is (2) on D_r, and D_f is never
 read: the stages "before the request" train every shard up to its checkpoint, those "after the request" repeat the rest,
-and their seconds alone are the price of unlearning. Equation 5 is the metric `repeated`.
+and their seconds alone are the price of unlearning: a record has them in `stages`, while `seconds` hold those of both.
+Equation 5 is the metric `sisa/repeated`.
 
 Defaults (ours; S, R and the number of epochs are free in the paper, which takes 2 e / (R + 1) epochs a slice for the
 work of e epochs on whole shards, here 10):
@@ -211,7 +212,7 @@ def make(config: Config, model: Model) -> Method:
             (after.variables, after.optimizer, after.step),
         )
         state = state._replace(variables=variables, optimizer=optimizer, step=steps)
-        return state, {**metrics, "repeated": state.repeated}
+        return state, metrics
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         del variables
@@ -269,4 +270,4 @@ def make(config: Config, model: Model) -> Method:
     def finish(state: State) -> tuple[Model, Variables]:
         return ensemble(model, config.shards, config.aggregate), state.variables
 
-    return Method(init, plan, finish)
+    return Method(init, plan, finish, report=lambda state: {"sisa/repeated": state.repeated})
