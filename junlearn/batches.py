@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from junlearn.augment import make_views
 from junlearn.feeds import is_feed
-from junlearn.types import Array, Batch, Feed, Key, PyTree, Sources, View
+from junlearn.types import Array, Batch, Data, Feed, Key, PyTree, Sources, View
 
-__all__ = ["PLAIN_VIEWS", "Keys", "Rows", "Spec", "gather", "specify", "view_of"]
+__all__ = ["PLAIN_VIEWS", "Keys", "Rows", "Spec", "gather", "pixel", "specify", "view_of"]
 
 PLAIN_VIEWS: Mapping[str, View] = make_views((0.0,), (1.0,), None, "none")
 """For arrays without a dataset: uint8 scaled to [0, 1], float as it is, no augmentation."""
@@ -26,6 +27,19 @@ def view_of(views: Mapping[str, View], source: str, view: str) -> View:
     """The view of a source: its own of that name, where there is one, else the one for all sources."""
     own = f"{source}/{view}"
     return views[own if own in views else view]
+
+
+def pixel(data: Data, view: View) -> Array:
+    """float32[1,1,1,C]: how far the network's input is moved by a pixel that goes from black to white.
+
+    Of an image whose pixels all do; where the view draws a trigger, the others count. White is 255 of whole numbers and
+    1 of others.
+    """
+    one = jax.tree.map(lambda column: column[:1], data)
+    white = 255 if jnp.issubdtype(data.x.dtype, jnp.integer) else 1
+    keys = jax.random.split(jax.random.key(0), 1)
+    light, dark = (view(one._replace(x=jnp.full_like(one.x, v)), keys) for v in (white, 0))
+    return (light - dark).max((0, 1, 2), keepdims=True)
 
 
 class Spec(NamedTuple):

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from junlearn import checkpoint, feeds
-from junlearn.batches import PLAIN_VIEWS, Rows, Spec, specify
+from junlearn.batches import PLAIN_VIEWS, Rows, Spec, pixel, specify, view_of
 from junlearn.errors import ConfigError
 from junlearn.evaluation import evaluate_accuracy
 from junlearn.program import Clock, Epoch, Program, program_of
@@ -170,6 +170,8 @@ def run_stages(
                 "or choose a variant that does without them"
             )
         state = method.with_initial(state, initial)
+    if method.with_pixel is not None:
+        state = method.with_pixel(state, pixel(sources["train"], view_of(views, "train", "eval")))
     state = place(state, mesh)
     stages = method.plan(split)
     # Beside the keys of the stages: that of all slots.

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from junlearn.augment import make_views
+from junlearn.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError
 from junlearn.methods import boundary_expand, boundary_shrink
 from junlearn.run import run
@@ -116,13 +118,39 @@ def test_shrink_labels_stay_those_of_the_original():
     tables = {}
 
     def finish(state):
-        tables["labels"] = np.asarray(state.extra)
+        tables["labels"] = np.asarray(state.extra.labels)
         return method.finish(state)
 
     run(method._replace(finish=finish), model, variables, sources, split, key=jax.random.key(0))
     x, y = sources["train"].x[:5].reshape(5, 4), sources["train"].y[:5]
     expected = by_hand(variables.params, x, y, 0.4, 0.4, 1)[1]
     np.testing.assert_array_equal(tables["labels"], [*expected, 0, 0, 0, 0])
+
+
+def test_the_ball_is_in_pixels():
+    """A network that undoes the normalisation of its view is attacked as without: epsilon is divided by std."""
+    model, variables, sources, split = linear()
+    sources["train"] = sources["train"]._replace(x=(40 * sources["train"].x + 128).astype(np.uint8))
+    mean, std = 0.45, 0.25
+
+    def undone(variables, x, **options):
+        return model.apply(variables, x * std + mean, **options)
+
+    config = boundary_shrink.Config(epsilon=0.1, steps=2, step_size=0.06, epochs=1, batch_size=8)
+    found = []
+    for net, views in (
+        (model, PLAIN_VIEWS),
+        (model._replace(apply=undone), make_views((mean,), (std,), None, "none")),
+    ):
+        method = boundary_shrink.make(config, net)
+        watched = method._replace(finish=lambda state: Variables(state.extra, {}))
+        found.append(
+            run(watched, net, variables, sources, split, key=jax.random.key(0), views=views)
+        )
+    np.testing.assert_allclose(found[1].variables.params.pixel, 1 / std, rtol=1e-5)
+    plain, normalised = (done.variables.params.labels for done in found)
+    np.testing.assert_array_equal(plain, normalised)
+    assert 0 < found[0].history[0]["crossed"] == found[1].history[0]["crossed"] < 1
 
 
 def test_expand_by_hand():

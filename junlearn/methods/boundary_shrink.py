@@ -8,8 +8,8 @@ Setting: forget images and labels; no retain data.
     (3)  minimise  mean CE(f(x), y'),  x in D_f
 
 f_0 is the original network. The first stage finds the labels of (2), the second trains on them. epsilon and step_size
-are in the units of the network's input (after normalisation); x' is not clipped to the range of pixels. Where the
-attack does not leave the true class, (2) takes the largest of the other logits.
+are shares of a pixel's range, black to white: where the view divides a channel by its std, so are they. x' is not
+clipped to that range. Where the attack does not leave the true class, (2) takes the largest of the other logits.
 
 BatchNorm runs in eval mode in both stages and its running statistics stay: those of batches of forget images alone
 would replace what the network knows of all data. Its scales and shifts are trained like any weight.
@@ -35,6 +35,7 @@ Reference: Chen, Gao, Liu, Peng, Wang, CVPR 2023 (arXiv 2303.11570).
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +61,7 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "attack", "make", "nearest_other"]
+__all__ = ["NEEDS", "Config", "State", "Table", "attack", "make", "nearest_other"]
 
 NEEDS = frozenset({"forget.x", "forget.y"})
 State = Descent
@@ -72,14 +73,23 @@ class Config(Optimizer):
 
     learning_rate: Positive = 1e-4
     epsilon: NonNegative = 0.1
-    """Radius of the L-infinity ball of the attack."""
+    """Radius of the L-infinity ball of the attack, pixels in [0, 1]."""
     steps: Count = 1
     step_size: Positive | None = None
-    """Of each step of the attack; None: epsilon. Usual with 5 steps: 8/255."""
+    """Of each step of the attack, pixels in [0, 1]; None: epsilon. Usual with 5 steps: 8/255."""
     epochs: Count = 10
     batch_size: Count = 64
     augment: bool = False
     """Use the training augmentation of the dataset in (3)."""
+
+
+class Table(NamedTuple):
+    """What the attack finds, and its unit."""
+
+    labels: Array
+    """int32[N]: equation 2."""
+    pixel: Array
+    """float32[1,1,1,C]: how far the network's input is moved by a pixel that goes from black to white."""
 
 
 def attack(
@@ -88,11 +98,14 @@ def attack(
     x: Array,
     y: Array,
     *,
-    radius: float,
-    size: float,
+    radius: float | Array,
+    size: float | Array,
     steps: int,
 ) -> Array:
-    """Equation 1: like `x[B,H,W,C]`, moved to where the loss against `y[B]` is larger, each row by itself."""
+    """Equation 1: like `x[B,H,W,C]`, moved to where the loss against `y[B]` is larger, each row by itself.
+
+    `radius` and `size` are in the units of `x`, for all channels or [1,1,1,C].
+    """
 
     def loss(x: Array) -> Array:
         logits, _, _ = model.apply(variables, x)
@@ -116,7 +129,8 @@ def make(config: Config, model: Model) -> Method:
     tx = transformation(config)
     size = config.epsilon if config.step_size is None else config.step_size
     train = descend(
-        supervised(model, labels=lambda state, batch: state.extra[batch.index], train=False), tx
+        supervised(model, labels=lambda state, batch: state.extra.labels[batch.index], train=False),
+        tx,
     )
 
     def relabel(state: State, batch: Batch) -> tuple[State, Metrics]:
@@ -125,20 +139,25 @@ def make(config: Config, model: Model) -> Method:
             state.variables,
             batch.x,
             batch.y,
-            radius=config.epsilon,
-            size=size,
+            radius=config.epsilon * state.extra.pixel,
+            size=size * state.extra.pixel,
             steps=config.steps,
         )
         logits, _, _ = model.apply(state.variables, moved)
         nearest = nearest_other(logits, batch.y)
-        table = written(state.extra, batch.index, batch.mask, nearest)
-        return state._replace(extra=table), {
+        table = written(state.extra.labels, batch.index, batch.mask, nearest)
+        return state._replace(extra=state.extra._replace(labels=table)), {
             "crossed": 1 - losses.accuracy(logits, batch.y, batch.mask)
         }
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         del split
-        return start(key, variables, tx, extra=jnp.zeros_like(sources["train"].y))
+        channels = sources["train"].x.shape[-1]
+        table = Table(jnp.zeros_like(sources["train"].y), jnp.ones((1, 1, 1, channels)))
+        return start(key, variables, tx, extra=table)
+
+    def with_pixel(state: State, pixel: Array) -> State:
+        return state._replace(extra=state.extra._replace(pixel=pixel))
 
     def plan(split: Split) -> list[Stage]:
         view = "augment" if config.augment else "eval"
@@ -154,4 +173,4 @@ def make(config: Config, model: Model) -> Method:
             Stage("shrink", train, shuffled, config.epochs),
         ]
 
-    return Method(init, plan, lambda state: state.variables)
+    return Method(init, plan, lambda state: state.variables, with_pixel=with_pixel)
