@@ -13,7 +13,16 @@ from junlearn.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError, unknown
 from junlearn.methods import METHODS, finetune, made
 from junlearn.methods import retrain as retraining
-from junlearn.metrics import DEFAULT_METRICS, Context, Network, Outputs, Relearned, compute, costly
+from junlearn.metrics import (
+    DEFAULT_METRICS,
+    Context,
+    Curve,
+    Network,
+    Outputs,
+    Relearned,
+    compute,
+    costly,
+)
 from junlearn.run import Result, run
 from junlearn.types import Data, Key, Model, Sources, Split, Variables, View
 
@@ -133,7 +142,7 @@ def evaluate(
     `original`, `retrain` and `random` are networks of `reference_model` (None: of the same model): before unlearning,
     trained without the forget set, and untrained. A method that changes the network leaves its own in `Result.model`,
     which is then `model` here. Keys of the result name metric and split, such as `accuracy/forget_train`. `relearning`
-    is the fine-tuning of the metrics "relearn" and "anamnesis"; its `epochs` are their cap.
+    is the fine-tuning of the metrics "relearn" and "anamnesis", its `epochs` their cap, and of "relearn_retain".
     """
     sources = {n: jax.tree.map(jnp.asarray, d) for n, d in _sources(data).items()}
     if not isinstance(split, Split):
@@ -159,6 +168,10 @@ def evaluate(
             relearning, owner, network, sources, split, level, key=key, views=views
         )
 
+    def retained() -> Curve:
+        parts = (relearning, model, variables, sources, split, relearning.augment)
+        return relearn.relearn_retain(*parts, key=jax.random.key(0), views=views)
+
     context = Context(
         judge.outputs(model, variables, sources, split, views, extra=costly(metrics)),
         judge.labels(sources, split, views),
@@ -171,6 +184,7 @@ def evaluate(
         sample=judge.sample(split),
         networks=networks,
         relearn=relearned,
+        relearn_retain=retained,
     )
     return compute(context, metrics)
 

@@ -7,7 +7,7 @@ the run's own), records by the hash of that and of the metrics. What is kept of 
 
 import json
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -33,6 +33,7 @@ from junlearn.problem import (
     key_for,
     method_identity,
     prepare,
+    run_options,
     surrogate_identity,
 )
 from junlearn.progress import Reporter
@@ -142,6 +143,8 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
     metrics_wanted = problem.experiment.metrics
     by_role: dict[str, Case] = {case.role: case for case in cases if case.role != "unlearn"}
     reference = by_role.get("retrain")
+    learn = partial(_relearn, problem, reporter)
+    seen = (problem.experiment.train.augment, problem.experiment.train_view)
 
     @cache
     def outputs_of(role: str) -> Outputs:
@@ -155,12 +158,12 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
     @cache
     def relearned(role: Network, level: float) -> Relearned:
         done = by_role[role].result()
-        return _relearn(problem, reporter, role, done, level)
+        return learn(role, done, relearn.relearn, level)
 
     def relearner(case: Case, done: Result) -> Callable[[Network, float], Relearned]:
         def ask(role: Network, level: float) -> Relearned:
             if role == "model" and case.role == "unlearn":
-                return _relearn(problem, reporter, case.label, done, level)
+                return learn(case.label, done, relearn.relearn, level)
             return relearned(case.role if role == "model" else role, level)
 
         return ask
@@ -199,6 +202,7 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
                     sample=judge.sample(problem.split, problem.experiment.sample),
                     networks=networks | {"model": done.variables},
                     relearn=relearner(case, done),
+                    relearn_retain=partial(learn, case.label, done, relearn.relearn_retain, *seen),
                     remark=say,
                 )
                 values = metrics.compute(context, metrics_wanted)
@@ -244,7 +248,7 @@ def _train(
             problem.sources,
             split,
             key=key_for(problem.seeds["initialisation"], RETRAIN if other else ORIGINAL),
-            **_options(problem, store),
+            **run_options(problem, store),
             progress=progress,
         )
     reporter.say(f"{role}: {_spent(result)}")
@@ -277,23 +281,11 @@ def _unlearn(
             problem.split,
             key=key_for(problem.seeds["method"], METHOD),
             initial=began,
-            **_options(problem, store),
+            **run_options(problem, store),
             progress=progress,
         )
     reporter.say(f"{label}: {_spent(staged)}")
     return staged
-
-
-def _options(problem: Problem, store: Store | None) -> dict[str, Any]:
-    loop = problem.experiment.loop
-    return {
-        "seed": problem.seeds["order"],
-        "views": problem.dataset.views,
-        "loop": loop.kind,
-        "mesh": problem.mesh,
-        "store": store,
-        "save_seconds": loop.save_seconds,
-    }
 
 
 def _outputs(
@@ -319,13 +311,19 @@ def _outputs(
 
 
 def _relearn(
-    problem: Problem, reporter: Reporter, label: str, done: Result, level: float
-) -> Relearned:
-    options = _options(problem, None) | {"key": key_for(problem.seeds["order"], RELEARN)}
+    problem: Problem,
+    reporter: Reporter,
+    label: str,
+    done: Result,
+    how: Callable[..., Any],
+    *arguments: Any,
+) -> Any:
+    """What `how`, a function of `junlearn.relearn`, finds when the network is trained on."""
+    options = run_options(problem, None) | {"key": key_for(problem.seeds["order"], RELEARN)}
     recipe = relearn.like(problem.experiment.train)
     with reporter.following(f"{label} relearning") as progress:
-        return relearn.relearn(
-            *(recipe, done.model, done.variables, problem.sources, problem.split, level),
+        return how(
+            *(recipe, done.model, done.variables, problem.sources, problem.split, *arguments),
             **options,
             progress=progress,
         )

@@ -1,4 +1,4 @@
-"""Records as pictures: loss curves of each method's stages, and accuracies of all methods side by side."""
+"""Records as pictures: loss curves of each method's stages, accuracies and relearning of all methods side by side."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +8,10 @@ from matplotlib.figure import Figure
 from junlearn.headings import first_columns
 from junlearn.records import Record
 
-__all__ = ["accuracies", "curves", "write"]
+__all__ = ["accuracies", "curves", "relearning", "write"]
 
+GAP = "relearn_retain/gap/"
+"""What the name of a metric begins with, before the number of steps."""
 COLUMNS = 3
 """Panels side by side in a figure of curves."""
 
@@ -18,7 +20,7 @@ def write(records: Sequence[Record], directory: Path) -> list[Path]:
     """All pictures of a run as PNG files in `directory`, which is made; returns their paths."""
     directory.mkdir(parents=True, exist_ok=True)
     figures = {f"curves_{record['method']}": curves(record) for record in records}
-    figures["accuracies"] = accuracies(records)
+    figures |= {"accuracies": accuracies(records), "relearning": relearning(records)}
     paths = []
     for name, figure in figures.items():
         if figure is None:
@@ -68,6 +70,26 @@ def accuracies(records: Sequence[Record]) -> Figure:
     axis.set_ylabel("accuracy in %")
     axis.set_ylim(0, 100)
     axis.legend(ncols=len(shown), fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    figure.suptitle(_title(records[0], f"seed {records[0]['seed']}"))
+    return figure
+
+
+def relearning(records: Sequence[Record]) -> Figure | None:
+    """A line for every network with the metric `relearn_retain`: by how many points its accuracy on the forget set is
+    below that on the retain set, against steps of training on the latter; None if there is none.
+    """
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axis = figure.subplots()
+    for record in records:
+        found = record["metrics"].items()
+        points = [(int(n.removeprefix(GAP)), 100 * v) for n, v in found if n.startswith(GAP)]
+        if points:
+            axis.plot(*zip(*sorted(points), strict=True), marker=".", label=record["method"])
+    if not axis.lines:
+        return None
+    axis.set_xlabel("steps on the retain set")
+    axis.set_ylabel("retain less forget train, points")
+    axis.legend(fontsize="small")
     figure.suptitle(_title(records[0], f"seed {records[0]['seed']}"))
     return figure
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import AxisType, Mesh
 
+from junlearn.checkpoint import Store
 from junlearn.config import plain
 from junlearn.datasets import DATASETS
 from junlearn.datasets.holdout import hold_out, set_aside
@@ -31,6 +32,7 @@ __all__ = [
     "method_identity",
     "model_identity",
     "prepare",
+    "run_options",
     "surrogate_identity",
 ]
 
@@ -104,6 +106,19 @@ def _network(
 def key_for(seed: int, purpose: int) -> Key:
     """The random key of a seed for one of the purposes above."""
     return jax.random.fold_in(jax.random.key(seed), purpose)
+
+
+def run_options(problem: Problem, store: Store | None) -> dict[str, Any]:
+    """The keywords of `junlearn.run.run` that all runs of the experiment share."""
+    loop = problem.experiment.loop
+    return {
+        "seed": problem.seeds["order"],
+        "views": problem.dataset.views,
+        "loop": loop.kind,
+        "mesh": problem.mesh,
+        "store": store,
+        "save_seconds": loop.save_seconds,
+    }
 
 
 def identities(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:

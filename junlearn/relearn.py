@@ -1,22 +1,31 @@
-"""Fine-tuning on the forget set until it is known again: what the relearning metrics ask for."""
+"""What relearning metrics ask for: fine-tuning on the forget set until it is known again, or an epoch on the rest."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from junlearn import judge
 from junlearn.evaluation import evaluate_accuracy
 from junlearn.methods import finetune, made, retrain
-from junlearn.metrics import Relearned
+from junlearn.metrics import Curve, Relearned
 from junlearn.run import run
 from junlearn.types import Key, Method, Model, PyTree, Sources, Split, Stage, Variables, View
 
-__all__ = ["CAP", "DEFAULT", "like", "relearn"]
+__all__ = ["CAP", "DEFAULT", "LOOK_EVERY", "SPLITS", "like", "relearn", "relearn_retain"]
 
 CAP = 100
 """Most passes over the forget set."""
 
 DEFAULT = finetune.Config(epochs=CAP)
 """Where no recipe of the original is known."""
+
+LOOK_EVERY = 100
+"""Steps on the retain set between two looks."""
+
+SPLITS = ("retain_train", "forget_train", "test", "retain_test", "forget_test")
+"""What is looked at."""
 
 ROUNDING = 1e-6
 """What an accuracy may fall short of its level."""
@@ -80,3 +89,51 @@ def relearn(
     steps = sum(entry["steps"] for entry in done.history)
     epoch = -(-len(split.forget) // config.batch_size)
     return Relearned(steps, steps / epoch, known(done.variables))
+
+
+def relearn_retain(
+    config: finetune.Config,
+    model: Model,
+    variables: Variables,
+    sources: Sources,
+    split: Split,
+    augment: bool = False,
+    train_view: str = "eval",
+    *,
+    key: Key,
+    views: Mapping[str, View],
+    **options: Any,
+) -> Curve:
+    """Fine-tune on `split.retain` for one epoch, BatchNorm in train mode throughout, with accuracies along the way.
+
+    Looks before the first step and after every 100th: `{steps: {split: accuracy}}`, in eval mode, training examples
+    seen through `train_view`. `epochs`, `steps`, `augment` and `keep` of the recipe have no meaning here. `options` go
+    to `junlearn.run.run`.
+    """
+    labels = judge.labels(sources, split, views)
+
+    def look(variables: Variables) -> dict[str, float]:
+        seen = judge.outputs(
+            model, variables, sources, split, views, SPLITS, train_view=train_view
+        ).logits
+        return {n: float(np.mean(seen[n].argmax(1) == labels[n])) for n in SPLITS if n in seen}
+
+    curve = {0: look(variables)}
+
+    def until(state: PyTree, evaluate: Callable[..., dict[str, float]]) -> bool:
+        step = int(state.step)
+        # The end of the epoch is asked about too.
+        if step % LOOK_EVERY == 0:
+            curve[step] = look(state.variables)
+        return False
+
+    recipe = replace(config, epochs=1, steps=None, keep="last", augment=augment)
+    method = made("finetune", recipe, model)
+
+    def plan(split: Split) -> list[Stage]:
+        stages = method.plan(split)
+        return [stage._replace(until=until, check_every=LOOK_EVERY) for stage in stages]
+
+    watched = method._replace(plan=plan)
+    run(watched, model, variables, sources, split, key=key, views=views, **options)
+    return curve

@@ -50,6 +50,16 @@ def test_a_bar_for_every_split_of_every_network():
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["forget train", "test"]
 
 
+def test_a_line_for_every_network_that_was_trained_on():
+    curve = {"relearn_retain/gap": 0.3, "relearn_retain/gap/100": 0.25, "relearn_retain/gap/0": 0.5}
+    other = record("ssd", test=0.5)
+    with_curve = record("laf") | {"metrics": curve}
+    (axis,) = plots.relearning([other, with_curve]).axes
+    assert [line.get_label() for line in axis.lines] == ["laf"]
+    assert axis.lines[0].get_xydata().tolist() == [[0, 50], [100, 25]]
+    assert plots.relearning([other]) is None
+
+
 def test_files_are_written(tmp_path):
     paths = plots.write(
         [record(history=HISTORY, test=0.9), record("ssd", test=0.8)], tmp_path / "p"

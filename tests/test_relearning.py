@@ -1,13 +1,16 @@
 """Relearn time and anamnesis index: the formulas, the fine-tuning behind them, and both through the library."""
 
+import itertools
 import json
 
+import chex
 import jax
 import numpy as np
 import pytest
+from flax import linen as nn
 
 import junlearn
-from junlearn import cli, relearn
+from junlearn import cli, judge, relearn
 from junlearn.batches import PLAIN_VIEWS
 from junlearn.evaluation import evaluate_accuracy
 from junlearn.main import main
@@ -100,6 +103,58 @@ def _first(stage, count):
     return stage._replace(until=lambda state, evaluate: int(state.step) >= count, check_every=1)
 
 
+def test_a_curve_by_hand():
+    curve = {
+        0: {"retain_train": 0.9, "forget_train": 0.1, "test": 0.5},
+        100: {"retain_train": 1.0, "forget_train": 0.6, "test": 0.7},
+    }
+    given = context({})[0]._replace(relearn_retain=lambda: curve)
+    assert compute(given, ["relearn_retain"]) == {
+        "relearn_retain/gap": pytest.approx(0.6),
+        "relearn_retain/gap/0": pytest.approx(0.8),
+        "relearn_retain/gap/100": pytest.approx(0.4),
+        **{f"relearn_retain/{n}/{step}": v for step in curve for n, v in curve[step].items()},
+    }
+    assert METRICS["relearn_retain"](context({})[0]) == {}
+
+
+class Normalised(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.Dense(4)(x.reshape(len(x), -1))
+        return nn.Dense(4)(nn.BatchNorm(use_running_average=not train)(x))
+
+
+def test_an_epoch_on_the_retain_set(mlp, monkeypatch):
+    """A look before it and one every so many steps, BatchNorm in train mode between any two."""
+    monkeypatch.setattr(relearn, "LOOK_EVERY", 2)
+    looks = []
+    outputs = judge.outputs
+
+    def watched(model, variables, *rest, **options):
+        found = outputs(model, variables, *rest, **options)
+        looks.append((jax.tree.map(np.array, variables), found.logits))
+        return found
+
+    monkeypatch.setattr(judge, "outputs", watched)
+    model = junlearn.Model.from_linen(Normalised())
+    variables = model.fresh(jax.random.key(1), mlp.sources)
+    config = finetune.Config(epochs=9, batch_size=7, learning_rate=0.05)
+    problem = (model, variables, mlp.sources, mlp.split)
+    curve = relearn.relearn_retain(config, *problem, key=jax.random.key(0), views=PLAIN_VIEWS)
+    # 34 retain examples are five batches of 7.
+    assert list(curve) == [0, 2, 4] and len(looks) == 3
+    for (_, logits), found in zip(looks, curve.values(), strict=True):
+        assert list(found) == list(relearn.SPLITS)
+        for name, rows in (("forget_train", mlp.split.forget), ("retain_train", mlp.split.retain)):
+            right = logits[name].argmax(1) == mlp.sources["train"].y[rows]
+            assert found[name] == pytest.approx(right.mean())
+    chex.assert_trees_all_equal(looks[0][0], variables)
+    for (before, _), (after, _) in itertools.pairwise(looks):
+        for old, new in zip(*map(jax.tree.leaves, (before.stats, after.stats)), strict=True):
+            assert (old != new).any()
+
+
 def test_the_recipe_of_the_original():
     recipe = retrain.Config(optimizer="sgd", learning_rate=0.3, weight_decay=1e-3, batch_size=7)
     config = relearn.like(recipe)
@@ -108,14 +163,26 @@ def test_the_recipe_of_the_original():
     assert config.epochs == relearn.CAP and not config.augment
 
 
+def right(problem, split):
+    source = split.removeprefix("retain_")
+    rows = problem.split.retain if source == "train" else np.arange(len(problem.sources["test"].y))
+    found = evaluate_accuracy(
+        *(problem.model, problem.variables, problem.sources, rows, source), views=PLAIN_VIEWS
+    )
+    return found["accuracy"]
+
+
 def test_through_evaluate(mlp):
     values = junlearn.evaluate(
         *(mlp.model, mlp.variables, mlp.sources, mlp.split),
         original=mlp.variables,
         retrain=mlp.variables,
-        metrics=("distance", *NAMES),
+        metrics=("distance", *NAMES, "relearn_retain"),
         relearning=QUICK,
     )
+    assert values["relearn_retain/gap"] == values["relearn_retain/gap/0"]
+    for split in ("retain_train", "test"):
+        assert values[f"relearn_retain/{split}/0"] == pytest.approx(right(mlp, split))
     # What the original knows of the forget set, it knows already.
     assert values["relearn/steps"] == 0 and values["anamnesis"] == 1
     layers = ("dense1", "dense2", "head", "total")
@@ -125,7 +192,7 @@ def test_through_evaluate(mlp):
 
 EXPERIMENT = """
 methods = ["neggrad"]
-metrics = ["accuracy", "distance", "relearn", "anamnesis"]
+metrics = ["accuracy", "distance", "relearn", "anamnesis", "relearn_retain"]
 [dataset]
 name = "digits"
 [model]
@@ -147,12 +214,16 @@ def test_through_an_experiment(tmp_path, monkeypatch):
     monkeypatch.setenv("JUNLEARN_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(cli, "keep_compilations", lambda cache_dir: None)
     (tmp_path / "a.toml").write_text(EXPERIMENT)
-    assert main(["--config", "a.toml", "--workdir", "w"]) == 0
+    assert main(["--config", "a.toml", "--workdir", "w", "--plot"]) == 0
+    assert (tmp_path / "w" / "plots" / "relearning.png").read_bytes().startswith(b"\x89PNG")
     lines = (tmp_path / "w" / "records.jsonl").read_text().splitlines()
     original, reference, unlearned = (json.loads(line)["metrics"] for line in lines)
     assert original["relearn/steps"] == 0 and original["relearn/reached"] == 1
     assert reference["relearn/steps"] > 0 and reference["relearn/reached"] == 1
     assert reference["anamnesis"] == 1 and original["anamnesis"] < 0.01
     assert unlearned["anamnesis"] > 0 and {"relearn/epochs", "anamnesis/reached"} <= set(unlearned)
+    for metrics in (original, reference, unlearned):
+        gap = metrics["accuracy/retain_train"] - metrics["accuracy/forget_train"]
+        assert metrics["relearn_retain/gap/0"] == pytest.approx(gap)
     assert original["distance/original/total"] == reference["distance/retrain/total"] == 0
     assert 0 < unlearned["distance/original/total"] < unlearned["distance/retrain/total"]

@@ -19,8 +19,8 @@ from junlearn.metrics.divergence import (
     zrf_released,
 )
 from junlearn.metrics.membership import mia, mia_svc
-from junlearn.metrics.outputs import Context, Network, Outputs, Relearned
-from junlearn.metrics.relearning import anamnesis, relearn
+from junlearn.metrics.outputs import Context, Curve, Network, Outputs, Relearned
+from junlearn.metrics.relearning import anamnesis, relearn, relearn_retain
 from junlearn.metrics.svm_attack import mia_svm
 from junlearn.metrics.weights import distance
 
@@ -30,6 +30,7 @@ __all__ = [
     "METRICS",
     "ON_REQUEST",
     "Context",
+    "Curve",
     "Metric",
     "Network",
     "Outputs",
@@ -58,9 +59,13 @@ METRICS: dict[str, Metric] = {
     "distance": distance,
     "relearn": relearn,
     "anamnesis": anamnesis,
+    "relearn_retain": relearn_retain,
 }
 
-ON_REQUEST = ("mia_svc", "mia_svm", "asr", "zrf_released", "relearn", "anamnesis", "whole_train")
+ON_REQUEST = (
+    *("mia_svc", "mia_svm", "asr", "zrf_released", "relearn", "anamnesis", "relearn_retain"),
+    "whole_train",
+)
 """Fitted attackers and fine-tuning take seconds to minutes where the others take milliseconds; the released ZRF is for
 comparison with published numbers."""
 

@@ -17,6 +17,7 @@ from junlearn.types import Variables
 
 __all__ = [
     "Context",
+    "Curve",
     "Floats",
     "Integers",
     "Network",
@@ -54,6 +55,10 @@ class Relearned(NamedTuple):
     """False where the cap came before the level."""
 
 
+Curve = Mapping[int, Mapping[str, float]]
+"""Steps of training -> split name -> accuracy, in the order of the steps."""
+
+
 class Context(NamedTuple):
     """All that a metric may read: the network that is judged, its references and the labels."""
 
@@ -79,6 +84,8 @@ class Context(NamedTuple):
     """The weights of the same networks, as far as they are there."""
     relearn: Callable[[Network, float], Relearned] | None = None
     """`(network, level) -> Relearned`: fine-tune the network until its accuracy on the forget set is `level`."""
+    relearn_retain: Callable[[], Curve] | None = None
+    """Train the model that is judged on with the retain set for an epoch."""
     remark: Callable[[str], None] = logging.getLogger(__name__).warning
     """Takes a line on what was asked for and could not be measured."""
 
