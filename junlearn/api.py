@@ -24,9 +24,12 @@ from junlearn.metrics import (
     costly,
 )
 from junlearn.run import Result, run
-from junlearn.types import Data, Key, Model, Sources, Split, Variables, View
+from junlearn.types import Data, Key, Model, PyTree, Sources, Split, Variables, View
 
 __all__ = ["evaluate", "initial", "split_off", "train", "train_many", "unlearn"]
+
+Numbers = Variables | Mapping[str, PyTree]
+"""Of a network: `Variables`, or Flax's own dict `{"params": ..., "batch_stats": ...}`, plain or frozen."""
 
 RUN_OPTIONS = ("seed", "initial", "views", "loop", "mesh", "store", "save_seconds", "progress")
 """Keywords of `train` and `unlearn` that go to `junlearn.run.run`; all others are fields of the method's Config."""
@@ -95,7 +98,7 @@ def train_many(
 
 def unlearn(
     model: Model,
-    variables: Variables,
+    variables: Numbers,
     data: Data | Sources,
     split: Split | np.ndarray | Sequence[int],
     method: str = "finetune",
@@ -106,11 +109,11 @@ def unlearn(
     """Make a trained network forget.
 
     `data` is the training set, or a dict with it under "train"; uint8 images are scaled to [0, 1], float arrays taken
-    as they are (other `views` can be passed). `split` is a Split or the indices to forget. `options` are fields of the
-    method's `Config` and keywords of `junlearn.run.run`. The result holds `variables` (and `model`, should the method
-    change it), `history` and `seconds`.
+    as they are (other `views` can be passed). `variables` may be Flax's own dict of collections. `split` is a Split or
+    the indices to forget. `options` are fields of the method's `Config` and keywords of `junlearn.run.run`. The result
+    holds `variables` (and `model`, should the method change it), `history` and `seconds`.
 
-    Raises ConfigError for a method or a field that does not exist, or a value out of range.
+    Raises ConfigError for a method or a field that does not exist, a value out of range, or `variables` that are none.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
@@ -118,20 +121,19 @@ def unlearn(
     settings = config.build(METHODS[method].Config, fields, method)
     if not isinstance(split, Split):
         split = split_off(data, split)
-    return run(
-        made(method, settings, model), model, variables, _sources(data), split, key=key, **runs
-    )
+    start = Variables.from_linen(variables)
+    return run(made(method, settings, model), model, start, _sources(data), split, key=key, **runs)
 
 
 def evaluate(
     model: Model,
-    variables: Variables,
+    variables: Numbers,
     data: Data | Sources,
     split: Split | np.ndarray | Sequence[int],
     *,
-    original: Variables | None = None,
-    retrain: Variables | None = None,
-    random: Variables | None = None,
+    original: Numbers | None = None,
+    retrain: Numbers | None = None,
+    random: Numbers | None = None,
     reference_model: Model | None = None,
     views: Mapping[str, View] = PLAIN_VIEWS,
     metrics: Sequence[str] = DEFAULT_METRICS,
@@ -140,9 +142,10 @@ def evaluate(
     """Judge a network: every metric for which the data and the reference networks are there.
 
     `original`, `retrain` and `random` are networks of `reference_model` (None: of the same model): before unlearning,
-    trained without the forget set, and untrained. A method that changes the network leaves its own in `Result.model`,
-    which is then `model` here. Keys of the result name metric and split, such as `accuracy/forget_train`. `relearning`
-    is the fine-tuning of the metrics "relearn" and "anamnesis", its `epochs` their cap, and of "relearn_retain".
+    trained without the forget set, and untrained; all of them, as `variables`, may be Flax's own dicts. A method that
+    changes the network leaves its own in `Result.model`, which is then `model` here. Keys of the result name metric and
+    split, such as `accuracy/forget_train`. `relearning` is the fine-tuning of the metrics "relearn" and "anamnesis", its
+    `epochs` their cap, and of "relearn_retain".
     """
     sources = {n: jax.tree.map(jnp.asarray, d) for n, d in _sources(data).items()}
     if not isinstance(split, Split):
@@ -150,16 +153,18 @@ def evaluate(
 
     references = reference_model or model
 
-    def outputs(network: Variables, only: Sequence[str] | None = None) -> Outputs:
-        return judge.outputs(references, network, sources, split, views, only)
-
-    given: dict[Network, Variables | None] = {
+    given: dict[Network, Numbers | None] = {
         "model": variables,
         "original": original,
         "retrain": retrain,
         "random": random,
     }
-    networks = {role: network for role, network in given.items() if network is not None}
+    networks = {n: Variables.from_linen(v) for n, v in given.items() if v is not None}
+
+    def outputs(role: Network, only: Sequence[str] | None = None) -> Outputs | None:
+        if role not in networks:
+            return None
+        return judge.outputs(references, networks[role], sources, split, views, only)
 
     def relearned(role: Network, level: float) -> Relearned:
         owner = model if role == "model" else references
@@ -169,15 +174,15 @@ def evaluate(
         )
 
     def retained() -> Curve:
-        parts = (relearning, model, variables, sources, split, relearning.augment)
+        parts = (relearning, model, networks["model"], sources, split, relearning.augment)
         return relearn.relearn_retain(*parts, key=jax.random.key(0), views=views)
 
     context = Context(
-        judge.outputs(model, variables, sources, split, views, extra=costly(metrics)),
+        judge.outputs(model, networks["model"], sources, split, views, extra=costly(metrics)),
         judge.labels(sources, split, views),
-        original=None if original is None else outputs(original),
-        retrain=None if retrain is None else outputs(retrain),
-        random=None if random is None else outputs(random, judge.ZRF_SPLITS),
+        original=outputs("original"),
+        retrain=outputs("retrain"),
+        random=outputs("random", judge.ZRF_SPLITS),
         classes=split.classes,
         target=split.target,
         clean=judge.clean(sources, split, views),
@@ -198,4 +203,6 @@ def _sort(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fields of a Config, and keywords of the run."""
     runs = {name: value for name, value in options.items() if name in names}
+    if runs.get("initial") is not None:
+        runs["initial"] = Variables.from_linen(runs["initial"])
     return {name: value for name, value in options.items() if name not in runs}, runs

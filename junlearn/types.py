@@ -42,6 +42,30 @@ class Variables(NamedTuple):
     stats: PyTree
     """BatchNorm running statistics; `{}` if the network has none."""
 
+    @staticmethod
+    def from_linen(collections: "Variables | Mapping[str, PyTree]") -> "Variables":
+        """Flax's dict `{"params": ..., "batch_stats": ...}`; see `junlearn.models.linen.variables_of`."""
+        from junlearn.models import linen
+
+        return linen.variables_of(collections)
+
+    def to_linen(self) -> dict[str, PyTree]:
+        """Flax's dict of collections: what `module.apply` of a Linen module takes."""
+        return {"params": self.params, **self.stats}
+
+    @staticmethod
+    def from_nnx(module: Any) -> "Variables":
+        """The arrays of a Flax NNX module; see `junlearn.models.nnx.variables_of`."""
+        from junlearn.models import nnx
+
+        return nnx.variables_of(module)
+
+    def into_nnx(self, module: Any) -> None:
+        """Put the arrays into a Flax NNX module; see `junlearn.models.nnx.update`."""
+        from junlearn.models import nnx
+
+        nnx.update(module, self)
+
 
 class Model(NamedTuple):
     """All that a method sees of a network: two pure functions and the order of its layers."""

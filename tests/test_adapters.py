@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from flax import nnx
+from flax.core import freeze
 
 from junlearn.errors import ConfigError
-from junlearn.types import Model
+from junlearn.types import Model, Variables
 
 SHAPE = (6, 6, 1)
 
@@ -281,3 +282,54 @@ def test_nnx_without_statistics(x, key):
 def test_nnx_batch_norm_without_a_mask_argument_is_refused():
     with pytest.raises(ConfigError, match=r"UnmaskedNet holds an nnx\.BatchNorm \(norm\)"):
         Model.from_nnx(lambda rngs: UnmaskedNet(rngs=rngs))
+
+
+@pytest.mark.parametrize("form", [dict, freeze])
+def test_flax_dicts_come_in_and_go_out(x, form):
+    collections = Normed().init(jax.random.key(0), x, train=False)
+    variables = Variables.from_linen(form(collections))
+    assert isinstance(variables, Variables) and type(variables.params) is dict
+    assert set(variables.stats) == {"batch_stats"}
+    chex.assert_trees_all_equal(variables.to_linen(), collections)
+    assert Variables.from_linen(variables) is variables
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"head": {}, "fc": {}}, "a dict with 'head', 'fc' in it"),
+        (None, "this is NoneType"),
+        (np.zeros(3), "this is ndarray"),
+    ],
+)
+def test_what_are_no_variables_is_said(given, found):
+    with pytest.raises(ConfigError, match=f"'batch_stats'.*{found}"):
+        Variables.from_linen(given)
+
+
+def test_nnx_modules_come_in_and_go_out(x):
+    module, other = (Net(rngs=nnx.Rngs(seed)) for seed in (0, 1))
+    variables = Variables.from_nnx(module)
+    model = Model.from_nnx(lambda rngs: Net(rngs=rngs))
+    chex.assert_trees_all_equal_structs(variables, model.init(jax.random.key(0), x[:1]))
+    moved = variables._replace(stats=jax.tree.map(lambda a: a + 1, variables.stats))
+    moved.into_nnx(other)
+    chex.assert_trees_all_equal(Variables.from_nnx(other), moved)
+    other.eval()
+    np.testing.assert_allclose(other(x), model.apply(moved, x)[0], rtol=1e-5)
+
+
+def test_variables_of_another_nnx_module_change_nothing():
+    module, plain = Net(rngs=nnx.Rngs(0)), PlainNet(rngs=nnx.Rngs(0))
+    before = Variables.from_nnx(module)
+    with pytest.raises(ConfigError, match="the variables of another network"):
+        Variables.from_nnx(plain).into_nnx(module)
+    wide = before._replace(params=jax.tree.map(lambda a: a[None], before.params))
+    with pytest.raises(
+        ConfigError, match=r"params\['blocks'\].* is \(1, 5\), and in Net it is \(5,\)"
+    ):
+        wide.into_nnx(module)
+    chex.assert_trees_all_equal(Variables.from_nnx(module), before)
+    for call in (Variables.from_nnx, before.into_nnx):
+        with pytest.raises(ConfigError, match="an NNX module is needed, not dict"):
+            call({})

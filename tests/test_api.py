@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from flax.core import freeze
 from rich.console import Console
 
 import junlearn
@@ -54,6 +55,34 @@ def test_forgetting_ten_examples(trained):
     assert after["accuracy/forget_train"] < before["accuracy/forget_train"]
     assert after["accuracy/retain_train"] > 0.9
     assert "tow" not in after and "accuracy/test" not in after
+
+
+def test_a_flax_dict_is_as_good_as_variables(trained):
+    """Also of a network with BatchNorm, and for every network that is asked for."""
+    model, data, variables = trained
+    rows, plain = [1, 2], {"params": variables.params}
+    one, two = (
+        junlearn.unlearn(model, v, data, rows, method="naive", key=jax.random.key(0))
+        for v in (variables, plain)
+    )
+    chex.assert_trees_all_equal(one.variables, two.variables)
+    roles, metrics = ("original", "retrain", "random"), ("accuracy", "zrf", "tow", "distance")
+    values = [
+        junlearn.evaluate(model, v, data, rows, metrics=metrics, **dict.fromkeys(roles, v))
+        for v in (variables, freeze(plain))
+    ]
+    assert values[0] == values[1] and len(values[0]) > 4
+
+
+@pytest.mark.parametrize("role", ["variables", "original", "initial"])
+def test_what_are_no_variables_is_refused(trained, role):
+    model, data, variables = trained
+    networks = {"variables": variables} | {role: variables.params}
+    with pytest.raises(ConfigError, match="a dict with 'Dense_0', 'Dense_1' in it"):
+        if role == "initial":
+            junlearn.unlearn(model, data=data, split=[1], key=jax.random.key(0), **networks)
+        else:
+            junlearn.evaluate(model, data=data, split=[1], metrics=["accuracy"], **networks)
 
 
 def test_references_bring_their_metrics(trained, digits):

@@ -1,7 +1,7 @@
 """The adapter of Linen modules: anyone's `flax.linen.Module` as a `Model` of pure functions over plain dicts."""
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
@@ -25,7 +25,7 @@ from junlearn.models.calling import (
 from junlearn.models.examplewise import examplewise
 from junlearn.types import Array, Key, Model, PyTree, Variables
 
-__all__ = ["from_linen"]
+__all__ = ["from_linen", "variables_of"]
 
 
 def from_linen(
@@ -56,10 +56,9 @@ def from_linen(
         return unfreeze(module.init({"params": key}, x, **flags(call, False, None)))
 
     def init(key: Key, x: Array) -> Variables:
-        stats = nn.meta.unbox(collections(key, x))
-        params = stats.pop("params", {})
-        check_layers(layers, params)
-        return Variables(params, stats)
+        variables = variables_of({"params": {}, **collections(key, x)})
+        check_layers(layers, variables.params)
+        return variables
 
     def apply(
         variables: Variables,
@@ -102,6 +101,25 @@ def from_linen(
     if layers is None and input_shape is not None:
         layers = _order_of_use(collections, input_shape)
     return Model(init, apply, layers or (), depths, input_shape, squares)
+
+
+def variables_of(collections: Variables | Mapping[str, PyTree]) -> Variables:
+    """The dict of collections that Flax works with, plain or frozen, as `Variables`; `Variables` stay as they are.
+
+    Boxes of metadata (`flax.linen.with_partitioning`) are taken off. Raises ConfigError for anything else.
+    """
+    if isinstance(collections, Variables):
+        return collections
+    if not isinstance(collections, Mapping) or "params" not in collections:
+        found = type(collections).__name__
+        if isinstance(collections, Mapping):
+            found = f"a dict with {', '.join(map(repr, collections)) or 'nothing'} in it"
+        raise ConfigError(
+            "a network's numbers are needed: Variables, Flax's dict {'params': ..., 'batch_stats': ...}, or "
+            f"Variables.from_nnx(module) of an NNX module; this is {found}"
+        )
+    stats = nn.meta.unbox(unfreeze(dict(collections)))
+    return Variables(stats.pop("params"), stats)
 
 
 def _order_of_use(

@@ -13,7 +13,7 @@ from junlearn.errors import ConfigError
 from junlearn.models.calling import check_layers, dotted, flags, no_key, unpack, zero_padding
 from junlearn.types import Array, Key, Model, PyTree, Variables
 
-__all__ = ["from_nnx"]
+__all__ = ["from_nnx", "update", "variables_of"]
 
 
 def from_nnx(
@@ -43,8 +43,7 @@ def from_nnx(
 
     def init(key: Key, x: Array) -> Variables:
         del x
-        _, params, _, stats = _parts(make(nnx.Rngs(key)))
-        return Variables(_plain(params), _plain(stats))
+        return variables_of(make(nnx.Rngs(key)))
 
     def apply(
         variables: Variables,
@@ -73,6 +72,42 @@ def from_nnx(
         return logits, features, _plain(_parts(module)[3]) if train else variables.stats
 
     return Model(init, apply, layers or ())
+
+
+def variables_of(module: nnx.Module) -> Variables:
+    """The parameters and statistics of an NNX module, as those of its `from_nnx` are; random streams are left out.
+
+    Raises ConfigError for anything else than an NNX module.
+    """
+    _, params, _, stats = _parts(_checked(module))
+    return Variables(_plain(params), _plain(stats))
+
+
+def update(module: nnx.Module, variables: Variables) -> None:
+    """Put the arrays of `variables` into an NNX module, in place: the way back from `variables_of`.
+
+    Raises ConfigError, and changes nothing, where their names or shapes are not those of the module.
+    """
+    _, params, _, stats = _parts(_checked(module))
+    for kind, state, values in zip(variables._fields, (params, stats), variables, strict=True):
+        own, given = (
+            {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in leaves}
+            for leaves in map(jax.tree.leaves_with_path, (_plain(state), values))
+        )
+        different = sorted(own.items() ^ given.items())
+        if different:
+            name, _ = different[0]
+            raise ConfigError(
+                f"{kind}{name} is {given.get(name, 'absent')}, and in {type(module).__name__} it is "
+                f"{own.get(name, 'absent')}: these are the variables of another network"
+            )
+    nnx.update(module, _filled(params, variables.params), _filled(stats, variables.stats))
+
+
+def _checked(module: nnx.Module) -> nnx.Module:
+    if not isinstance(module, nnx.Module):
+        raise ConfigError(f"an NNX module is needed, not {type(module).__name__}")
+    return module
 
 
 def _parts(module: nnx.Module) -> tuple[nnx.GraphDef, nnx.State, nnx.State, nnx.State]:
