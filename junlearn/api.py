@@ -24,6 +24,8 @@ from junlearn.metrics import (
     costly,
 )
 from junlearn.run import Result, run
+from junlearn.scenarios.partition import partition, resolve
+from junlearn.scenarios.whole_class import of_classes
 from junlearn.types import Data, Key, Model, PyTree, Sources, Split, Variables, View
 
 __all__ = ["evaluate", "initial", "split_off", "train", "train_many", "unlearn"]
@@ -37,23 +39,52 @@ MANY_OPTIONS = ("keys", "seeds", "views", "how", "loop", "memory", "progress")
 """The same of `train_many`, for `junlearn.many.train_many`."""
 
 
-def split_off(data: Data | Sources, forget: np.ndarray | Sequence[int]) -> Split:
-    """The Split that forgets the rows `forget` of the training set and retains the others.
+def split_off(
+    data: Data | Sources,
+    forget: np.ndarray | Sequence[int] | None = None,
+    *,
+    classes: Sequence[int] | None = None,
+) -> Split:
+    """The Split that forgets the rows `forget` of the training set, or whole `classes`, and retains the others.
 
-    Raises ConfigError if either set is empty, or an index is out of range or given twice.
+    `forget` holds row numbers, or is a mask bool[N]. With `classes`, numbers of `y`, the test examples of these classes
+    are `forget_test`, and methods and metrics know that classes are removed; rows leave `forget_test` empty.
+
+    Raises ConfigError unless one of the two is given, if either set is empty, a row is out of range or given twice, a
+    mask has another length, or a class does not exist.
     """
     sources = _sources(data)
-    size = sources["train"].y.shape[0]
-    forget = np.asarray(forget, int)
-    if forget.size == 0 or len(np.unique(forget)) != forget.size:
-        raise ConfigError("forget must hold at least one index, and each only once")
-    if forget.min() < 0 or forget.max() >= size:
-        raise ConfigError(f"forget holds an index outside of 0 to {size - 1}")
-    if forget.size == size:
-        raise ConfigError("the retain set is empty: every training example is to be forgotten")
-    retain = np.setdiff1d(np.arange(size), forget)
+    if (forget is None) == (classes is None):
+        raise ConfigError(
+            "split_off: give either the rows to forget or classes=..., one of the two"
+        )
+    key = jax.random.key(0)
+    if classes is not None:
+        labels = [np.asarray(d.y) for name, d in sources.items() if name in ("train", "test")]
+        names = [str(number) for number in range(1 + np.concatenate(labels).max())]
+        return of_classes(sources, resolve(np.atleast_1d(classes).tolist(), names, "class"), key)
     tests = sources["test"].y.shape[0] if "test" in sources else 0
-    return Split(np.sort(forget), retain, np.zeros(0, int), np.arange(tests))
+    return partition(_mark(forget, sources["train"].y.shape[0]), np.zeros(tests, bool), key)
+
+
+def _mark(forget: np.ndarray | Sequence[int] | None, size: int) -> np.ndarray:
+    """bool[N]: which rows are in `forget`."""
+    rows = np.asarray(forget)
+    if rows.dtype == bool:
+        if rows.shape != (size,):
+            raise ConfigError(f"forget is a mask of shape {rows.shape}, and there are {size} rows")
+        return rows
+    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+        found = f"{rows.dtype}{list(rows.shape)}"
+        raise ConfigError(f"forget must be a list of row numbers or a mask, not {found}")
+    rows = rows.astype(int)
+    if rows.size and not 0 <= rows.min() <= rows.max() < size:
+        raise ConfigError(f"forget holds an index outside of 0 to {size - 1}")
+    if len(np.unique(rows)) != rows.size:
+        raise ConfigError("forget must hold each index only once")
+    marked = np.zeros(size, bool)
+    marked[rows] = True
+    return marked
 
 
 def initial(model: Model, data: Data | Sources, *, key: Key) -> Variables:

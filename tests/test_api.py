@@ -19,6 +19,7 @@ from junlearn import headings, records, report
 from junlearn.errors import ConfigError
 from junlearn.locks import exclusive
 from junlearn.progress import Reporter
+from junlearn.scenarios import SCENARIOS
 
 
 class Mine(nn.Module):
@@ -142,22 +143,68 @@ def test_mistakes(trained, options, message):
 @pytest.mark.parametrize(
     ("forget", "message"),
     [
-        ([], "at least one"),
+        ([], "forget set is empty"),
         ([1, 1], "only once"),
         ([600], "outside of 0 to 599"),
         ([-1], "outside"),
         (range(600), "retain set is empty"),
+        ([True] * 599, r"a mask of shape \(599,\), and there are 600 rows"),
+        ([False] * 600, "forget set is empty"),
+        ([1.0], r"row numbers or a mask, not float64\[1\]"),
+        ([[1]], r"row numbers or a mask, not int64\[1, 1\]"),
+        (None, "one of the two"),
     ],
 )
 def test_split_off_mistakes(trained, forget, message):
     with pytest.raises(ConfigError, match=message):
-        junlearn.split_off(trained[1], list(forget))
+        junlearn.split_off(trained[1], forget if forget is None else list(forget))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": [10]}, "class 10 does not exist: the dataset has 10"),
+        ({"classes": ()}, "forget set is empty"),
+        ({"classes": range(10)}, "retain set is empty"),
+        ({"classes": [1], "forget": [1]}, "one of the two"),
+    ],
+)
+def test_split_off_classes_mistakes(trained, options, message):
+    with pytest.raises(ConfigError, match=message):
+        junlearn.split_off(trained[1], **options)
 
 
 def test_split_off(trained):
     split = junlearn.split_off(trained[1], [5, 3])
     np.testing.assert_array_equal(split.forget, [3, 5])
     assert len(split.retain) == 598 and not {3, 5} & set(split.retain)
+    chex.assert_trees_all_equal(
+        junlearn.split_off(trained[1], np.isin(np.arange(600), [3, 5])), split
+    )
+
+
+def test_split_off_is_the_class_scenario(digits):
+    scenario = SCENARIOS["class"]
+    wanted = scenario.make(scenario.Config(classes=(2, 7)), digits, jax.random.key(0))
+    assert len(wanted.forget_test) and wanted.classes == (2, 7)
+    chex.assert_trees_all_equal(junlearn.split_off(digits.sources, classes=[7, 2]), wanted)
+    alone = junlearn.split_off(digits.sources["train"], classes=2)
+    assert alone.classes == (2,) and alone.forget_test.size == alone.retain_test.size == 0
+
+
+def test_a_removed_class_is_scored_as_one(trained, digits):
+    model, data, variables = trained
+    sources = {"train": data, "test": digits.sources["test"]}
+    aus = [
+        junlearn.evaluate(model, variables, sources, split, original=variables, metrics=["aus"])
+        for split in (junlearn.split_off(sources, classes=(2,)), np.flatnonzero(data.y == 2))
+    ]
+    right = aus[0]["aus"]
+    after = junlearn.evaluate(
+        model, variables, sources, junlearn.split_off(sources, classes=(2,)), metrics=["accuracy"]
+    )
+    assert right == pytest.approx(1 / (1 + after["accuracy/forget_test"]))
+    assert aus[1]["aus"] != right
 
 
 def record(**changes):

@@ -314,3 +314,10 @@ def test_cut_feeds_keep_the_first_batches(mlp):
     whole = scrub.make(QUICK, mlp.model).plan(mlp.split)[1].feed(np.random.default_rng(0), None)
     part = stage.plan(mlp.split)[1].feed(np.random.default_rng(0), None)
     np.testing.assert_array_equal(part.index, cut(whole, 2).index)
+
+
+def test_rewind_needs_unseen_examples(mlp):
+    train = {"train": mlp.sources["train"]}
+    split = mlp.split._replace(forget_test=np.zeros(0, int), retain_test=np.zeros(0, int))
+    with pytest.raises(ConfigError, match="give a test set, or set rewind to False"):
+        scrub.make(QUICK, mlp.model).init(jax.random.key(0), mlp.variables, train, split)

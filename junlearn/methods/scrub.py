@@ -259,6 +259,10 @@ def make(config: Config, model: Model) -> Method:
                     "scrub: rewind compares with unseen examples like the forget set, and there are none of "
                     "manipulated ones; set rewind to False"
                 )
+            if not len(split.forget_test) + len(split.retain_test):
+                raise ConfigError(
+                    "scrub: rewind compares with unseen examples: give a test set, or set rewind to False"
+                )
             epochs = planned(split)[-1].epoch + 1
             rewind = Rewind.empty(variables, epochs)
         memory = Memory(jax.tree.map(jnp.array, variables), rewind)

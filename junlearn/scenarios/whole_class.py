@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from junlearn.scenarios.partition import partition, resolve
-from junlearn.types import Dataset, Key, Split
+from junlearn.types import Dataset, Key, Sources, Split
 
-__all__ = ["Config", "split"]
+__all__ = ["Config", "of_classes", "split"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,11 @@ class Config:
 
 def split(config: Config, dataset: Dataset, key: Key) -> Split:
     """All training examples of `config.classes`."""
-    classes = resolve(config.classes, dataset.classes, "class")
-    train, test = (np.isin(dataset.sources[name].y, classes) for name in ("train", "test"))
+    return of_classes(dataset.sources, resolve(config.classes, dataset.classes, "class"), key)
+
+
+def of_classes(sources: Sources, classes: tuple[int, ...], key: Key) -> Split:
+    """The Split that forgets the classes of these numbers; there may be no "test"."""
+    labels = (sources[name].y if name in sources else () for name in ("train", "test"))
+    train, test = (np.isin(np.asarray(y, np.int64), classes) for y in labels)
     return partition(train, test, key, classes)
