@@ -168,6 +168,7 @@ def evaluate(
     reference_model: Model | None = None,
     views: Mapping[str, View] = PLAIN_VIEWS,
     metrics: Sequence[str] = DEFAULT_METRICS,
+    train_view: str = "eval",
     relearning: finetune.Config = relearn.DEFAULT,
 ) -> dict[str, float]:
     """Judge a network: every metric for which the data and the reference networks are there.
@@ -176,8 +177,13 @@ def evaluate(
     trained without the forget set, and untrained; all of them, as `variables`, may be Flax's own dicts. A method that
     changes the network leaves its own in `Result.model`, which is then `model` here. Keys of the result name metric and
     split, such as `accuracy/forget_train`. `relearning` is the fine-tuning of the metrics "relearn" and "anamnesis", its
-    `epochs` their cap, and of "relearn_retain".
+    `epochs` their cap, and of "relearn_retain". Training examples are seen through the view `train_view` of `views`:
+    "augment" judges them augmented as in training.
+
+    Raises ConfigError for a metric or a view that does not exist, or networks that are none.
     """
+    if not {train_view, f"train/{train_view}"} & set(views):
+        raise unknown("view", train_view, views)
     sources = {n: jax.tree.map(jnp.asarray, d) for n, d in _sources(data).items()}
     if not isinstance(split, Split):
         split = split_off(data, split)
@@ -192,10 +198,20 @@ def evaluate(
     }
     networks = {n: Variables.from_linen(v) for n, v in given.items() if v is not None}
 
+    def judged(
+        owner: Model,
+        network: Variables,
+        only: Sequence[str] | None = None,
+        extra: Sequence[str] = (),
+    ) -> Outputs:
+        return judge.outputs(
+            owner, network, sources, split, views, only, train_view=train_view, extra=extra
+        )
+
     def outputs(role: Network, only: Sequence[str] | None = None) -> Outputs | None:
         if role not in networks:
             return None
-        return judge.outputs(references, networks[role], sources, split, views, only)
+        return judged(references, networks[role], only)
 
     def relearned(role: Network, level: float) -> Relearned:
         owner = model if role == "model" else references
@@ -209,7 +225,7 @@ def evaluate(
         return relearn.relearn_retain(*parts, key=jax.random.key(0), views=views)
 
     context = Context(
-        judge.outputs(model, networks["model"], sources, split, views, extra=costly(metrics)),
+        judged(model, networks["model"], extra=costly(metrics)),
         judge.labels(sources, split, views),
         original=outputs("original"),
         retrain=outputs("retrain"),

@@ -16,6 +16,7 @@ from rich.console import Console
 
 import junlearn
 from junlearn import headings, records, report
+from junlearn.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError
 from junlearn.locks import exclusive
 from junlearn.progress import Reporter
@@ -205,6 +206,28 @@ def test_a_removed_class_is_scored_as_one(trained, digits):
     )
     assert right == pytest.approx(1 / (1 + after["accuracy/forget_test"]))
     assert aus[1]["aus"] != right
+
+
+def test_training_examples_are_judged_through_the_view_asked_for(trained, digits):
+    """Augmented by blanking, every one of them is answered alike, and no other example is touched."""
+    model, data, variables = trained
+    sources = {"train": data, "test": digits.sources["test"]}
+    blank = {**PLAIN_VIEWS, "augment": lambda rows, keys: jnp.zeros(rows.x.shape, jnp.float32)}
+    plain, augmented = (
+        junlearn.evaluate(
+            *(model, variables, sources, np.flatnonzero(data.y == 2)),
+            original=variables,
+            views=blank,
+            metrics=["accuracy", "aus"],
+            **options,
+        )
+        for options in ({}, {"train_view": "augment"})
+    )
+    assert augmented["accuracy/forget_train"] in (0, 1)
+    assert augmented["accuracy/retain_train"] < 0.2 < plain["accuracy/retain_train"]
+    assert augmented["accuracy/test"] == plain["accuracy/test"]
+    with pytest.raises(ConfigError, match="did you mean 'augment'"):
+        junlearn.evaluate(model, variables, data, [1], train_view="augmented")
 
 
 def record(**changes):
