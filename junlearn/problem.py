@@ -6,7 +6,7 @@ import jax
 from jax.sharding import AxisType, Mesh
 
 from junlearn.checkpoint import Store
-from junlearn.config import plain
+from junlearn.config import digest, plain
 from junlearn.datasets import DATASETS
 from junlearn.datasets.holdout import hold_out, set_aside
 from junlearn.datasets.surrogate import SURROGATES, attach
@@ -125,13 +125,21 @@ def identities(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
     """All that determines the numbers of the original network, and of the retrained one, but versions and device."""
     experiment = problem.experiment
     original = _original(problem)
-    request = {"scenario": plain(experiment.scenario), "scenario_seed": problem.seeds["scenario"]}
+    section = _request(problem)
+    request = {"scenario": section, "scenario_seed": problem.seeds["scenario"]}
     scenario = SCENARIOS[experiment.scenario.name]
     if scenario.manipulates:
-        section = plain(experiment.scenario)
         manipulation = {name: section[name] for name in section if name not in scenario.request}
         original |= request | {"scenario": manipulation}
     return original, original | request | {"retrain_init": experiment.retrain_init}
+
+
+def _request(problem: Problem) -> dict[str, Any]:
+    """The section of the scenario; where a file names what is forgotten, the rows that it names in its place."""
+    section = plain(problem.experiment.scenario)
+    if "file" not in section:
+        return section
+    return {"name": section["name"], "rows": digest(problem.split.forget.tolist())}
 
 
 def judgement(experiment: Any) -> dict[str, Any]:

@@ -167,6 +167,8 @@ class Dataset(NamedTuple):
     """Names of the K classes of `y`."""
     fine_classes: tuple[str, ...] = ()
     """Names of the classes of `fine`; empty if there are none."""
+    names: tuple[str, ...] = ()
+    """Of the training examples that are files: the path of each below the dataset's folder, by its `id`."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

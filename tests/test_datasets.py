@@ -511,6 +511,11 @@ def test_an_image_folder_with_train_and_test(pets, tmp_path):
     assert calls == [(12, 12)]
     again = make("image_folder", tmp_path / "cache", calls.append, path=str(pets))
     assert again.fingerprint == dataset.fingerprint
+    assert again.names == dataset.names
+    assert [dataset.names[i] for i in train.id[[0, 4]]] == [
+        "train/cat/000.png",
+        "train/dog/001.png",
+    ]
 
 
 def test_a_changed_image_is_noticed(pets, tmp_path):
@@ -528,6 +533,9 @@ def test_a_single_tree_is_divided_by_file_name(tmp_path):
     config = {"path": str(tmp_path / "tree"), "test_fraction": 0.3}
     dataset = make("image_folder", tmp_path / "cache", **config)
     count = len(dataset.sources["test"].y)
+    for row in (0, -1):
+        pixels = np.asarray(Image.open(tmp_path / "tree" / dataset.names[row]))
+        np.testing.assert_array_equal(dataset.sources["train"].x[row, ..., 0], pixels)
     assert 40 <= count <= 80
     assert count + len(dataset.sources["train"].y) == 200
     assert dataset.sources["train"].x.shape[-1] == 1

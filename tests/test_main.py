@@ -193,6 +193,8 @@ def test_a_cut_off_record_is_written_again(place, capsys, monkeypatch):
         (["--scenario.classes", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], "retain set is"),
         (["--scenario.name", "random", "--scenario.fraction", "0"], "the forget set is empty"),
         (["--scenario.name", "subclass"], "needs fine labels"),
+        (["--scenario.name", "rows"], "scenario.file is empty"),
+        (["--scenario.name", "rows", "--scenario.file", "small.toml"], "small.toml, line 2: no"),
         (["--scenario.name", "random", "--scenario.released-seed", "0"], "and none for digits"),
         (["--table", "t.xlsx"], "must end in .csv or .parquet"),
         (["--dataset.name", "image_folder"], "path"),

@@ -3,9 +3,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from junlearn import config
 from junlearn.datasets.labels import CIFAR20, CIFAR100
 from junlearn.errors import ConfigError
+from junlearn.problem import identities, prepare
+from junlearn.progress import Reporter
 from junlearn.scenarios import SCENARIOS
 from junlearn.scenarios.partition import resolve
 from junlearn.scenarios.random import released
@@ -37,6 +41,86 @@ def assert_partition(s, train, test):
     assert sorted([*s.forget, *s.retain]) == list(range(train))
     assert sorted([*s.forget_test, *s.retain_test]) == list(range(test))
     assert len(s.forget) and len(s.retain)
+
+
+def request(tmp_path, text, data, **fields):
+    path = tmp_path / "request.txt"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return split("rows", data, file=str(path), **fields)
+
+
+def test_rows_of_a_file(tmp_path):
+    data = dataset([0, 1, 2, 3] * 3, [0, 1])
+    s = request(tmp_path, "# request 17\n\n 7\n0 # and this\n11", data)
+    assert_partition(s, 12, 2)
+    assert s.forget.tolist() == [0, 7, 11]
+    assert s.forget_test.size == 0 and s.classes == ()
+
+
+def identified(ids, names=()):
+    data = dataset([0, 1, 2, 3], [0])
+    train = data.sources["train"]._replace(id=np.array(ids, np.int32))
+    return data._replace(sources=data.sources | {"train": train}, names=names)
+
+
+def test_ids_of_a_file(tmp_path):
+    assert request(tmp_path, "70\n30", identified([30, 70, 10, 50]), by="id").forget.tolist() == [
+        0,
+        1,
+    ]
+    # A part of the images is left, in another order: the names are those of all of them.
+    data = identified([3, 0, 4, 1], ("a/1.png", "a/2 #.png", "a/3.png", "b#1/1.png", "b/2.png"))
+    s = request(tmp_path, "b#1/1.png\na/1.png  # theirs", data, by="id")
+    assert s.forget.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "message"),
+    [
+        (
+            "1\n4\n",
+            {},
+            "request.txt, line 2: no training example of made_up has the row '4'; there are 4",
+        ),
+        ("1\n-1", {}, "line 2: .* the row '-1'"),
+        ("3\n\n1\n3", {}, "line 4: '3' stands on line 1 already"),
+        ("# nothing\n", {}, "request.txt names no example"),
+        ("0\n1\n2\n3", {}, "retain set is empty"),
+        ("5", {"by": "id"}, "line 1: .* has the id '5'; there are 4, such as '7'"),
+        (b"\xff", {}, "not a text file"),
+    ],
+)
+def test_mistakes_in_a_file_are_named(tmp_path, text, fields, message):
+    with pytest.raises(ConfigError, match=message):
+        request(tmp_path, text, identified([7, 8, 9, 6]), **fields)
+
+
+def test_rows_need_a_file_and_ids_that_mean_something(tmp_path):
+    for fields, message in (({}, "file is empty"), ({"file": "/none.txt"}, "cannot read")):
+        with pytest.raises(ConfigError, match=message):
+            split("rows", dataset([0, 1], [0]), **fields)
+    for data, message in (
+        (dataset([0, 1], [0]), "made_up has no ids"),
+        (identified([1, 2, 3, 1]), "not of one example each"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            request(tmp_path, "1", data, by="id")
+
+
+def test_a_request_is_known_by_what_it_says(tmp_path):
+    """Not by where it lies, and not by what else a person wrote into the file."""
+
+    def identity(path, text):
+        (tmp_path / path).write_text(text)
+        section = {"name": "rows", "file": str(tmp_path / path)}
+        table = {"methods": ["naive"], "dataset": {"name": "digits"}, "model": {"name": "mlp"}}
+        experiment = config.parse(table | {"scenario": section})
+        return identities(prepare(experiment, str(tmp_path), Reporter(Console(quiet=True))))
+
+    (original, retrain), again = identity("a.txt", "3\n5"), identity("b.txt", "# moved\n5\n3")
+    assert (original, retrain) == again
+    other = identity("a.txt", "3\n6")
+    assert other[0] == original and other[1] != retrain
 
 
 LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=40).map(lambda rest: [0, 1, 2, 3, *rest])

@@ -59,7 +59,7 @@ class Config(DatasetConfig):
 def make(
     config: Config, *, cache_dir: str | None = None, progress: Progress | None = None
 ) -> Dataset:
-    """Load the folder `config.path`; classes are the folders' names, sorted.
+    """Load the folder `config.path`; classes are the folders' names, sorted, `Dataset.names` the paths of the images.
 
     Raises ConfigError without a path, or where images differ in size and no `image_size` is given;
     DataError if the folder is missing, has no images, or has one that cannot be read, and if the annotations of
@@ -101,7 +101,7 @@ def make(
         classes=content.classes,
         mean=mean,
         std=std,
-    )
+    )._replace(names=tuple(image.path.relative_to(root).as_posix() for image in splits["train"]))
 
 
 def _list_splits(root: Path, test_fraction: float) -> dict[str, list[ImageFile]]:

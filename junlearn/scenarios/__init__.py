@@ -9,6 +9,7 @@ from junlearn.scenarios import (
     poisoning,
     random,
     random_swap,
+    rows,
     subclass,
     whole_class,
 )
@@ -51,6 +52,11 @@ SCENARIOS: dict[str, Component] = {
         random_swap.split,
         manipulates=True,
         request=REQUEST,
+    ),
+    "rows": Component(
+        "the training examples that a text file names, by row, number or file name (deletion requests)",
+        rows.Config,
+        rows.split,
     ),
     "subclass": Component(
         "fine classes of a dataset with coarse labels", subclass.Config, subclass.split
