@@ -17,6 +17,7 @@ from junlearn.types import (
     Stage,
     Variables,
 )
+from junlearn.weights import load_variables
 
 __all__ = [
     "Batch",
@@ -38,6 +39,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "initial",
+    "load_variables",
     "pick",
     "run",
     "split_off",

@@ -14,7 +14,7 @@ from orbax.checkpoint import v1 as ocp
 from junlearn.errors import CheckpointError
 from junlearn.types import PyTree
 
-__all__ = ["Store", "complete", "restore", "save"]
+__all__ = ["Store", "exists", "restore", "save"]
 
 KEPT = 2
 """Snapshots kept: the newest, and the one before it should the newest be damaged."""
@@ -30,8 +30,8 @@ class Store(NamedTuple):
 
     directory: Path
     """Created when the first snapshot is written."""
-    owner: str
-    """Hash of the configuration that the snapshots belong to."""
+    owner: str | None
+    """Hash of the configuration that the snapshots belong to; None: take whoever's they are."""
 
 
 def save(store: Store, state: PyTree, position: dict[str, Any]) -> None:
@@ -39,7 +39,7 @@ def save(store: Store, state: PyTree, position: dict[str, Any]) -> None:
 
     Raises CheckpointError if it cannot be written (a full disk); earlier snapshots are untouched then.
     """
-    snapshots = complete(store)
+    snapshots = _complete(store)
     if snapshots:
         _note(snapshots[-1], store)
     number = int(snapshots[-1].name) + 1 if snapshots else 0
@@ -62,13 +62,20 @@ def save(store: Store, state: PyTree, position: dict[str, Any]) -> None:
         shutil.rmtree(old)
 
 
-def restore(store: Store, target: PyTree) -> tuple[PyTree, dict[str, Any]] | None:
+def exists(store: Store) -> bool:
+    """Whether there is a snapshot that was written to the end."""
+    return bool(_complete(store))
+
+
+def restore(
+    store: Store, target: PyTree, remedy: str = REMEDY
+) -> tuple[PyTree, dict[str, Any]] | None:
     """The newest snapshot as `(state, position)`, None if there is none.
 
-    `target` is a state of the same structure, shapes and placement. Raises CheckpointError for a snapshot that is
-    damaged or belongs to another configuration; nothing on disk is changed.
+    `target` is a state of the same structure, shapes and placement. Raises CheckpointError, which ends with `remedy`,
+    for a snapshot that is damaged or belongs to another configuration; nothing on disk is changed.
     """
-    snapshots = complete(store)
+    snapshots = _complete(store)
     if not snapshots:
         return None
     path = snapshots[-1].absolute()
@@ -76,19 +83,29 @@ def restore(store: Store, target: PyTree) -> tuple[PyTree, dict[str, Any]] | Non
     for name, (size, checksum) in note["files"].items():
         file = path / name
         if not file.exists() or file.stat().st_size != size or _crc(file) != checksum:
-            raise CheckpointError(f"checkpoint {path} is damaged ({name}); {REMEDY}")
+            raise CheckpointError(f"checkpoint {path} is damaged ({name}); {remedy}")
     abstract = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), target
     )
     try:
+        # Asked before: in the middle of loading, Orbax would leave work behind that is never done.
+        stored = (leaf.shape for leaf in jax.tree.leaves(ocp.metadata(path).metadata))
+        if sorted(stored) != sorted(map(_shape, jax.tree.leaves(abstract))):
+            raise ValueError("it holds arrays of other shapes")
         return ocp.load(path, abstract), note["position"]
     except Exception as error:
         raise CheckpointError(
-            f"checkpoint {path} cannot be read ({_reason(error)}); {REMEDY}"
+            f"checkpoint {path} cannot be read ({_reason(error)}); {remedy}"
         ) from error
 
 
-def complete(store: Store) -> list[Path]:
+def _shape(leaf: jax.ShapeDtypeStruct) -> tuple[int, ...]:
+    """The shape of an array as it is stored, random keys as their data."""
+    is_key = jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.eval_shape(jax.random.key_data, leaf).shape if is_key else leaf.shape
+
+
+def _complete(store: Store) -> list[Path]:
     """Snapshots that were written to the end, oldest first."""
     if not store.directory.is_dir():
         return []
@@ -103,7 +120,7 @@ def _note(path: Path, store: Store) -> dict[str, Any]:
         owner = note["owner"]
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"checkpoint {path} is damaged ({NOTE}); {REMEDY}") from error
-    if owner != store.owner:
+    if store.owner not in (None, owner):
         raise CheckpointError(
             f"checkpoint {path} belongs to another configuration ({owner}, this run is {store.owner}); "
             "move it away or choose another directory"

@@ -72,6 +72,8 @@ class Loop:
     """Join the other processes of a cluster (`jax.distributed.initialize`) before anything else."""
     save_seconds: NonNegative = 30.0
     """Wall time between two checkpoints of a running stage."""
+    save_weights: bool = False
+    """Write the finished network of every method below the workdir, for use outside; see `junlearn.weights`."""
 
 
 @dataclass(frozen=True, kw_only=True)

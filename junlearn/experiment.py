@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
-from junlearn import judge, metrics, records, relearn
+from junlearn import judge, metrics, records, relearn, weights
 from junlearn.checkpoint import Store
 from junlearn.config import digest, plain
 from junlearn.datasets.cache import dataset_cache_dir
@@ -211,7 +211,7 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
             )
             if jax.process_index() == 0:
                 records.append(log, record)
-        return record
+        return weights.recorded(problem.experiment, case, record, log, reporter)
 
     outcome = Outcome([], {})
     for case in cases:

@@ -13,12 +13,13 @@ from typing import Any, Literal, NotRequired, TypedDict
 import jax
 
 import junlearn
-from junlearn.checkpoint import Store, complete
+from junlearn.checkpoint import Store, exists
 from junlearn.run import Result
 
 __all__ = [
     "Made",
     "Record",
+    "amend",
     "append",
     "attributed",
     "changed",
@@ -66,6 +67,8 @@ class Record(Made):
     config_hash: str
     time: str
     """When the record was made, UTC, ISO 8601."""
+    weights: NotRequired[str]
+    """Where the network lies below the run's directory, if it was asked for."""
 
 
 def versions() -> dict[str, str]:
@@ -140,7 +143,7 @@ def attributed(store: Store, label: str, say: Callable[[str], None]) -> Store:
     That stands in a file beside the snapshots, which is written here where there are none yet.
     """
     note = store.directory / MADE
-    if not complete(store):
+    if not exists(store):
         store.directory.mkdir(parents=True, exist_ok=True)
         replace(note, json.dumps(Made(versions=versions(), device=device())))
     elif note.exists() and (difference := changed(json.loads(note.read_text(encoding="utf-8")))):
@@ -173,3 +176,18 @@ def append(path: Path, record: Record) -> None:
         file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def amend(path: Path, record: Record) -> None:
+    """Put `record` in the place of the one of the same network and metrics; the file is replaced in one step."""
+
+    def same(other: Record) -> bool:
+        return all(other[name] == record[name] for name in ("config_hash", "role", "method"))  # type: ignore[literal-required]
+
+    lines = [json.dumps(record if same(other) else other) + "\n" for other in read(path)]
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

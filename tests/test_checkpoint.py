@@ -10,10 +10,12 @@ import numpy as np
 import optax
 import pytest
 
+import junlearn
 from junlearn import checkpoint
 from junlearn.checkpoint import Store
 from junlearn.descent import start
-from junlearn.errors import CheckpointError
+from junlearn.errors import CheckpointError, ConfigError
+from junlearn.models import MODELS
 from junlearn.types import Variables
 
 
@@ -101,8 +103,10 @@ FULL = """
 import resource, sys
 import jax, jax.numpy as jnp
 from pathlib import Path
+import junlearn
 from junlearn import checkpoint
-from junlearn.errors import CheckpointError
+from junlearn.errors import CheckpointError, ConfigError
+from junlearn.models import MODELS
 jax.config.update("jax_platforms", "cpu")
 store = checkpoint.Store(Path(sys.argv[1]), "owner")
 state = jax.random.normal(jax.random.key(0), (1000, 1000))
@@ -144,3 +148,18 @@ def test_no_space_at_all(store, state, monkeypatch):
     with pytest.raises(CheckpointError, match=r"No space left on device.*00000000 is intact"):
         checkpoint.save(store, state, {"n": 1})
     assert checkpoint.restore(store, state)[1] == {"n": 0}
+
+
+def test_finished_networks_are_those_of_one_model(mlp, store):
+    model = mlp.model
+    checkpoint.save(store, mlp.variables, {})
+    for given in ((model,), (model._replace(input_shape=None), mlp.sources)):
+        found = junlearn.load_variables(store.directory, *given)
+        chex.assert_trees_all_equal(found, mlp.variables)
+    other = MODELS["mlp"].make(MODELS["mlp"].Config(hidden=(3,)), 4, (4, 4, 1))
+    with pytest.raises(CheckpointError, match=r"other shapes.*give the model that the weights"):
+        junlearn.load_variables(store.directory, other)
+    with pytest.raises(CheckpointError, match="there are no weights in"):
+        junlearn.load_variables(store.directory.parent, model)
+    with pytest.raises(ConfigError, match="pass data"):
+        junlearn.load_variables(store.directory, model._replace(input_shape=None))

@@ -17,10 +17,14 @@ import numpy as np
 import pytest
 from orbax.checkpoint import v1 as ocp
 
+import junlearn
 from junlearn import cli
 from junlearn import records as results
+from junlearn.datasets import DATASETS
+from junlearn.evaluation import logits
 from junlearn.main import main
 from junlearn.methods import METHODS
+from junlearn.models import MODELS
 
 SMALL = """
 methods = ["finetune", "ssd"]
@@ -112,6 +116,26 @@ def test_a_run_end_to_end_and_again(place, capsys):
     assert {p: p.stat().st_mtime_ns for p in (place / "cache").rglob("0000*/*")} == {
         p: t for p, t in before.items() if (place / "cache") in p.parents
     }
+
+    # The weights of the first run, asked for when it is complete: its records stay, but for the path.
+    more = (*run, "--loop.save-weights", "True")
+    status, out, _ = call(capsys, *more)
+    assert status == 0 and "ssd: weights in w/weights/ssd-" in out
+    now = records(place / "w")
+    assert now[:2] == found[:2] and not (place / "v" / "weights").exists()
+    for old, new in zip(found[2:], now[2:], strict=True):
+        assert new == {**old, "weights": new["weights"]}
+    data = DATASETS["digits"].make(DATASETS["digits"].Config())
+    model = MODELS["mlp"].make(MODELS["mlp"].Config(hidden=(16,)), 10, (8, 8, 1))
+    weights = junlearn.load_variables(place / "w" / now[2]["weights"], model)
+    test = data.sources["test"]
+    answers = logits(model, weights, test, view=data.views["eval"]).argmax(-1)
+    right = np.mean(answers == test.y)
+    assert right == now[2]["metrics"]["accuracy/test"] != now[3]["metrics"]["accuracy/test"]
+    files = {p: p.stat().st_mtime_ns for p in (place / "w" / "weights").rglob("*")}
+    status, out, _ = call(capsys, *more)
+    assert status == 0 and "weights in" not in out and records(place / "w") == now
+    assert {p: p.stat().st_mtime_ns for p in files} == files
 
 
 def test_initial_weights_and_another_model(place, capsys):

@@ -1,0 +1,73 @@
+"""Finished networks on disk: what the runs of the command line leave for use outside, and how it is read back."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+from jax.sharding import SingleDeviceSharding
+
+from junlearn import checkpoint, records
+from junlearn.checkpoint import Store
+from junlearn.config import digest
+from junlearn.errors import CheckpointError, ConfigError
+from junlearn.progress import Reporter
+from junlearn.records import Record
+from junlearn.types import Data, Model, Sources, Variables
+
+if TYPE_CHECKING:
+    from junlearn.experiment import Case
+
+__all__ = ["load_variables", "recorded"]
+
+REMEDY = "give the model that the weights belong to, or have them written again"
+
+
+def recorded(
+    experiment: Any, case: "Case", record: Record, log: Path, reporter: Reporter
+) -> Record:
+    """Where the experiment asks for it, write the network of a method beside `log`, and its path into its record there.
+
+    Nothing is done twice: the directory is named by the hash of all that determines the network.
+    """
+    if case.role != "unlearn" or not experiment.loop.save_weights:
+        return record
+    owner = digest(case.identity)
+    store = Store(log.parent / "weights" / f"{case.label}-{owner}", owner)
+    if not checkpoint.exists(store):
+        checkpoint.save(store, case.result().variables, {})
+        reporter.say(f"{case.label}: weights in {store.directory}")
+    path = str(store.directory.relative_to(log.parent))
+    if record.get("weights") != path:
+        record = {**record, "weights": path}
+        if jax.process_index() == 0:
+            records.amend(log, record)
+    return record
+
+
+def load_variables(
+    path: str | os.PathLike[str], model: Model, data: Data | Sources | None = None
+) -> Variables:
+    """The finished network of a method, as a run with `--loop.save-weights True` left it in `path`.
+
+    `path` is the record's `weights` below the run's directory, and `model` the network that was unlearned (of a method
+    that changes it, its own: `junlearn.methods.sisa.ensemble`). `data`, or images of the same shape, is needed where
+    the model does not know its input shape.
+
+    Raises CheckpointError where nothing is there, or it is damaged or of another model; ConfigError without the shape.
+    """
+    if data is None and model.input_shape is None:
+        raise ConfigError(
+            "load_variables: the model does not know the shape of its input: pass data"
+        )
+    sources = {"train": data} if isinstance(data, Data) else data or {}
+    shapes = jax.eval_shape(model.init, jax.random.key(0), model.example(sources))
+    # Said here: the devices that they were written from may not be there.
+    here = SingleDeviceSharding(jax.local_devices()[0])
+    target = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=here), shapes)
+    found = checkpoint.restore(Store(Path(path), None), target, REMEDY)
+    if found is None:
+        raise CheckpointError(
+            f"there are no weights in {path}; a run writes them with --loop.save-weights True"
+        )
+    return found[0]
