@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from junlearn.api import evaluate, initial, split_off, train, train_many, unlearn
+from junlearn.api import evaluate, initial, split_off, train, train_many, unlearn, write_record
 from junlearn.errors import CheckpointError, ConfigError, DataError, DivergedError, JunlearnError
 from junlearn.many import Many, pick
 from junlearn.run import Result, run
@@ -46,4 +46,5 @@ __all__ = [
     "train",
     "train_many",
     "unlearn",
+    "write_record",
 ]

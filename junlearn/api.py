@@ -1,15 +1,18 @@
 """The library for a person with a model and arrays of their own: `train`, `train_many`, `unlearn`, `evaluate`."""
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn import config, judge, many, relearn
+from junlearn import config, judge, many, records, relearn
 from junlearn import train as training
 from junlearn.batches import PLAIN_VIEWS
+from junlearn.datasets.cache import digests, fingerprint
 from junlearn.errors import ConfigError, unknown
 from junlearn.methods import METHODS, finetune, made
 from junlearn.methods import retrain as retraining
@@ -28,7 +31,15 @@ from junlearn.scenarios.partition import partition, resolve
 from junlearn.scenarios.whole_class import of_classes
 from junlearn.types import Data, Key, Model, PyTree, Sources, Split, Variables, View
 
-__all__ = ["evaluate", "initial", "split_off", "train", "train_many", "unlearn"]
+__all__ = [
+    "evaluate",
+    "initial",
+    "split_off",
+    "train",
+    "train_many",
+    "unlearn",
+    "write_record",
+]
 
 Numbers = Variables | Mapping[str, PyTree]
 """Of a network: `Variables`, or Flax's own dict `{"params": ..., "batch_stats": ...}`, plain or frozen."""
@@ -176,9 +187,9 @@ def evaluate(
     `original`, `retrain` and `random` are networks of `reference_model` (None: of the same model): before unlearning,
     trained without the forget set, and untrained; all of them, as `variables`, may be Flax's own dicts. A method that
     changes the network leaves its own in `Result.model`, which is then `model` here. Keys of the result name metric and
-    split, such as `accuracy/forget_train`. `relearning` is the fine-tuning of the metrics "relearn" and "anamnesis", its
-    `epochs` their cap, and of "relearn_retain". Training examples are seen through the view `train_view` of `views`:
-    "augment" judges them augmented as in training.
+    split, such as `accuracy/forget_train`. `relearning` is the fine-tuning of the metrics "relearn" and "anamnesis",
+    its `epochs` their cap, and of "relearn_retain". Training examples are seen through the view `train_view` of
+    `views`: "augment" judges them augmented as in training.
 
     Raises ConfigError for a metric or a view that does not exist, or networks that are none.
     """
@@ -239,6 +250,62 @@ def evaluate(
         relearn_retain=retained,
     )
     return compute(context, metrics)
+
+
+def write_record(
+    path: str | os.PathLike[str],
+    metrics: dict[str, float],
+    data: Data | Sources,
+    split: Split | np.ndarray | Sequence[int],
+    method: str,
+    result: Result | None = None,
+    *,
+    dataset: str,
+    model: str,
+    key: Key | None = None,
+    **options: Any,
+) -> records.Record:
+    """Append what `evaluate` found to a file such as `records.jsonl`, in the form of the command line's records.
+
+    `method` is what `unlearn` was called with, "retrain" for the reference, or "original" for the network before; `key`
+    and `options` are those of the same call (for the original those of `train`), and `result` is what it returned, for
+    its times and history. None of them for a network that was trained elsewhere. `dataset` and `model` are names to
+    find the record by. What was forgotten stands in the configuration as the number of rows and their hash, the data as
+    the hash of all arrays, and `config_hash` covers all of it.
+
+    Raises ConfigError as `unlearn` and `split_off` do.
+    """
+    sources = _sources(data)
+    if not isinstance(split, Split):
+        split = split_off(data, split)
+    known = METHODS | {"original": retraining}
+    if method not in known:
+        raise unknown("method", method, known)
+    fields, runs = _sort(options)
+    settings = config.plain(config.build(known[method].Config, fields, method))
+    own: dict[str, Any] = {"methods": [method], "method": {method: {"name": method, **settings}}}
+    if trains := known[method] is retraining:
+        own = {"methods": [], "method": {}, "train": settings if result else None}
+    resolved = {
+        "dataset": {"name": dataset, "fingerprint": fingerprint(digests(sources))},
+        "model": {"name": model},
+        "scenario": {
+            "name": "class" if split.classes else "rows",
+            "classes": list(split.classes),
+            "forget": len(split.forget),
+            "retain": len(split.retain),
+            "rows": config.digest(split.forget.tolist()),
+        },
+        "seed": runs.get("seed", 0),
+        "key": None if key is None else np.ravel(jax.random.key_data(key)).tolist(),
+        "metrics": sorted(metrics),
+        **own,
+    }
+    role = method if trains else "unlearn"
+    record = records.new(resolved, config.digest(resolved), role, method, metrics, result)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    records.append(Path(path), record)
+    return record
 
 
 def _sources(data: Data | Sources) -> Sources:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import jax
 
@@ -39,6 +39,9 @@ MADE = "made.json"
 """File beside the snapshots of a network: what it is made with."""
 
 
+SECONDS = ("compile", "run", "evaluate", "total")
+
+
 class Made(TypedDict):
     """What something was made with."""
 
@@ -54,11 +57,12 @@ class Record(Made):
     scenario: str
     method: str
     """Label of the method; the role for the original and the retrained network."""
-    role: Literal["original", "retrain", "unlearn"]
+    role: str
+    """original, retrain or unlearn."""
     seed: int
     metrics: dict[str, float]
     seconds: dict[str, float]
-    """compile, run (steps alone), evaluate (looks at its own progress while it ran) and total."""
+    """SECONDS: run are the steps alone, evaluate the looks at its own progress while it ran."""
     stages: NotRequired[dict[str, float]]
     """The part of `run` that each stage took, by its name; not in records of earlier versions."""
     history: list[dict[str, Any]]
@@ -93,12 +97,15 @@ def device() -> str:
 def new(
     config: dict[str, Any],
     config_hash: str,
-    role: Literal["original", "retrain", "unlearn"],
+    role: str,
     method: str,
     metrics: dict[str, float],
-    result: Result,
+    result: Result | None,
 ) -> Record:
-    """The record of a network that was judged just now; what its method reports is among the metrics."""
+    """The record of a network that was judged just now; what its method reports is among the metrics.
+
+    Without a `result`, of one that was trained elsewhere.
+    """
     return Record(
         dataset=config["dataset"]["name"],
         model=config["model"]["name"],
@@ -106,10 +113,10 @@ def new(
         method=method,
         role=role,
         seed=config["seed"],
-        metrics=metrics | result.reported,
-        seconds=result.seconds,
-        stages=result.stages,
-        history=result.history,
+        metrics=metrics if result is None else metrics | result.reported,
+        seconds=dict.fromkeys(SECONDS, 0.0) if result is None else result.seconds,
+        stages={} if result is None else result.stages,
+        history=[] if result is None else result.history,
         config=config,
         config_hash=config_hash,
         versions=versions(),
@@ -158,6 +165,11 @@ def replace(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
+def spent(record: Record) -> float:
+    """The price of a method in seconds: its steps, and its looks at its own progress; compilation is not in it."""
+    return record["seconds"]["run"] + record["seconds"].get("evaluate", 0.0)
+
+
 def read(path: Path) -> list[Record]:
     """All complete records; a last line that was cut off while it was written is passed over."""
     if not path.exists():
@@ -182,7 +194,7 @@ def amend(path: Path, record: Record) -> None:
     """Put `record` in the place of the one of the same network and metrics; the file is replaced in one step."""
 
     def same(other: Record) -> bool:
-        return all(other[name] == record[name] for name in ("config_hash", "role", "method"))  # type: ignore[literal-required]
+        return all(other[name] == record[name] for name in ("config_hash", "role", "method"))
 
     lines = [json.dumps(record if same(other) else other) + "\n" for other in read(path)]
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -15,7 +15,7 @@ from flax.core import freeze
 from rich.console import Console
 
 import junlearn
-from junlearn import headings, records, report
+from junlearn import headings, records, report, tables
 from junlearn.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError
 from junlearn.locks import exclusive
@@ -264,6 +264,43 @@ def test_versions_tell_which_boosted_trees_there_are(monkeypatch):
 def test_a_record_holds_what_a_method_reports_among_the_metrics():
     assert record()["metrics"] == {"accuracy/test": 0.9876, "tow": 0.5, "sisa/repeated": 0.5}
     assert record()["stages"] == {"unlearn": 2.5}
+
+
+def test_a_record_of_ones_own(trained, tmp_path):
+    """In the form of the command line's, and known by what determines it."""
+    model, data, variables = trained
+    rows, path = [3, 5], tmp_path / "runs" / "records.jsonl"
+    options = {"key": jax.random.key(1), "epochs": 1, "seed": 4}
+    done = junlearn.unlearn(model, variables, data, rows, "neggrad", **options)
+    values = junlearn.evaluate(model, done.variables, data, rows, metrics=["accuracy"])
+    names = {"dataset": "mine", "model": "Net"}
+
+    def write(rows, method, result, **more):
+        return junlearn.write_record(path, values, data, rows, method, result, **names, **more)
+
+    before = write(rows, "original", None)
+    after = write(rows, "neggrad", done, **options)
+    assert records.read(path) == json.loads(json.dumps([before, after]))
+    assert set(after) == set(record()) and after["metrics"] == values
+    assert (before["role"], before["config"]["train"], before["seconds"]["run"]) == (
+        "original",
+        None,
+        0,
+    )
+    assert (after["role"], after["method"], after["seed"]) == ("unlearn", "neggrad", 4)
+    assert after["history"] == done.history and after["seconds"] == done.seconds
+    assert after["config"]["method"]["neggrad"]["epochs"] == 1
+    assert after["config"]["method"]["neggrad"]["learning_rate"] > 0
+    scenario = {"name": "rows", "classes": [], "forget": 2, "retain": 598}
+    assert scenario.items() <= after["config"]["scenario"].items()
+    same, other = (write(r, "neggrad", done, **options) for r in ([5, 3], [3, 6]))
+    reference = write(junlearn.split_off(data, classes=[2]), "retrain", done, **options)
+    assert same["config_hash"] == after["config_hash"] != other["config_hash"]
+    assert reference["role"] == "retrain" and reference["config"]["train"]["epochs"] == 1
+    assert reference["scenario"] == "class"
+    assert "neggrad" in printed(120, before, after) and len(tables.rows(records.read(path))) == 5
+    with pytest.raises(ConfigError, match="did you mean 'original'"):
+        write(rows, "orginal", None)
 
 
 def test_records_survive_a_write_that_was_cut_off(tmp_path):

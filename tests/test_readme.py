@@ -21,7 +21,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_examples_run(number, capsys):
+def test_examples_run(number, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     exec(compile(BLOCKS[number], f"README example {number}", "exec"), {})
     assert "accuracy/forget_train" in capsys.readouterr().out
 
