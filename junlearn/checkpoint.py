@@ -1,4 +1,7 @@
-"""Snapshots of a run on disk (orbax): written atomically, read back bit for bit, never taken for another run's."""
+"""Snapshots of a run on disk (orbax): written atomically, read back bit for bit, never taken for another run's.
+
+Several processes of one run write a snapshot together, to a directory that all of them see.
+"""
 
 import json
 import os
@@ -11,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 from orbax.checkpoint import v1 as ocp
 
+from junlearn import processes
 from junlearn.errors import CheckpointError
 from junlearn.types import PyTree
 
@@ -39,32 +43,24 @@ def save(store: Store, state: PyTree, position: dict[str, Any]) -> None:
 
     Raises CheckpointError if it cannot be written (a full disk); earlier snapshots are untouched then.
     """
-    snapshots = _complete(store)
-    if snapshots:
-        _note(snapshots[-1], store)
-    number = int(snapshots[-1].name) + 1 if snapshots else 0
-    path = (store.directory / f"{number:08d}").absolute()
+    path, snapshots = processes.first(lambda: _next(store))
     try:
-        store.directory.mkdir(parents=True, exist_ok=True)
-        _sweep(store, snapshots)
-        ocp.save(path, state)
-        note = {"owner": store.owner, "position": position, "files": _checksums(path)}
-        # The note comes last and in one step: a snapshot without it does not count.
-        (path / f"{NOTE}.new").write_text(json.dumps(note), encoding="utf-8")
-        os.replace(path / f"{NOTE}.new", path / NOTE)
+        processes.first(lambda: _make_room(store, snapshots))
+        processes.together(lambda: _see(path.parent))
+        processes.together(lambda: ocp.save(path, state))
+        processes.first(lambda: _sign(path, store, position))
     except Exception as error:
-        _sweep(store, snapshots)
+        processes.first(lambda: _sweep(store, snapshots))
         kept = f"the previous checkpoint {snapshots[-1]} is intact" if snapshots else "none existed"
         raise CheckpointError(
             f"cannot save checkpoint {path} ({_reason(error)}); {kept}"
         ) from error
-    for old in snapshots[: len(snapshots) + 1 - KEPT]:
-        shutil.rmtree(old)
+    processes.first(lambda: _forget(snapshots[: len(snapshots) + 1 - KEPT]))
 
 
 def exists(store: Store) -> bool:
     """Whether there is a snapshot that was written to the end."""
-    return bool(_complete(store))
+    return processes.first(lambda: bool(_complete(store)))
 
 
 def restore(
@@ -75,6 +71,50 @@ def restore(
     `target` is a state of the same structure, shapes and placement. Raises CheckpointError, which ends with `remedy`,
     for a snapshot that is damaged or belongs to another configuration; nothing on disk is changed.
     """
+    found = processes.first(lambda: _newest(store, remedy))
+    if found is None:
+        return None
+    path, position = found
+    processes.together(lambda: _see(path))
+    abstract = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), target
+    )
+    try:
+        return processes.together(lambda: _load(path, abstract)), position
+    except Exception as error:
+        raise CheckpointError(
+            f"checkpoint {path} cannot be read ({_reason(error)}); {remedy}"
+        ) from error
+
+
+def _next(store: Store) -> tuple[Path, list[Path]]:
+    """Where the next snapshot goes, and those that are there, after making sure whose they are."""
+    snapshots = _complete(store)
+    if snapshots:
+        _note(snapshots[-1], store)
+    number = int(snapshots[-1].name) + 1 if snapshots else 0
+    return (store.directory / f"{number:08d}").absolute(), snapshots
+
+
+def _make_room(store: Store, snapshots: list[Path]) -> None:
+    store.directory.mkdir(parents=True, exist_ok=True)
+    _sweep(store, snapshots)
+
+
+def _sign(path: Path, store: Store, position: dict[str, Any]) -> None:
+    """Write the note of a snapshot, last and in one step: a snapshot without it does not count."""
+    note = {"owner": store.owner, "position": position, "files": _checksums(path)}
+    (path / f"{NOTE}.new").write_text(json.dumps(note), encoding="utf-8")
+    os.replace(path / f"{NOTE}.new", path / NOTE)
+
+
+def _forget(snapshots: list[Path]) -> None:
+    for old in snapshots:
+        shutil.rmtree(old)
+
+
+def _newest(store: Store, remedy: str) -> tuple[Path, dict[str, Any]] | None:
+    """The newest snapshot, every file of which is as it was written, and its position."""
     snapshots = _complete(store)
     if not snapshots:
         return None
@@ -84,19 +124,23 @@ def restore(
         file = path / name
         if not file.exists() or file.stat().st_size != size or _crc(file) != checksum:
             raise CheckpointError(f"checkpoint {path} is damaged ({name}); {remedy}")
-    abstract = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), target
-    )
-    try:
-        # Asked before: in the middle of loading, Orbax would leave work behind that is never done.
-        stored = (leaf.shape for leaf in jax.tree.leaves(ocp.metadata(path).metadata))
-        if sorted(stored) != sorted(map(_shape, jax.tree.leaves(abstract))):
-            raise ValueError("it holds arrays of other shapes")
-        return ocp.load(path, abstract), note["position"]
-    except Exception as error:
+    return path, note["position"]
+
+
+def _see(directory: Path) -> None:
+    """Raise CheckpointError where this process has no such directory."""
+    if not directory.is_dir():
         raise CheckpointError(
-            f"checkpoint {path} cannot be read ({_reason(error)}); {remedy}"
-        ) from error
+            f"{directory} is not there: all processes of a run need one working and one cache directory, shared"
+        )
+
+
+def _load(path: Path, abstract: PyTree) -> PyTree:
+    # Asked before: in the middle of loading, Orbax would leave work behind that is never done.
+    stored = (leaf.shape for leaf in jax.tree.leaves(ocp.metadata(path).metadata))
+    if sorted(stored) != sorted(map(_shape, jax.tree.leaves(abstract))):
+        raise ValueError("it holds arrays of other shapes")
+    return ocp.load(path, abstract)
 
 
 def _shape(leaf: jax.ShapeDtypeStruct) -> tuple[int, ...]:

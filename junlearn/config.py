@@ -67,9 +67,9 @@ class Loop:
     kind: Literal["auto", "python", "scan"] = "auto"
     """auto: a Python loop of the compiled step on a CPU, a compiled scan elsewhere."""
     devices: Literal["one", "all"] = "one"
-    """all: every batch is split over all devices."""
+    """all: every batch is split over all devices, those of the other processes included."""
     distributed: bool = False
-    """Join the other processes of a cluster (`jax.distributed.initialize`) before anything else."""
+    """Run together with the other processes of a cluster (`junlearn.processes`)."""
     save_seconds: NonNegative = 30.0
     """Wall time between two checkpoints of a running stage."""
     save_weights: bool = False
@@ -173,6 +173,10 @@ def parse(table: Mapping[str, Any]) -> Any:
     for name in experiment.metrics:
         if name not in METRICS:
             raise unknown("metric", name, METRICS)
+    if experiment.loop.distributed and experiment.loop.devices == "one":
+        raise ConfigError(
+            'loop.distributed: several processes share every batch, which needs loop.devices = "all"'
+        )
     return experiment
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
-from junlearn import judge, metrics, records, relearn, weights
+from junlearn import judge, metrics, processes, records, relearn, weights
 from junlearn.checkpoint import Store
 from junlearn.config import digest, plain
 from junlearn.datasets.cache import dataset_cache_dir
@@ -71,7 +71,8 @@ class Outcome(NamedTuple):
 def execute(experiment: Any, workdir: Path, cache_dir: str | None, reporter: Reporter) -> Outcome:
     """Run the experiment in `workdir`. A method that fails does not keep those after it from running."""
     with exclusive(workdir):
-        records.replace(workdir / "config.json", json.dumps(plain(experiment), indent=2) + "\n")
+        text = json.dumps(plain(experiment), indent=2) + "\n"
+        processes.first(lambda: records.replace(workdir / "config.json", text))
         problem = prepare(experiment, cache_dir, reporter)
         cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", reporter)
         return _judge(problem, cases, workdir / "records.jsonl", reporter)
@@ -169,7 +170,8 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
         return ask
 
     say = cache(reporter.say)  # What is left out is so of every network, and said once.
-    known = {(r["config_hash"], r["role"], r["method"]): r for r in records.read(log)}
+    earlier = processes.first(lambda: records.read(log))
+    known = {(r["config_hash"], r["role"], r["method"]): r for r in earlier}
 
     def record_of(case: Case) -> Record:
         name = digest(
@@ -209,8 +211,7 @@ def _judge(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
             record = records.new(
                 _own_config(problem, case), name, case.role, case.label, values, done
             )
-            if jax.process_index() == 0:
-                records.append(log, record)
+            processes.first(partial(records.append, log, record))
         return weights.recorded(problem.experiment, case, record, log, reporter)
 
     outcome = Outcome([], {})

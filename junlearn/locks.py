@@ -1,19 +1,27 @@
-"""Exclusive use of a directory by one process; the lock goes with the process, however it ends."""
+"""Exclusive use of a directory by one run; the lock goes with its (first) process, however that ends."""
 
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from junlearn.errors import ConfigError
+from junlearn.processes import first
 
 __all__ = ["exclusive"]
 
 
 @contextmanager
 def exclusive(directory: Path, *, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold `directory` (made if missing). If another process has it: ConfigError, or with `waiting` tell and wait."""
+    """Hold `directory` (made if missing). If another run has it: ConfigError, or with `waiting` tell and wait."""
+    with ExitStack() as held:
+        first(lambda: held.enter_context(_locked(directory, waiting)))
+        yield
+
+
+@contextmanager
+def _locked(directory: Path, waiting: Callable[[str], None] | None) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / ".lock", "a+") as lock:
         try:

@@ -86,21 +86,17 @@ def _carry_out(
     table_files: Sequence[Path] = (),
 ) -> int:
     """Run an experiment and show what came of it."""
-    from rich.console import Console
-
-    from junlearn import cli, report, tables
+    from junlearn import cli, processes, report, tables
     from junlearn.progress import Reporter
     from junlearn.records import read
 
-    if experiment.loop.distributed:
-        import jax
-
-        jax.distributed.initialize()
+    console = _joined([experiment])
     from junlearn.experiment import execute
 
     cli.keep_compilations(cache_dir)
-    console = Console()
     records, failures = execute(experiment, workdir, cache_dir, Reporter(console))
+    if not processes.is_first():
+        return 0
     report.table(records, console)
     console.print(f"records: {workdir / 'records.jsonl'}", highlight=False)
     if plot:
@@ -134,13 +130,11 @@ def _sweep(arguments: list[str]) -> int:
         help="axes over which means are taken (default: seed), such as seed scenario.classes",
     )
     options = parser.parse_args(arguments)
-    from rich.console import Console
-
-    from junlearn import cli, config, sweep, sweep_report
+    from junlearn import cli, config, processes, sweep, sweep_report
 
     points = sweep.expand(config.read(options.config))
     workdir = options.workdir or Path("runs") / options.config.stem
-    console = Console()
+    console = _joined([] if options.dry_run else [point.experiment for point in points])
     sweep_report.plan(points, workdir, console)
     sweep.check(points, options.select, options.over)
     if options.dry_run:
@@ -158,6 +152,8 @@ def _sweep(arguments: list[str]) -> int:
         )
         found += sweep.trials(point, outcome.records)
         failures += [(f"{point.title()}, {label}: ", e) for label, e in outcome.failures.items()]
+    if not processes.is_first():
+        return 0
     runs = sweep.best(found, options.select, options.over)
     sweep_report.table(runs, options.over, console)
     for path in sweep_report.write(found, runs, options.over, workdir):
@@ -185,9 +181,7 @@ def _statistics(arguments: list[str]) -> int:
     parser.add_argument("--delta", type=float, default=0.5, help="power of the features")
     parser.add_argument("--signed", action="store_true", help="for features that can be negative")
     own, others = parser.parse_known_args(arguments)
-    from rich.console import Console
-
-    from junlearn import class_statistics, cli
+    from junlearn import class_statistics, cli, processes
     from junlearn.errors import ConfigError
     from junlearn.progress import Reporter
 
@@ -195,10 +189,11 @@ def _statistics(arguments: list[str]) -> int:
         raise ConfigError(f"statistics {str(own.file)!r}: the name must end in .npz")
     options, rest = cli.split_arguments(others)
     experiment = cli.experiment(options, rest)
+    console = _joined([experiment])
     from junlearn.experiment import original_network
 
     cli.keep_compilations(options.cache_dir)
-    reporter = Reporter(Console())
+    reporter = Reporter(console)
     problem, original = original_network(experiment, options.cache_dir, reporter)
     power = class_statistics.Power(own.delta, own.signed)
     moments = class_statistics.collect(
@@ -208,9 +203,19 @@ def _statistics(arguments: list[str]) -> int:
         view=problem.dataset.views["eval"],
         power=power,
     )
-    class_statistics.save(own.file, moments, power)
+    processes.first(lambda: class_statistics.save(own.file, moments, power))
     reporter.say(f"statistics of {len(moments.count)} classes: {own.file}")
     return 0
+
+
+def _joined(experiments: Sequence[Any]) -> Any:
+    """The terminal, after the processes of a distributed run have met: only the first of them has one."""
+    from rich.console import Console
+
+    from junlearn import processes
+
+    processes.join(experiments)
+    return Console(quiet=not processes.is_first())
 
 
 def _list(arguments: list[str]) -> int:

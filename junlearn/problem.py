@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import AxisType, Mesh
 
+from junlearn import processes
 from junlearn.checkpoint import Store
 from junlearn.config import digest, plain
 from junlearn.datasets import DATASETS
@@ -58,7 +59,15 @@ class Problem(NamedTuple):
 
 
 def prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
-    """Read the data, build the network and choose what is forgotten."""
+    """Read the data, build the network and choose what is forgotten: the same in all processes of a run."""
+    problem = processes.together(lambda: _prepare(experiment, cache_dir, reporter))
+    processes.same(
+        "configuration or data", lambda: digest([plain(experiment), *identities(problem)])
+    )
+    return problem
+
+
+def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
     with reporter.counting(f"reading {experiment.dataset.name}") as progress:
         dataset = DATASETS[experiment.dataset.name].make(
             experiment.dataset, cache_dir=cache_dir, progress=progress

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from junlearn import processes
 from junlearn.batches import Keys, Rows, Spec, gather
 from junlearn.errors import DivergedError
 from junlearn.remember import remembered
@@ -87,7 +88,7 @@ class Program:
     def _loop(
         self, state: PyTree, epoch: Epoch, start: int, limit: int, clock: Clock
     ) -> tuple[PyTree, dict[str, np.ndarray], int]:
-        count = min(clock.steps_per_sync, limit - start)
+        count = min(processes.first(lambda: clock.steps_per_sync), limit - start)
         sources, rows, keys = epoch
         step = self._step(state, sources, self._at(rows, start), keys, clock)
         began = time.perf_counter()
@@ -120,7 +121,7 @@ class Program:
         return self._place(row, PartitionSpec("data"))
 
     def _place(self, rows: Rows, spec: PartitionSpec) -> Rows:
-        return rows if self.mesh is None else jax.device_put(rows, NamedSharding(self.mesh, spec))
+        return rows if self.mesh is None else processes.put(rows, NamedSharding(self.mesh, spec))
 
     def _step(
         self,

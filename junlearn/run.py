@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from junlearn import checkpoint, feeds
+from junlearn import checkpoint, feeds, processes
 from junlearn.batches import PLAIN_VIEWS, Rows, Spec, pixel, specify, view_of
 from junlearn.errors import ConfigError
 from junlearn.evaluation import evaluate_accuracy
@@ -233,7 +233,9 @@ def run_stages(
         if stops or position.epoch == stage.epochs:
             position.stage, position.epoch = position.stage + 1, 0
         now = time.perf_counter()
-        if position.stage == len(stages) or now - saved >= save_seconds:
+        # All processes save, or none: as the clock of the first one says.
+        due = processes.first(lambda: now - saved >= save_seconds)  # noqa: B023
+        if position.stage == len(stages) or due:
             position.seconds["total"] = earlier + now - began
             if store is not None:
                 checkpoint.save(store, state, asdict(position))
@@ -246,7 +248,7 @@ def run_stages(
 
 def _spread(tree: PyTree, mesh: Mesh | None) -> PyTree:
     """`tree` on every device of `mesh`, where there is one."""
-    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return tree if mesh is None else processes.put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def _draw(
