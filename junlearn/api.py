@@ -198,9 +198,7 @@ def evaluate(
     sources = {n: jax.tree.map(jnp.asarray, d) for n, d in _sources(data).items()}
     if not isinstance(split, Split):
         split = split_off(data, split)
-
     references = reference_model or model
-
     given: dict[Network, Numbers | None] = {
         "model": variables,
         "original": original,

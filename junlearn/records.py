@@ -2,51 +2,18 @@
 
 import json
 import os
-import platform
-from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
 
-import jax
-
-import junlearn
-from junlearn.checkpoint import Store, exists
+from junlearn.files import replace
+from junlearn.provenance import Made, device, versions
 from junlearn.run import Result
 
-__all__ = [
-    "Made",
-    "Record",
-    "amend",
-    "append",
-    "attributed",
-    "changed",
-    "device",
-    "new",
-    "read",
-    "remark",
-    "replace",
-    "spent",
-    "versions",
-]
-
-DECISIVE = ("junlearn", "jax", "jaxlib")
-"""Packages whose versions tell whether numbers of before are those of now; they are in no hash of a network."""
-
-MADE = "made.json"
-"""File beside the snapshots of a network: what it is made with."""
-
+__all__ = ["Record", "amend", "append", "new", "read", "spent"]
 
 SECONDS = ("compile", "run", "evaluate", "total")
-
-
-class Made(TypedDict):
-    """What something was made with."""
-
-    versions: dict[str, str]
-    device: str
+"""Times of a result."""
 
 
 class Record(Made):
@@ -73,25 +40,6 @@ class Record(Made):
     """When the record was made, UTC, ISO 8601."""
     weights: NotRequired[str]
     """Where the network lies below the run's directory, if it was asked for."""
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that numbers can depend on; of xgboost, which fits an attacker, where it is installed."""
-    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
-    found = {
-        "python": platform.python_version(),
-        "junlearn": junlearn.__version__,
-        **{name: version(name) for name in packages},
-    }
-    # Where it is not, it has no entry: its absence says which attacker was fitted.
-    with suppress(PackageNotFoundError):
-        found["xgboost"] = version("xgboost")
-    return found
-
-
-def device() -> str:
-    """Kind and number of the devices that JAX sees, such as `cpu x1`."""
-    return f"{jax.devices()[0].device_kind} x{jax.device_count()}"
 
 
 def new(
@@ -123,46 +71,6 @@ def new(
         device=device(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def changed(made: Made) -> str:
-    """In which of the decisive packages and in which kind of device `made` differs from what runs now; else empty."""
-    before = {name: made["versions"].get(name, "unknown") for name in DECISIVE}
-    now = {name: versions()[name] for name in DECISIVE}
-    for values, text in ((before, made["device"]), (now, device())):
-        values["device"] = text.rpartition(" x")[0]
-    return ", ".join(f"{n} {before[n]} (now {now[n]})" for n in now if before[n] != now[n])
-
-
-def remark(found: Sequence[Record], say: Callable[[str], None]) -> None:
-    """Say which of `found` were kept from other versions or another kind of device: a line for each difference."""
-    kept: dict[str, list[str]] = {}
-    for record in found:
-        kept.setdefault(changed(record), []).append(record["method"])
-    for difference, labels in kept.items():
-        if difference:
-            say(f"records kept, not made again: {', '.join(labels)}, of {difference}")
-
-
-def attributed(store: Store, label: str, say: Callable[[str], None]) -> Store:
-    """`store`; it says what the network in it was made with, where that is not what runs now.
-
-    That stands in a file beside the snapshots, which is written here where there are none yet.
-    """
-    note = store.directory / MADE
-    if not exists(store):
-        store.directory.mkdir(parents=True, exist_ok=True)
-        replace(note, json.dumps(Made(versions=versions(), device=device())))
-    elif note.exists() and (difference := changed(json.loads(note.read_text(encoding="utf-8")))):
-        say(f"{label}: network kept, not trained again, of {difference}")
-    return store
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def spent(record: Record) -> float:
@@ -197,9 +105,4 @@ def amend(path: Path, record: Record) -> None:
         return all(other[name] == record[name] for name in ("config_hash", "role", "method"))
 
     lines = [json.dumps(record if same(other) else other) + "\n" for other in read(path)]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    replace(path, "".join(lines))

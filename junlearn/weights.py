@@ -1,48 +1,31 @@
 """Finished networks on disk: what the runs of the command line leave for use outside, and how it is read back."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 from jax.sharding import SingleDeviceSharding
 
-from junlearn import checkpoint, records
+from junlearn import checkpoint
 from junlearn.checkpoint import Store
 from junlearn.config import digest
 from junlearn.errors import CheckpointError, ConfigError
-from junlearn.progress import Reporter
-from junlearn.records import Record
 from junlearn.types import Data, Model, Sources, Variables
 
-if TYPE_CHECKING:
-    from junlearn.experiment import Case
-
-__all__ = ["load_variables", "recorded"]
+__all__ = ["load_variables", "written"]
 
 REMEDY = "give the model that the weights belong to, or have them written again"
 
 
-def recorded(
-    experiment: Any, case: "Case", record: Record, log: Path, reporter: Reporter
-) -> Record:
-    """Where the experiment asks for it, write the network of a method beside `log`, and its path into its record there.
-
-    Nothing is done twice: the directory is named by the hash of all that determines the network.
-    """
-    if case.role != "unlearn" or not experiment.loop.save_weights:
-        return record
-    owner = digest(case.identity)
-    store = Store(log.parent / "weights" / f"{case.label}-{owner}", owner)
-    if not checkpoint.exists(store):
-        checkpoint.save(store, case.result().variables, {})
-        reporter.say(f"{case.label}: weights in {store.directory}")
-    path = str(store.directory.relative_to(log.parent))
-    if record.get("weights") != path:
-        record = {**record, "weights": path}
-        if jax.process_index() == 0:
-            records.amend(log, record)
-    return record
+def written(directory: Path, identity: Any, variables: Callable[[], Variables]) -> bool:
+    """Write a network into `directory`, and whether that was to do; `identity` is all that determines the network."""
+    store = Store(directory, digest(identity))
+    if checkpoint.exists(store):
+        return False
+    checkpoint.save(store, variables(), {})
+    return True
 
 
 def load_variables(

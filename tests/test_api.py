@@ -15,7 +15,7 @@ from flax.core import freeze
 from rich.console import Console
 
 import junlearn
-from junlearn import headings, records, report, tables
+from junlearn import headings, provenance, records, report, tables
 from junlearn.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError
 from junlearn.locks import exclusive
@@ -248,17 +248,19 @@ def record(**changes):
 
 def test_versions_tell_which_boosted_trees_there_are(monkeypatch):
     """The attack `asr` takes XGBoost where it is installed: an entry then, and only then."""
-    real = records.version
+    real = provenance.version
 
     def absent(name):
         if name == "xgboost":
             raise PackageNotFoundError(name)
         return real(name)
 
-    monkeypatch.setattr(records, "version", absent)
-    assert "xgboost" not in records.versions() and "scikit-learn" in records.versions()
-    monkeypatch.setattr(records, "version", lambda name: "9" if name == "xgboost" else real(name))
-    assert records.versions()["xgboost"] == "9"
+    monkeypatch.setattr(provenance, "version", absent)
+    assert "xgboost" not in provenance.versions() and "scikit-learn" in provenance.versions()
+    monkeypatch.setattr(
+        provenance, "version", lambda name: "9" if name == "xgboost" else real(name)
+    )
+    assert provenance.versions()["xgboost"] == "9"
 
 
 def test_a_record_holds_what_a_method_reports_among_the_metrics():

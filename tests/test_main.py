@@ -18,8 +18,7 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 
 import junlearn
-from junlearn import cli
-from junlearn import records as results
+from junlearn import cli, provenance
 from junlearn.datasets import DATASETS
 from junlearn.evaluation import logits
 from junlearn.main import main
@@ -184,13 +183,13 @@ def test_a_record_for_each_seed_and_metric_list(place, capsys):
 
 def test_a_cut_off_record_is_written_again(place, capsys, monkeypatch):
     """And what is taken for it and beside it, of another version of JAX, is said."""
-    versions = results.versions()
+    versions = provenance.versions()
     run = ("--config", "small.toml", "--workdir", "w", "--methods", "ssd")
     assert "kept" not in call(capsys, *run)[1]
     path = place / "w" / "records.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
-    monkeypatch.setattr(results, "versions", lambda: versions | {"jax": "9.9"})
+    monkeypatch.setattr(provenance, "versions", lambda: versions | {"jax": "9.9"})
     status, out, _ = call(capsys, *run)
     assert status == 0
     now = records(place / "w")

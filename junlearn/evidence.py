@@ -1,0 +1,211 @@
+"""What is known of the networks of an experiment: a record of each, found in the log or made and added to it."""
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+
+from junlearn import judge, metrics, processes, provenance, records, relearn, weights
+from junlearn.config import digest, plain
+from junlearn.errors import DivergedError, JunlearnError
+from junlearn.metrics import Context, Network, Outputs, Relearned, costly
+from junlearn.problem import (
+    RANDOM,
+    RELEARN,
+    Problem,
+    judgement,
+    key_for,
+    run_options,
+)
+from junlearn.progress import Reporter
+from junlearn.records import Record
+from junlearn.run import Result
+from junlearn.types import Model, Variables
+
+__all__ = ["Case", "Outcome", "judged"]
+
+OF_ITS_OWN = (JunlearnError, DivergedError, jax.errors.JaxRuntimeError)
+"""What can go wrong with one method (it does not fit the request, diverges, needs more memory) and not with others."""
+
+
+class Case(NamedTuple):
+    """A network to be judged."""
+
+    role: Literal["original", "retrain", "unlearn"]
+    label: str
+    identity: dict[str, Any]
+    """All that determines its numbers."""
+    result: Callable[[], Result]
+    """Trains it, or reads it back; asked once."""
+
+
+class Outcome(NamedTuple):
+    """What came of an experiment."""
+
+    records: list[Record]
+    """Original, retrained network, then every method that did not fail."""
+    failures: dict[str, Exception]
+    """Label of a method -> why it has no record."""
+
+
+def judged(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporter) -> Outcome:
+    """The record of every case: found in `log`, or made and added to it."""
+    metrics_wanted = problem.experiment.metrics
+    by_role: dict[str, Case] = {case.role: case for case in cases if case.role != "unlearn"}
+    reference = by_role.get("retrain")
+    learn = partial(_relearn, problem, reporter)
+    seen = (problem.experiment.train.augment, problem.experiment.train_view)
+
+    @cache
+    def outputs_of(role: str) -> Outputs:
+        if role == "random":
+            key = key_for(problem.seeds["initialisation"], RANDOM)
+            untrained = problem.model.fresh(key, problem.sources)
+            return _outputs(problem, reporter, role, problem.model, untrained, judge.ZRF_SPLITS)
+        done = by_role[role].result()
+        return _outputs(problem, reporter, role, done.model, done.variables)
+
+    @cache
+    def relearned(role: Network, level: float) -> Relearned:
+        done = by_role[role].result()
+        return learn(role, done, relearn.relearn, level)
+
+    def relearner(case: Case, done: Result) -> Callable[[Network, float], Relearned]:
+        def ask(role: Network, level: float) -> Relearned:
+            if role == "model" and case.role == "unlearn":
+                return learn(case.label, done, relearn.relearn, level)
+            return relearned(case.role if role == "model" else role, level)
+
+        return ask
+
+    say = cache(reporter.say)  # What is left out is so of every network, and said once.
+    earlier = processes.first(lambda: records.read(log))
+    known = {(r["config_hash"], r["role"], r["method"]): r for r in earlier}
+
+    def record_of(case: Case) -> Record:
+        name = digest(
+            {
+                "network": case.identity,
+                "reference": None if reference is None else reference.identity,
+                **judgement(problem.experiment),
+            }
+        )
+        record = known.get((name, case.role, case.label))
+        if record is None:
+            done = case.result()
+            networks: dict[Network, Variables] = {
+                role: by_role[role].result().variables
+                for role in ("original", "retrain")
+                if role in by_role
+            }
+            with reporter.timing(f"{case.label}: evaluated"):
+                context = Context(
+                    _outputs(problem, reporter, case.label, done.model, done.variables)
+                    if case.role == "unlearn"
+                    else outputs_of(case.role),
+                    judge.labels(problem.sources, problem.split, problem.dataset.views),
+                    original=outputs_of("original"),
+                    retrain=None if reference is None else outputs_of("retrain"),
+                    random=outputs_of("random"),
+                    classes=problem.split.classes,
+                    target=problem.split.target,
+                    clean=judge.clean(problem.sources, problem.split, problem.dataset.views),
+                    sample=judge.sample(problem.split, problem.experiment.sample),
+                    networks=networks | {"model": done.variables},
+                    relearn=relearner(case, done),
+                    relearn_retain=partial(learn, case.label, done, relearn.relearn_retain, *seen),
+                    remark=say,
+                )
+                values = metrics.compute(context, metrics_wanted)
+            record = records.new(
+                _own_config(problem, case), name, case.role, case.label, values, done
+            )
+            processes.first(partial(records.append, log, record))
+        return _with_weights(problem, case, record, log, reporter)
+
+    outcome = Outcome([], {})
+    for case in cases:
+        try:
+            outcome.records.append(record_of(case))
+        except OF_ITS_OWN as error:
+            if case.role != "unlearn":
+                raise
+            reporter.say(f"{case.label}: failed, {type(error).__name__}")
+            outcome.failures[case.label] = error
+    _remark(outcome.records, reporter)
+    return outcome
+
+
+def _remark(found: Sequence[Record], reporter: Reporter) -> None:
+    """Say which of `found` were kept from other versions or another kind of device: a line for each difference."""
+    kept: dict[str, list[str]] = {}
+    for record in found:
+        kept.setdefault(provenance.changed(record), []).append(record["method"])
+    for difference, labels in kept.items():
+        if difference:
+            reporter.say(f"records kept, not made again: {', '.join(labels)}, of {difference}")
+
+
+def _own_config(problem: Problem, case: Case) -> dict[str, Any]:
+    """The resolved configuration, without the methods that this case is not about."""
+    config = plain(problem.experiment)
+    section = {case.label: config["method"][case.label]} if case.role == "unlearn" else {}
+    return config | {"methods": list(section), "method": section}
+
+
+def _outputs(
+    problem: Problem,
+    reporter: Reporter,
+    label: str,
+    model: Model,
+    variables: Variables,
+    only: Sequence[str] | None = None,
+) -> Outputs:
+    with reporter.counting(f"{label} evaluating") as progress:
+        return judge.outputs(
+            model,
+            variables,
+            problem.sources,
+            problem.split,
+            problem.dataset.views,
+            only,
+            progress,
+            problem.experiment.train_view,
+            costly(problem.experiment.metrics),
+        )
+
+
+def _relearn(
+    problem: Problem,
+    reporter: Reporter,
+    label: str,
+    done: Result,
+    how: Callable[..., Any],
+    *arguments: Any,
+) -> Any:
+    """What `how`, a function of `junlearn.relearn`, finds when the network is trained on."""
+    options = run_options(problem, None) | {"key": key_for(problem.seeds["order"], RELEARN)}
+    recipe = relearn.like(problem.experiment.train)
+    with reporter.following(f"{label} relearning") as progress:
+        return how(
+            *(recipe, done.model, done.variables, problem.sources, problem.split, *arguments),
+            **options,
+            progress=progress,
+        )
+
+
+def _with_weights(
+    problem: Problem, case: Case, record: Record, log: Path, reporter: Reporter
+) -> Record:
+    """Where the experiment asks for it, the network of a method beside `log`, and its path in the record there."""
+    if case.role != "unlearn" or not problem.experiment.loop.save_weights:
+        return record
+    path = Path("weights", f"{case.label}-{digest(case.identity)}")
+    if weights.written(log.parent / path, case.identity, lambda: case.result().variables):
+        reporter.say(f"{case.label}: weights in {log.parent / path}")
+    if record.get("weights") != str(path):
+        record = {**record, "weights": str(path)}
+        processes.first(partial(records.amend, log, record))
+    return record
