@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NotRequired
 
+from junlearn import provenance
 from junlearn.files import replace
-from junlearn.provenance import Made, device, versions
+from junlearn.provenance import Made
 from junlearn.run import Result
 
 __all__ = ["Record", "amend", "append", "new", "read", "spent"]
@@ -67,8 +68,8 @@ def new(
         history=[] if result is None else result.history,
         config=config,
         config_hash=config_hash,
-        versions=versions(),
-        device=device(),
+        versions=provenance.versions(),
+        device=provenance.device(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

@@ -99,7 +99,7 @@ def test_two_processes_give_what_one_gives(outputs, tmp_path):
 
     # The test's own process computes the same, alone and on one of its devices.
     experiment = config.parse(config.read(tmp_path / "c.toml") | {"loop": {}})
-    alone = execute(experiment, tmp_path / "one", str(tmp_path / "own"), reporter())
+    alone = execute(experiment, tmp_path / "one", str(tmp_path / "own"), reporter()).records
     for ours, theirs in zip(alone, found, strict=True):
         assert ours["config_hash"] == theirs["config_hash"]
         chex.assert_trees_all_close(ours["metrics"], theirs["metrics"], rtol=1e-5, atol=1e-5)
