@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 # Most of the suite's time is compilation, for programs that run once: LLVM need not optimise them. The cache, shared by
 # all workers and thrown away at the end, keeps a program from being compiled once a test.
-FLAGS = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
-if version("jaxlib").startswith("0.10."):
-    # A third less time. XLA stops at a flag that it does not know, so it is set for the versions that were tried.
-    FLAGS.append("--xla_cpu_use_fusion_emitters=false")
-os.environ.setdefault("XLA_FLAGS", " ".join(FLAGS))
+UNOPTIMISED = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
+# A third less time. XLA stops at a flag that it does not know, so it is set for the versions that were tried.
+KNOWN = version("jaxlib").startswith("0.10.")
+PLAIN_EMITTERS = ["--xla_cpu_use_fusion_emitters=false"] if KNOWN else []
+os.environ.setdefault("XLA_FLAGS", " ".join(UNOPTIMISED + PLAIN_EMITTERS))
 COMPILED = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="compiled-"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
 # A worker has one core: threads of its own (the boosted trees have some) would only wait for each other.
@@ -65,6 +65,9 @@ UNTRACED = {
 They compare numbers, and reach few lines that the tests of each part do not reach.
 """
 
+NETWORKS = {"convnet", "golden", "mlp"}
+"""Fixtures of tests that run networks: of a test's cases the first is traced, the others reach few lines more."""
+
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The process that started the workers removes what they compiled."""
@@ -74,9 +77,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks the tests that coverage leaves alone; without prepared datasets those that read them are left out."""
+    traced = set()
     for item in items:
-        if item.path.stem.removeprefix("test_") in UNTRACED:
+        test = (item.path, getattr(item, "originalname", item.name))
+        repeats = test in traced and NETWORKS & set(getattr(item, "fixturenames", ()))
+        if repeats or item.path.stem.removeprefix("test_") in UNTRACED:
             item.add_marker("no_cover")
+        traced.add(test)
     if os.environ.get("TFDS_DATA_DIR"):
         return
     real = [item for item in items if item.get_closest_marker("realdata")]

@@ -333,8 +333,8 @@ def test_help_names_the_options_of_this_configuration(place, capsys):
 
 
 LONG = (
-    *("--config", "small.toml", "--loop.save-seconds", "0", "--train.epochs", "6"),
-    *("--method.finetune.epochs", "5"),
+    *("--config", "small.toml", "--loop.save-seconds", "0", "--train.epochs", "4"),
+    *("--method.finetune.epochs", "4"),
 )
 
 
