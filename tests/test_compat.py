@@ -104,6 +104,7 @@ def test_what_cannot_be_done_is_one_line_and_status_2(arguments, message, capsys
         compat.parse(arguments.split())
 
 
+@pytest.mark.no_cover
 def test_a_released_command_runs(tmp_path, monkeypatch, capsys):
     """The example, on a few images and with two steps in the place of 4,000."""
     counts = {"train": 60, "test": 20}
