@@ -4,7 +4,6 @@ Several processes of one run write a snapshot together, to a directory that all 
 """
 
 import json
-import os
 import re
 import shutil
 import zlib
@@ -16,6 +15,7 @@ from orbax.checkpoint import v1 as ocp
 
 from junlearn import processes
 from junlearn.errors import CheckpointError
+from junlearn.files import replace
 from junlearn.types import PyTree
 
 __all__ = ["Store", "exists", "restore", "save"]
@@ -104,8 +104,7 @@ def _make_room(store: Store, snapshots: list[Path]) -> None:
 def _sign(path: Path, store: Store, position: dict[str, Any]) -> None:
     """Write the note of a snapshot, last and in one step: a snapshot without it does not count."""
     note = {"owner": store.owner, "position": position, "files": _checksums(path)}
-    (path / f"{NOTE}.new").write_text(json.dumps(note), encoding="utf-8")
-    os.replace(path / f"{NOTE}.new", path / NOTE)
+    replace(path / NOTE, json.dumps(note))
 
 
 def _forget(snapshots: list[Path]) -> None:

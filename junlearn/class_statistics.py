@@ -26,6 +26,7 @@ from jax import lax
 
 from junlearn import feeds
 from junlearn.errors import ConfigError, DataError
+from junlearn.files import replacing
 from junlearn.types import Array, Data, Model, Variables, View
 
 __all__ = [
@@ -159,16 +160,10 @@ def collect(
 
 def save(path: str | os.PathLike, moments: Moments, power: Power) -> None:
     """Write `moments` and how they were made to one `.npz` file, in one step: a file that exists is whole."""
-    target = Path(path)
-    new = target.with_name(f"{target.name}.{os.getpid()}.new")
     meta = {"format": FORMAT, "delta": power.delta, "signed": power.signed}
     arrays: dict[str, Any] = {**meta, **moments._asdict()}
-    try:
-        with new.open("wb") as file:
-            np.savez(file, **arrays)
-        os.replace(new, target)
-    finally:
-        new.unlink(missing_ok=True)
+    with replacing(Path(path)) as file:
+        np.savez(file, **arrays)
 
 
 def load(path: str | os.PathLike) -> tuple[Moments, Power]:

@@ -202,8 +202,9 @@ def _with_weights(
     """Where the experiment asks for it, the network of a method beside `log`, and its path in the record there."""
     if case.role != "unlearn" or not problem.experiment.loop.save_weights:
         return record
-    path = Path("weights", f"{case.label}-{digest(case.identity)}")
-    if weights.written(log.parent / path, case.identity, lambda: case.result().variables):
+    owner = digest(case.identity)
+    path = Path("weights", f"{case.label}-{owner}")
+    if weights.written(log.parent / path, owner, lambda: case.result().variables):
         reporter.say(f"{case.label}: weights in {log.parent / path}")
     if record.get("weights") != str(path):
         record = {**record, "weights": str(path)}

@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from junlearn import judge
 from junlearn.evaluation import evaluate_accuracy
 from junlearn.methods import finetune, made, retrain
 from junlearn.metrics import Curve, Relearned
+from junlearn.metrics.accuracy import correct
 from junlearn.run import run
 from junlearn.types import Key, Method, Model, PyTree, Sources, Split, Stage, Variables, View
 
@@ -116,7 +115,7 @@ def relearn_retain(
         seen = judge.outputs(
             model, variables, sources, split, views, SPLITS, train_view=train_view
         ).logits
-        return {n: float(np.mean(seen[n].argmax(1) == labels[n])) for n in SPLITS if n in seen}
+        return {n: float(correct(seen[n], labels[n]).mean()) for n in SPLITS if n in seen}
 
     curve = {0: look(variables)}
 

@@ -3,14 +3,12 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 from jax.sharding import SingleDeviceSharding
 
 from junlearn import checkpoint
 from junlearn.checkpoint import Store
-from junlearn.config import digest
 from junlearn.errors import CheckpointError, ConfigError
 from junlearn.types import Data, Model, Sources, Variables
 
@@ -19,9 +17,9 @@ __all__ = ["load_variables", "written"]
 REMEDY = "give the model that the weights belong to, or have them written again"
 
 
-def written(directory: Path, identity: Any, variables: Callable[[], Variables]) -> bool:
-    """Write a network into `directory`, and whether that was to do; `identity` is all that determines the network."""
-    store = Store(directory, digest(identity))
+def written(directory: Path, owner: str, variables: Callable[[], Variables]) -> bool:
+    """Write a network into `directory`, and whether that was to do; `owner` hashes all that determines the network."""
+    store = Store(directory, owner)
     if checkpoint.exists(store):
         return False
     checkpoint.save(store, variables(), {})

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import re
-import secrets
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from junlearn.errors import DataError
+from junlearn.files import replacing
 from junlearn.types import Data, Sources
 
 __all__ = [
@@ -99,20 +99,13 @@ def fingerprint(of_arrays: Mapping[str, str]) -> str:
 
 
 def save_cache(path: Path, content: Cached) -> None:
-    """Write `content` to `path` at once: a temporary file beside it, fsync, rename."""
+    """Write `content` to `path` in one step, in a directory that is made if missing."""
     meta = content._asdict() | {"format": FORMAT, "digests": dict(content.digests)}
     del meta["sources"]
     arrays = {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            np.savez(file, **arrays, **_members(content.sources))  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        np.savez(file, **arrays, **_members(content.sources))  # type: ignore[arg-type]
 
 
 def _read_meta(archive: Mapping[str, np.ndarray]) -> dict[str, Any]:
