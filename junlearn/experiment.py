@@ -7,7 +7,7 @@ the run's own), records by the hash of that and of the metrics. What is kept of 
 
 import json
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -79,35 +79,52 @@ def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> lis
 
     # What was left by the last one alone is kept: what was left before can be read back.
     @lru_cache(maxsize=1)
-    def staged(label: str, name: str) -> Staged:
-        return _unlearn(problem, label, name, original, own, reporter)
+    def staged(label: str, store: Store, begun: Store | None) -> Staged:
+        return _unlearn(problem, label, store, begun, original, reporter)
 
-    first_of: dict[str, str] = {}
     surrounding = reference_identity | surrogate_identity(problem)
+    surrounding |= {"method_seed": seeds["method"]}
+
+    def by_stages(config: Any) -> str:
+        """The digest of all that determines what the stages of a method leave."""
+        return digest(surrounding | {"method": _read_by_stages(config)})
+
+    stores: dict[str, tuple[str, Store]] = {}
     for label in experiment.methods:
         config = getattr(experiment.method, label)
-        section = method_identity(config)
-        identity = surrounding | {"method": section, "method_seed": seeds["method"]}
-        name = digest(identity | {"method": _read_by_stages(config, section)})
-        # Configurations that differ in what `finish` reads share the stages of the first of them.
-        first = first_of.setdefault(name, label)
+        identity = surrounding | {"method": method_identity(config)}
+        name = by_stages(config)
+        # Configurations that differ in what `finish` reads share the stages of the first of them,
+        first, store = stores.setdefault(name, (label, Store(own / f"{label}-{name}", name)))
+        # and those that only go on where another one ends go on from there.
+        beginning = _beginning(config)
+        begun = None if beginning is None else stores.get(by_stages(beginning), (None, None))[1]
 
         # Made before anything is trained: a setting that cannot be is an error at once.
         method = made(config.name, config, problem.model)
 
-        def finished(method: Method = method, first: str = first, name: str = name) -> Result:
-            return conclude(method, problem.model, staged(first, name))
-
+        finished = partial(_finished, problem, method, partial(staged, first, store, begun))
         cases.append(Case("unlearn", label, identity, finished))
     return cases
 
 
-def _read_by_stages(config: Any, section: dict[str, Any]) -> dict[str, Any]:
+def _finished(problem: Problem, method: Method, staged: Callable[[], Staged]) -> Result:
+    return conclude(method, problem.model, staged())
+
+
+def _read_by_stages(config: Any) -> dict[str, Any]:
     """A method's section without the fields that its `finish` alone reads."""
     asked: Callable[[Any], frozenset[str]] | None
     asked = getattr(METHODS[config.name], "read_at_finish", None)
     late = frozenset() if asked is None else asked(config)
-    return {name: value for name, value in section.items() if name not in late}
+    return {name: value for name, value in method_identity(config).items() if name not in late}
+
+
+def _beginning(config: Any) -> Any | None:
+    """The configuration of the same method with whose stages this one begins, if there is one."""
+    asked: Callable[[Any], Any | None] | None
+    asked = getattr(METHODS[config.name], "beginning", None)
+    return None if asked is None else asked(config)
 
 
 def _train(
@@ -118,7 +135,7 @@ def _train(
     store = Store(shared / digest(identity), digest(identity))
     split = problem.split if role == "retrain" else everything(problem.sources)
     with exclusive(store.directory, waiting=reporter.say), reporter.following(role) as progress:
-        provenance.attributed(store, role, reporter.say)
+        provenance.attribute(store, role, reporter.say)
         result = train(
             problem.experiment.train,
             problem.model,
@@ -135,12 +152,12 @@ def _train(
 def _unlearn(
     problem: Problem,
     label: str,
-    name: str,
+    store: Store,
+    begun: Store | None,
     original: Callable[[], Result],
-    own: Path,
     reporter: Reporter,
 ) -> Staged:
-    """The stages of a method; `name` is the digest of all that determines what they leave."""
+    """The stages of a method, from where `begun` ends if that is there."""
     start = original().variables
     config = getattr(problem.experiment.method, label)
     method = made(config.name, config, problem.model)
@@ -148,7 +165,10 @@ def _unlearn(
     if method.with_initial is not None:
         key = key_for(problem.seeds["initialisation"], ORIGINAL)
         began = initial(problem.model, problem.sources, key=key)
-    store = provenance.attributed(Store(own / f"{label}-{name}", name), label, reporter.say)
+    # A record names one set of versions: what others left is not gone on from.
+    if begun is not None and not provenance.current(begun):
+        begun = None
+    provenance.attribute(store, label, reporter.say)
     with reporter.following(label) as progress:
         staged = run_stages(
             method,
@@ -158,6 +178,7 @@ def _unlearn(
             problem.split,
             key=key_for(problem.seeds["method"], METHOD),
             initial=began,
+            begun=begun,
             **run_options(problem, store),
             progress=progress,
         )

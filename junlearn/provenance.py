@@ -14,7 +14,7 @@ from junlearn import processes
 from junlearn.checkpoint import Store, exists
 from junlearn.files import replace
 
-__all__ = ["Made", "attributed", "changed", "device", "versions"]
+__all__ = ["Made", "attribute", "changed", "current", "device", "versions"]
 
 DECISIVE = ("junlearn", "jax", "jaxlib")
 """Packages whose versions tell whether numbers of before are those of now; they are in no hash of a network."""
@@ -58,15 +58,25 @@ def changed(made: Made) -> str:
     return ", ".join(f"{n} {before[n]} (now {now[n]})" for n in now if before[n] != now[n])
 
 
-def attributed(store: Store, label: str, say: Callable[[str], None]) -> Store:
-    """`store`; it says what the network in it was made with, where that is not what runs now.
+def attribute(store: Store, label: str, say: Callable[[str], None]) -> None:
+    """Say what the network in `store` was made with, where that is not what runs now.
 
     That stands in a file beside the snapshots, which is written here where there are none yet.
     """
-    note = store.directory / MADE
     if not exists(store):
         now = Made(versions=versions(), device=device())
-        processes.first(lambda: replace(note, json.dumps(now)))
-    elif note.exists() and (difference := changed(json.loads(note.read_text(encoding="utf-8")))):
+        processes.first(lambda: replace(store.directory / MADE, json.dumps(now)))
+    elif (made := _made(store)) and (difference := changed(made)):
         say(f"{label}: network kept, not trained again, of {difference}")
-    return store
+
+
+def current(store: Store) -> bool:
+    """Whether there is a network in `store`, made with what runs now."""
+    made = _made(store) if exists(store) else None
+    return made is not None and not changed(made)
+
+
+def _made(store: Store) -> Made | None:
+    """What the network in `store` was made with, if that was written down."""
+    note = store.directory / MADE
+    return json.loads(note.read_text(encoding="utf-8")) if note.exists() else None

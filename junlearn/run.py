@@ -141,6 +141,7 @@ def run_stages(
     loop: Literal["auto", "python", "scan"] = "auto",
     mesh: Mesh | None = None,
     store: checkpoint.Store | None = None,
+    begun: checkpoint.Store | None = None,
     save_seconds: float = 30.0,
     progress: Progress | None = None,
 ) -> Staged:
@@ -151,7 +152,8 @@ def run_stages(
     to scaling uint8 to [0, 1]. `loop`: a Python loop of the compiled step, or `lax.scan` over chunks; "auto" is the
     first on a CPU (where XLA's own convolutions in a scan are slow) and the second elsewhere. With `mesh` (one axis,
     "data") every batch is split over its devices. With `store` the run goes on from the newest snapshot there, saves
-    one every `save_seconds` and one at the end; a finished run is only read back.
+    one every `save_seconds` and one at the end; a finished run is only read back. As long as there is none it goes on
+    from the newest one in `begun`: of a run with the same arguments, a state like this one's and its first stages.
 
     Raises ConfigError when the method needs `initial` and it is not given, DivergedError when a loss is NaN or
     infinite, CheckpointError as `junlearn.checkpoint` does.
@@ -177,10 +179,12 @@ def run_stages(
     # Beside the keys of the stages: that of all slots.
     frozen_key = jax.random.fold_in(view_key, len(stages))
     position = _Position()
-    if store is not None and (found := checkpoint.restore(store, state)) is not None:
-        state, position = found[0], _Position(**found[1])
-        # A snapshot of an earlier version may have fewer kinds of time.
-        position.seconds = _Position().seconds | position.seconds
+    for snapshots in (store, begun):
+        if snapshots is not None and (found := checkpoint.restore(snapshots, state)) is not None:
+            state, position = found[0], _Position(**found[1])
+            # A snapshot of an earlier version may have fewer kinds of time.
+            position.seconds = _Position().seconds | position.seconds
+            break
     earlier = position.seconds["total"]
     scan = loop == "scan" or (loop == "auto" and jax.default_backend() != "cpu")
 

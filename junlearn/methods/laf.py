@@ -48,7 +48,7 @@ Reference: Shen, Zhang, Zhao, Bialkowski, Chen, Xu, ICLR 2024 (Label-Agnostic Fo
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import chex
@@ -79,7 +79,7 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "make", "unlearner", "vae_loss"]
+__all__ = ["NEEDS", "Config", "State", "beginning", "make", "unlearner", "vae_loss"]
 
 NEEDS = frozenset({"forget.x", "retain.x"})
 
@@ -121,6 +121,13 @@ class Config:
     repair_epochs: Whole = 0
     """Of LAF+R, on labelled retain examples; 0: plain LAF."""
     repair_learning_rate: Positive = 1e-4
+
+
+def beginning(config: Config) -> Config | None:
+    """LAF, with all of which LAF+R begins; None for LAF itself."""
+    if not config.repair_epochs:
+        return None
+    return replace(config, repair_epochs=0, repair_learning_rate=Config.repair_learning_rate)
 
 
 class State(NamedTuple):
