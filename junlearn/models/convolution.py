@@ -9,9 +9,8 @@ many occasions. So there the same sums are written in a way that it does not:
   1×1 kernel, the patches of a ViT) by a matrix product too;
 * the gradient of the input is written out as a convolution with a flipped copy of the kernel. Left to XLA, the flip is
   merged into the convolution, which inside `lax.scan` then is a bare loop, 15 to 30 times slower;
-* the gradient of a kernel would be a convolution with a window as large as the image, which is slow alone and far
-  slower inside `lax.scan`. It is written as gradientᵀ · patches(x), a matrix product over a few images at a time,
-  whose patches are never kept;
+* the gradient of a kernel would be a convolution with a window as large as the image. It is written as products of the
+  gradient and what the kernel sees, over a few images at a time (`junlearn.models.products`);
 * a pooled maximum is a chain of comparisons of the places in a window, whose gradient is a chain of selections, not a
   scatter. Where windows do not overlap the image is split into these places, so that the gradient is put together from
   them. That of a slice with strides is a sum of padded arrays, which merged into what follows is several times slower.
@@ -20,7 +19,6 @@ Values and derivatives are those of `lax` to rounding, of every order and in bot
 and `scan`. Among equal values in a window the first one gets the gradient, as in `lax` and PyTorch.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -31,24 +29,20 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from junlearn.models.products import (
+    Padding,
+    Pair,
+    along_kernel,
+    patch_conv,
+    patches,
+    run_conv,
+    shifted,
+)
 from junlearn.types import Array
 
-__all__ = ["Padding", "conv2d", "max_pool", "patches", "written_as"]
-
-Pair = tuple[int, int]
-Padding = tuple[Pair, Pair]
-"""Rows added (above, below) and columns added (left, right)."""
+__all__ = ["Padding", "conv2d", "max_pool", "written_as"]
 
 NO_PADDING: Padding = ((0, 0), (0, 0))
-
-PATCH_BYTES = 5 << 20
-"""Size of the patches that are held at a time on a CPU: what stays in its cache."""
-OTHER_PATCH_BYTES = 512 << 20
-"""The same on all other devices, where it only bounds the memory."""
-
-RUN = 4
-"""Columns that one product computes of an image with one channel: more of them cost more products with zeros, fewer of
-them more copies of the image."""
 
 WIDE = 12
 """Columns from which Eigen's convolution, with one column to spare, is faster than YNNPACK's."""
@@ -78,7 +72,7 @@ def conv2d(
 ) -> Array:
     """Convolve `x[B,H,W,C]` with `kernel[kh,kw,C,D]`, without flipping it: `[B,H',W',D]`."""
     if _form.get() == "patches":
-        return _patch_conv(jnp.asarray(x), kernel, strides, padding)
+        return patch_conv(jnp.asarray(x), kernel, strides, padding)
     if jax.default_backend() != "cpu" or _form.get() == "lax":
         return _lax_conv(x, kernel, strides, padding)
     x = jnp.asarray(x)
@@ -100,17 +94,12 @@ def max_pool(
         return lax.reduce_window(x, -jnp.inf, lax.max, window, steps, ((0, 0), *padding, (0, 0)))
     if padding != NO_PADDING:
         x = jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=-jnp.inf)
-    places = _tiles(x, size) if step == size else _shifted(x, (size, size), (step, step))
+    places = _tiles(x, size) if step == size else shifted(x, (size, size), (step, step))
     first, *others = places
     for other in others:
         # `first != first` keeps NaN, which compares as false.
         first = jnp.where((first >= other) | (first != first), first, other)
     return first
-
-
-def patches(x: Array, size: Pair, strides: Pair) -> Array:
-    """Every window of `x[B,H,W,C]`, in the order of a kernel's axes: `[B,H',W',kh·kw·C]`."""
-    return jnp.concatenate(_shifted(x, size, strides), axis=-1)
 
 
 def _lax_conv(
@@ -133,7 +122,7 @@ def _cpu_conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array
         windows = patches(jnp.pad(x, ((0, 0), *padding, (0, 0))), (height, width), strides)
         return windows @ kernel.reshape(height * width * channels, features)
     if channels == 1 and strides == (1, 1):
-        return _run_conv(x, kernel, padding)
+        return run_conv(x, kernel, padding)
     if strides == (1, 1):
         return _same_conv(x, kernel, padding)
     return _lax_conv(x, kernel, strides, padding)
@@ -148,16 +137,12 @@ def _cpu_conv_jvp(
 ) -> tuple[Array, Array]:
     (x, kernel), (dx, dkernel) = primals, tangents
     y = _cpu_conv(x, kernel, strides, padding)
-    if kernel.shape[2] == 1 and strides == (1, 1):
-        along_kernel = _run_conv(x, dkernel, padding)
-    else:
-        along_kernel = _patch_conv(x, dkernel, strides, padding)
     # The tangent is the transpose of the gradient, so that its own transpose is the gradient as it is written below.
     gradient = partial(
         _input_gradient, kernel=kernel, shape=x.shape, strides=strides, padding=padding
     )
     (along_x,) = jax.linear_transpose(gradient, y)(dx)
-    return y, along_x + along_kernel
+    return y, along_x + along_kernel(x, dkernel, strides, padding)
 
 
 def _same_conv(x: Array, kernel: Array, padding: Padding) -> Array:
@@ -185,79 +170,8 @@ def _input_gradient(
     return _lax_conv(g, flipped, (1, 1), (rows, columns), lhs_dilation=strides)
 
 
-@partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
-def _run_conv(x: Array, kernel: Array, padding: Padding) -> Array:
-    """The convolution of images of one channel as a product that gives some columns at once.
-
-    What these columns see, a window of kh by (kw + columns - 1), is multiplied by a matrix that holds the kernel once
-    for each of them, a column further each time.
-    """
-    height, width, _, features = kernel.shape
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))[..., 0]
-    rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
-    run = max(size for size in range(1, RUN + 1) if columns % size == 0)
-    span = width + run - 1
-    seen = jnp.stack([x[:, :, j : j + span] for j in range(0, columns, run)], axis=2)
-    seen = jnp.concatenate([seen[:, i : i + rows] for i in range(height)], axis=-1)
-    shifted = [jnp.pad(kernel[:, :, 0], ((0, 0), (j, run - 1 - j), (0, 0))) for j in range(run)]
-    matrix = jnp.stack(shifted, axis=2).reshape(height * span, run * features)
-    y = seen.reshape(-1, height * span) @ matrix
-    return y.reshape(len(x), rows, columns, features)
-
-
-# Checkpointed twice, so that what is kept for the transpose is x: neither a padded copy of it nor
-# its patches, which are kh·kw times as large.
-@partial(jax.checkpoint, prevent_cse=False, static_argnums=(2, 3))
-def _patch_conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array:
-    """The convolution as kernelᵀ · patchesᵀ, a few images at a time.
-
-    In this order its transpose is gradientᵀ · patches, which is up to half as fast again as patchesᵀ · gradient.
-    """
-    height, width, channels, features = kernel.shape
-    depth = height * width * channels
-
-    @partial(jax.checkpoint, prevent_cse=False)
-    def convolve(images: Array, matrix: Array) -> Array:
-        windows = patches(images, (height, width), strides)
-        y = lax.dot_general(matrix, windows.reshape(-1, depth), (((1,), (1,)), ((), ())))
-        return y.T.reshape(*windows.shape[:-1], features)
-
-    # Padded here and not image by image: XLA would pad again for every place in the window.
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    matrix = kernel.reshape(depth, features).T
-    positions = math.prod(jax.eval_shape(convolve, x[:1], matrix).shape[1:3])
-    held = PATCH_BYTES if jax.default_backend() == "cpu" else OTHER_PATCH_BYTES
-    size = _chunk_size(len(x), held // (positions * depth * x.dtype.itemsize))
-    chunks = x.reshape(len(x) // size, size, *x.shape[1:])
-    if len(chunks) == 1:
-        return convolve(x, matrix)
-    _, y = lax.scan(lambda _, images: (None, convolve(images, matrix)), None, chunks)
-    return y.reshape(len(x), *y.shape[2:])
-
-
-def _chunk_size(count: int, most: int) -> int:
-    """The largest divisor of `count` up to `most`, and up to half of it.
-
-    Less than the whole, because what enters a loop is an array: elsewhere XLA recomputes what x is
-    made of (a BatchNorm and a ReLU, say) for every place in the window.
-    """
-    limit = max(1, min(most, count // 2))
-    return max(size for size in range(1, limit + 1) if count % size == 0)
-
-
-def _shifted(x: Array, size: Pair, strides: Pair) -> list[Array]:
-    """For every place in a window of `size`, row by row, what the windows of `x[B,H,W,C]` hold there."""
-    rows = x.shape[1] - size[0] + 1
-    columns = x.shape[2] - size[1] + 1
-    return [
-        x[:, i : i + rows : strides[0], j : j + columns : strides[1]]
-        for i in range(size[0])
-        for j in range(size[1])
-    ]
-
-
 def _tiles(x: Array, size: int) -> list[Array]:
-    """`_shifted` for square windows side by side."""
+    """`shifted` for square windows side by side."""
     batch, height, width, channels = x.shape
     rows, columns = height // size, width // size
     x = x[:, : rows * size, : columns * size]

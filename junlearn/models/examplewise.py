@@ -28,8 +28,8 @@ from flax.linen.linear import canonicalize_padding
 from jax import lax
 
 from junlearn.gradients import Power, by_example, derivative, power_of
-from junlearn.models.convolution import patches
 from junlearn.models.layers import Conv, Dense
+from junlearn.models.products import patches
 from junlearn.types import Array, PyTree
 
 __all__ = ["examplewise"]
