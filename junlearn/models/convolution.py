@@ -11,10 +11,9 @@ many occasions. So there the same sums are written in a way that it does not:
   merged into the convolution, which inside `lax.scan` then is a bare loop, 15 to 30 times slower;
 * the gradient of a kernel would be a convolution with a window as large as the image. It is written as products of the
   gradient and what the kernel sees, over a few images at a time (`junlearn.models.products`);
-* a pooled maximum is that of the places in a window, whose gradient is a chain of selections, not a scatter. Which
-  place it was is told by comparing them with it again: less work than to keep it. Where windows do not overlap the
-  image is split into the places, so that the gradient is put together from them. That of a slice with strides is a sum
-  of padded arrays, which merged into what follows is several times slower.
+* a pooled maximum is a chain of comparisons of the places in a window, whose gradient is a chain of selections, not a
+  scatter. Where windows do not overlap the image is split into these places, so that the gradient is put together from
+  them. That of a slice with strides is a sum of padded arrays, which merged into what follows is several times slower.
 
 Values and derivatives are those of `lax` to rounding, of every order and in both modes, and under `vmap`
 and `scan`. Among equal values in a window the first one gets the gradient, as in `lax` and PyTorch.
@@ -23,7 +22,7 @@ and `scan`. Among equal values in a window the first one gets the gradient, as i
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial, reduce
+from functools import partial
 from typing import Literal
 
 import jax
@@ -96,26 +95,12 @@ def max_pool(
     if padding != NO_PADDING:
         x = jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=-jnp.inf)
     places = _tiles(x, size) if step == size else shifted(x, (size, size), (step, step))
-    return _largest(tuple(places))
-
-
-@jax.custom_jvp
-def _largest(places: tuple[Array, ...]) -> Array:
-    """The largest of the arrays, entry by entry."""
-    return reduce(jnp.maximum, places)
-
-
-@_largest.defjvp
-def _largest_jvp(
-    primals: tuple[tuple[Array, ...]], tangents: tuple[tuple[Array, ...]]
-) -> tuple[Array, Array]:
-    (places,), (directions,) = primals, tangents
-    largest = _largest(places)
-    # From the last place to the first, which so comes before the others.
-    *others, tangent = directions
-    for place, direction in zip(reversed(places[:-1]), reversed(others), strict=True):
-        tangent = jnp.where(place == largest, direction, tangent)
-    return largest, tangent
+    first, *others = places
+    for other in others:
+        # `first != first` keeps NaN, which compares as false. Not found again from the maximum for the gradient:
+        # XLA may then compute the places anew and round them otherwise, so that none of them equals it.
+        first = jnp.where((first >= other) | (first != first), first, other)
+    return first
 
 
 def _lax_conv(
