@@ -101,9 +101,10 @@ def test_values_gradients_and_hessian_vector_products_are_those_of_lax(problem):
     assert_same(everything(ours, primals, tangents), everything(theirs, primals, tangents))
 
 
-# One product for some columns at once, one plain convolution, one with a column to spare, one with a stride.
+# One product for some columns at once, one plain convolution, one with a column to spare, one with a stride, and one of
+# which a row of the kernel is taken at a time.
 SOME = pytest.mark.parametrize(
-    "problem", ["digits", "block", "a column to spare", "down"], indirect=True
+    "problem", ["digits", "block", "a column to spare", "down", "laf conv2"], indirect=True
 )
 
 

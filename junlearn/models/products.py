@@ -36,8 +36,8 @@ OTHER_PATCH_BYTES = 512 << 20
 """The same on all other devices, where it only bounds the memory."""
 
 SPAN_BYTES = 400 << 10
-"""Size of the spans that are held at a time: what stays in the cache of one core. The gradient of a kernel is added to
-once for all of them, so where it is large they are twice as large as it is."""
+"""Size of the spans that are held at a time: what stays in the cache of one core, also as patches if there is no more.
+The gradient of a kernel is added to once for all of them, so where it is large they are twice as large as it is."""
 
 RUN = 4
 """Columns that one product computes of an image with one channel: more of them cost more products with zeros, fewer of
@@ -53,7 +53,9 @@ def along_kernel(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Ar
     height, width, channels, _ = kernel.shape
     if strides == (1, 1) and channels == 1:
         return run_conv(x, kernel, padding)
-    if strides == (1, 1) and height > 1 and kernel.size <= WEIGHT * _span_size(x, width, padding):
+    spans = _span_size(x, width, padding)
+    small = len(x) * spans * x.dtype.itemsize <= SPAN_BYTES
+    if strides == (1, 1) and height > 1 and not small and kernel.size <= WEIGHT * spans:
         return row_conv(x, kernel, padding)
     return patch_conv(x, kernel, strides, padding)
 
