@@ -150,6 +150,31 @@ def test_looks_before_a_stop_have_a_time_of_their_own(mlp, tmp_path):
     assert seconds["run"] < 0.2
 
 
+def test_a_run_that_begins_like_another_goes_on_from_its_end(mlp, tmp_path):
+    asked = []
+
+    def feed(rng, state):
+        asked.append(0)
+        return feeds.shuffled(rng, np.arange(20), 6)
+
+    def last(state, batch):
+        return state * 3 + batch.y.sum(), {"rows": batch.mask.sum()}
+
+    first, second = Stage("first", seen, feed, 2), Stage("second", last, feed, 2)
+    whole = go(counting([first, second]), mlp)
+    shorter, longer = (checkpoint.Store(tmp_path / name, name) for name in ("shorter", "longer"))
+    begun = go(counting([first]), mlp, store=shorter)
+    asked.clear()
+    on = go(counting([first, second]), mlp, store=longer, begun=shorter)
+    assert len(asked) == 2 and on.history == whole.history
+    np.testing.assert_array_equal(on.variables.params, whole.variables.params)
+    assert on.stages["first"] == begun.stages["first"] and on.seconds["run"] > begun.seconds["run"]
+    # Its own snapshots come first, and those of the other are as they were.
+    again = go(counting([first, second]), mlp, store=longer, begun=shorter)
+    assert (again.stages, len(asked)) == (on.stages, 2)
+    assert checkpoint.restore(shorter, jnp.zeros(46, jnp.int32))[1]["stages"] == begun.stages
+
+
 @pytest.mark.parametrize("loop", ["python", "scan"])
 def test_a_diverging_loss_names_stage_and_step_and_keeps_the_last_checkpoint(mlp, tmp_path, loop):
     def step(state, batch):
