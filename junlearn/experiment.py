@@ -161,10 +161,10 @@ def _unlearn(
     start = original().variables
     config = getattr(problem.experiment.method, label)
     method = made(config.name, config, problem.model)
-    began = None
+    before_training = None
     if method.with_initial is not None:
         key = key_for(problem.seeds["initialisation"], ORIGINAL)
-        began = initial(problem.model, problem.sources, key=key)
+        before_training = initial(problem.model, problem.sources, key=key)
     # A record names one set of versions: what others left is not gone on from.
     if begun is not None and not provenance.current(begun):
         begun = None
@@ -177,7 +177,7 @@ def _unlearn(
             problem.sources,
             problem.split,
             key=key_for(problem.seeds["method"], METHOD),
-            initial=began,
+            initial=before_training,
             begun=begun,
             **run_options(problem, store),
             progress=progress,

@@ -51,13 +51,15 @@ as a whole and not row by row."""
 def along_kernel(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array:
     """The convolution of `x[B,H,W,C]` with `kernel[kh,kw,C,D]`, in the form whose transpose in the kernel is fast."""
     height, width, channels, _ = kernel.shape
-    if strides == (1, 1) and channels == 1:
+    if strides != (1, 1):
+        return patch_conv(x, kernel, strides, padding)
+    if channels == 1:
         return run_conv(x, kernel, padding)
     spans = _span_size(x, width, padding)
     small = len(x) * spans * x.dtype.itemsize <= SPAN_BYTES
-    if strides == (1, 1) and height > 1 and not small and kernel.size <= WEIGHT * spans:
-        return row_conv(x, kernel, padding)
-    return patch_conv(x, kernel, strides, padding)
+    if height == 1 or small or kernel.size > WEIGHT * spans:
+        return patch_conv(x, kernel, strides, padding)
+    return row_conv(x, kernel, padding)
 
 
 def patches(x: Array, size: Pair, strides: Pair) -> Array:
@@ -125,11 +127,11 @@ def row_conv(x: Array, kernel: Array, padding: Padding) -> Array:
         y, _ = lax.scan(lambda y, row: (add(y, row), None), nothing, (jnp.arange(height), matrices))
         return y.T.reshape(rows, count, columns, features).swapaxes(0, 1)
 
+    held = max(SPAN_BYTES // x.dtype.itemsize, 2 * kernel.size) // _span_size(x, width, padding)
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
     matrices = kernel.reshape(height, depth, features).swapaxes(1, 2)
-    held = max(SPAN_BYTES // x.dtype.itemsize, 2 * kernel.size)
-    return _by_images(convolve, x, matrices, held // _span_size(x, width))
+    return _by_images(convolve, x, matrices, held)
 
 
 # Checkpointed twice, for the same reason.
@@ -156,7 +158,7 @@ def patch_conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Arra
     return _by_images(convolve, x, matrix, held // (positions * depth * x.dtype.itemsize))
 
 
-def _span_size(x: Array, width: int, padding: Padding = ((0, 0), (0, 0))) -> int:
+def _span_size(x: Array, width: int, padding: Padding) -> int:
     """The size of the spans of one image: `width` pixels from every column of every row."""
     rows, columns = (n + sum(p) for n, p in zip(x.shape[1:3], padding, strict=True))
     return rows * (columns - width + 1) * width * x.shape[3]
