@@ -9,6 +9,7 @@ from collections.abc import Iterable
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "DamagedError",
     "DataError",
     "DivergedError",
     "JunlearnError",
@@ -30,6 +31,10 @@ class DataError(JunlearnError):
 
 class CheckpointError(JunlearnError):
     """A checkpoint that cannot be read, belongs to another configuration or cannot be written."""
+
+
+class DamagedError(JunlearnError):
+    """A file of the project's own that is not as it was written."""
 
 
 class DivergedError(RuntimeError):

@@ -1,19 +1,52 @@
-"""Files that are there as a whole or not at all."""
+"""Files that are there as a whole or not at all, that say whether they are as they were written, and that are ours.
 
+Everything that the project writes and reads back passes through here:
+
+* `replacing` and `replace` write a file beside the old one and rename it: neither a kill nor a full disk leaves half.
+* `append_line` adds to a file line by line. No function here follows a link that somebody put in a file's place.
+* `seal` adds a checksum to what is written, over its content and over what it belongs to; `unseal` checks it.
+* `keep_damaged` puts a file aside that is not as it was written, so that another can take its place.
+"""
+
+import hashlib
+import json
 import os
+import re
 import secrets
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-__all__ = ["replace", "replacing"]
+from junlearn.errors import DamagedError
+
+__all__ = [
+    "append_line",
+    "clear_temporaries",
+    "keep_damaged",
+    "no_link",
+    "replace",
+    "replacing",
+    "seal",
+    "unseal",
+]
+
+CHECKSUM = "checksum"
+"""Field of a sealed object: the digest of all its other fields and of what it belongs to."""
+
+TEMPORARY = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
+"""Names of files that are still being written."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A new file that takes the place of `path`, in one step and on disk, when the block ends without an error."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    """A new file that takes the place of `path`, in one step and on disk, when the block ends without an error.
+
+    A link at `path` is replaced itself; what it points to stays as it is.
+    """
+    unique = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = path.with_name(f".{path.name}.{unique}.tmp")
     try:
         with temporary.open("xb") as file:
             yield file
@@ -29,3 +62,92 @@ def replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file (made if missing), in one write that is on disk when this returns.
+
+    After a line that was cut off in its middle a new one begins. Raises OSError (ELOOP) where `path` is a link.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    with os.fdopen(os.open(path, flags, 0o666), "rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        begun = False
+        if end:
+            file.seek(end - 1)
+            begun = file.read(1) != b"\n"
+        file.write(b"\n" * begun + line.encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def no_link(path: str, flags: int) -> int:
+    """An `opener` for `open` that raises OSError (ELOOP) where the last part of `path` is a link."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
+def clear_temporaries(directory: Path) -> None:
+    """Remove what processes of this machine that are gone left behind while they wrote files in `directory`."""
+    if not directory.is_dir():
+        return
+    for path in directory.iterdir():
+        found = TEMPORARY.fullmatch(path.name)
+        ours = found is not None and found["host"] == _host()
+        if found and ours and not path.is_symlink() and path.is_file():
+            process = int(found["process"])
+            if process != os.getpid() and not _alive(process):
+                path.unlink(missing_ok=True)
+
+
+def seal(content: Mapping[str, Any], belongs: str = "") -> str:
+    """`content` as one line of JSON with its checksum, over the content and over what it `belongs` to.
+
+    Raises ValueError for numbers that are not finite: they have no form in JSON.
+    """
+    return json.dumps({**content, CHECKSUM: _checksum(content, belongs)}, allow_nan=False)
+
+
+def unseal(text: str | bytes, belongs: str = "") -> dict[str, Any]:
+    """What was sealed. Raises DamagedError, with the reason alone, where anything of it is not as it was written."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError("it is not JSON") from error
+    if not isinstance(content, dict):
+        raise DamagedError("it is not a JSON object")
+    if CHECKSUM not in content:
+        raise DamagedError("it has no checksum")
+    if content.pop(CHECKSUM) != _checksum(content, belongs):
+        raise DamagedError("its checksum does not fit its content")
+    return content
+
+
+def keep_damaged(path: Path) -> Path:
+    """Rename a file to `NAME.damaged` (a number is added where there is one), and return where it is now."""
+    for number in range(1, 1000):
+        aside = path.with_name(f"{path.name}.damaged{f'-{number}' if number > 1 else ''}")
+        if not os.path.lexists(aside):
+            break
+    path.rename(aside)
+    return aside
+
+
+def _checksum(content: Mapping[str, Any], belongs: str) -> str:
+    """Equal for equal content, whatever the order of its fields and the spaces between them."""
+    text = json.dumps([belongs, content], sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _host() -> str:
+    """A short name of this machine: process numbers mean nothing on another one that shares the disk."""
+    return hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -16,7 +16,10 @@ UNOPTIMISED = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensi
 KNOWN = version("jaxlib").startswith("0.10.")
 PLAIN_EMITTERS = ["--xla_cpu_use_fusion_emitters=false"] if KNOWN else []
 os.environ.setdefault("XLA_FLAGS", " ".join(UNOPTIMISED + PLAIN_EMITTERS))
-COMPILED = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="compiled-"))
+# A directory that somebody else named, a developer or the process that started this worker, stays as it is.
+COMPILED = None
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    COMPILED = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="compiled-")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
 # A worker has one core: threads of its own (the boosted trees have some) would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -70,8 +73,8 @@ NETWORKS = {"convnet", "golden", "mlp"}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """The process that started the workers removes what they compiled."""
-    if not hasattr(config, "workerinput"):
+    """The process that made the directory of compiled programs removes it."""
+    if COMPILED is not None:
         shutil.rmtree(COMPILED, ignore_errors=True)
 
 
