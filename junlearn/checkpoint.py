@@ -18,7 +18,7 @@ from junlearn.errors import CheckpointError
 from junlearn.files import replace
 from junlearn.types import PyTree
 
-__all__ = ["Store", "exists", "restore", "save"]
+__all__ = ["Store", "clear", "exists", "restore", "save"]
 
 KEPT = 2
 """Snapshots kept: the newest, and the one before it should the newest be damaged."""
@@ -56,6 +56,14 @@ def save(store: Store, state: PyTree, position: dict[str, Any]) -> None:
             f"cannot save checkpoint {path} ({_reason(error)}); {kept}"
         ) from error
     processes.first(lambda: _forget(snapshots[: len(snapshots) + 1 - KEPT]))
+
+
+def clear(store: Store) -> None:
+    """Delete all snapshots of `store`. Raises CheckpointError where they are another configuration's."""
+    snapshots = _complete(store)
+    for snapshot in snapshots:
+        _note(snapshot, store)
+    _forget(snapshots)
 
 
 def exists(store: Store) -> bool:

@@ -25,6 +25,7 @@ __all__ = [
     "catalogue",
     "default_workdir",
     "experiment",
+    "fresh_option",
     "keep_compilations",
     "split_arguments",
 ]
@@ -41,6 +42,7 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--cache-dir", "--cache_dir")
     parser.add_argument("--plot", action="store_true")
     parser.add_argument("--table", type=Path, action="append", default=[])
+    fresh_option(parser)
     for kind in NAMED:
         parser.add_argument(f"--{kind}.name")
     parser.add_argument("--methods", nargs="+")
@@ -48,6 +50,18 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
         return parser.parse_known_args(arguments)
     except argparse.ArgumentError as error:
         raise ConfigError(str(error)) from error
+
+
+def fresh_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--fresh`, which a run and a sweep have."""
+    parser.add_argument(
+        "--fresh",
+        nargs="?",
+        choices=("all", "changed"),
+        const="all",
+        default="nothing",
+        help="make all networks and records anew, or (changed) those of other versions, code or devices",
+    )
 
 
 def experiment(options: argparse.Namespace, rest: list[str], description: str = "") -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from junlearn import judge, metrics, processes, provenance, records, relearn, weights
+from junlearn.code_digest import code_digest
 from junlearn.config import digest, plain
 from junlearn.errors import DivergedError, JunlearnError
 from junlearn.metrics import Context, Network, Outputs, Relearned, costly
@@ -20,6 +21,7 @@ from junlearn.problem import (
     run_options,
 )
 from junlearn.progress import Reporter
+from junlearn.provenance import Renewal
 from junlearn.records import Record
 from junlearn.run import Result
 from junlearn.types import Model, Variables
@@ -37,6 +39,8 @@ class Case(NamedTuple):
     label: str
     identity: dict[str, Any]
     """All that determines its numbers."""
+    code: dict[str, str]
+    """Digest of the code that makes the "network"."""
     result: Callable[[], Result]
     """Trains it, or reads it back; asked once."""
 
@@ -50,8 +54,10 @@ class Outcome(NamedTuple):
     """Label of a method -> why it has no record."""
 
 
-def judged(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporter) -> Outcome:
-    """The record of every case: found in `log`, or made and added to it."""
+def judged(
+    problem: Problem, cases: Sequence[Case], log: Path, renewal: Renewal, reporter: Reporter
+) -> Outcome:
+    """The record of every case: found in `log`, or made and added to it; `renewal`: which of them are made anew."""
     metrics_wanted = problem.experiment.metrics
     by_role: dict[str, Case] = {case.role: case for case in cases if case.role != "unlearn"}
     reference = by_role.get("retrain")
@@ -80,9 +86,13 @@ def judged(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
 
         return ask
 
+    judging = {"metrics": code_digest([judge.__name__, *metrics.modules(metrics_wanted)])}
     say = cache(reporter.say)  # What is left out is so of every network, and said once.
     earlier = processes.first(lambda: records.read(log))
     known = {(r["config_hash"], r["role"], r["method"]): r for r in earlier}
+
+    def code_of(case: Case) -> dict[str, str]:
+        return case.code | judging
 
     def record_of(case: Case) -> Record:
         name = digest(
@@ -92,8 +102,9 @@ def judged(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
                 **judgement(problem.experiment),
             }
         )
-        record = known.get((name, case.role, case.label))
-        if record is None:
+        place = (name, case.role, case.label)
+        record = known.get(place)
+        if record is None or renewal.due(place, not provenance.changed(record, code_of(case))):
             done = case.result()
             networks: dict[Network, Variables] = {
                 role: by_role[role].result().variables
@@ -120,32 +131,31 @@ def judged(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
                 )
                 values = metrics.compute(context, metrics_wanted)
             record = records.new(
-                _own_config(problem, case), name, case.role, case.label, values, done
+                _own_config(problem, case), name, case.role, case.label, values, done, code_of(case)
             )
-            processes.first(partial(records.append, log, record))
+            add = records.append if place not in known else records.amend
+            processes.first(partial(add, log, record))
         return _with_weights(problem, case, record, log, reporter)
 
     outcome = Outcome([], {})
+    kept: dict[str, list[str]] = {}
     for case in cases:
         try:
-            outcome.records.append(record_of(case))
+            record = record_of(case)
+            outcome.records.append(record)
+            kept.setdefault(provenance.changed(record, code_of(case)), []).append(case.label)
         except OF_ITS_OWN as error:
             if case.role != "unlearn":
                 raise
             reporter.say(f"{case.label}: failed, {type(error).__name__}")
             outcome.failures[case.label] = error
-    _remark(outcome.records, reporter)
-    return outcome
-
-
-def _remark(found: Sequence[Record], reporter: Reporter) -> None:
-    """Say which of `found` were kept from other versions or another kind of device: a line for each difference."""
-    kept: dict[str, list[str]] = {}
-    for record in found:
-        kept.setdefault(provenance.changed(record), []).append(record["method"])
     for difference, labels in kept.items():
         if difference:
-            reporter.say(f"records kept, not made again: {', '.join(labels)}, of {difference}")
+            reporter.say(
+                f"records kept, not made again: {', '.join(labels)}, of {difference}; "
+                "--fresh changed makes them anew"
+            )
+    return outcome
 
 
 def _own_config(problem: Problem, case: Case) -> dict[str, Any]:

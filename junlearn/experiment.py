@@ -1,8 +1,9 @@
 """One experiment end to end: data, original, retrained reference, methods, metrics, records.
 
 Nothing that is complete is done twice: networks are looked up by the hash of all that determines their numbers but
-versions and device (the original and the reference below the cache directory, shared by every run; the methods' below
-the run's own), records by the hash of that and of the metrics. What is kept of other versions is said.
+versions, code and device (the original and the reference below the cache directory, shared by every run; the methods'
+below the run's own), records by the hash of that and of the metrics. What is kept of other versions or of other code is
+said, and made anew where that is asked for (`Fresh`).
 """
 
 import json
@@ -13,12 +14,14 @@ from typing import Any
 
 from junlearn import processes, provenance
 from junlearn.checkpoint import Store
+from junlearn.code_digest import code_digest, module_of
 from junlearn.config import digest, plain
 from junlearn.datasets.cache import dataset_cache_dir
 from junlearn.evidence import Case, Outcome, judged
 from junlearn.files import replace
 from junlearn.locks import exclusive
 from junlearn.methods import METHODS, made
+from junlearn.models import MODELS
 from junlearn.problem import (
     METHOD,
     ORIGINAL,
@@ -32,21 +35,33 @@ from junlearn.problem import (
     surrogate_identity,
 )
 from junlearn.progress import Reporter
+from junlearn.provenance import Fresh, Renewal
 from junlearn.run import Result, Staged, conclude, run_stages
+from junlearn.scenarios import SCENARIOS
 from junlearn.train import everything, initial, train
 from junlearn.types import Method
 
 __all__ = ["execute", "original_network"]
 
 
-def execute(experiment: Any, workdir: Path, cache_dir: str | None, reporter: Reporter) -> Outcome:
-    """Run the experiment in `workdir`. A method that fails does not keep those after it from running."""
+def execute(
+    experiment: Any,
+    workdir: Path,
+    cache_dir: str | None,
+    reporter: Reporter,
+    fresh: Fresh = "nothing",
+) -> Outcome:
+    """Run the experiment in `workdir`. A method that fails does not keep those after it from running.
+
+    `fresh` says which networks and records are made anew although they are there.
+    """
     with exclusive(workdir):
         text = json.dumps(plain(experiment), indent=2) + "\n"
         processes.first(lambda: replace(workdir / "config.json", text))
         problem = prepare(experiment, cache_dir, reporter)
-        cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", reporter)
-        return judged(problem, cases, workdir / "records.jsonl", reporter)
+        renewal = Renewal(fresh)
+        cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", renewal, reporter)
+        return judged(problem, cases, workdir / "records.jsonl", renewal, reporter)
 
 
 def original_network(
@@ -54,8 +69,8 @@ def original_network(
 ) -> tuple[Problem, Result]:
     """The original network of an experiment, trained or read back, and what it was trained on."""
     problem = prepare(experiment, cache_dir, reporter)
-    shared = _shared(cache_dir)
-    return problem, _train(problem, "original", identities(problem)[0], shared, reporter)
+    identity, shared = identities(problem)[0], _shared(cache_dir)
+    return problem, _train(problem, "original", identity, shared, Renewal("nothing"), reporter)
 
 
 def _shared(cache_dir: str | None) -> Path:
@@ -63,24 +78,27 @@ def _shared(cache_dir: str | None) -> Path:
     return dataset_cache_dir(cache_dir).parent / "models"
 
 
-def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> list[Case]:
+def _cases(
+    problem: Problem, shared: Path, own: Path, renewal: Renewal, reporter: Reporter
+) -> list[Case]:
     """The original, the retrained reference where there is one, then one case a method."""
     experiment, seeds = problem.experiment, problem.seeds
     original_identity, reference_identity = identities(problem)
 
     def trained(role: str, identity: dict[str, Any]) -> Callable[[], Result]:
-        return cache(lambda: _train(problem, role, identity, shared, reporter))
+        return cache(lambda: _train(problem, role, identity, shared, renewal, reporter))
 
     original = trained("original", original_identity)
-    cases = [Case("original", "original", original_identity, original)]
+    code = _code(problem, "retrain")
+    cases = [Case("original", "original", original_identity, code, original)]
     if experiment.reference:
         reference = trained("retrain", reference_identity)
-        cases.append(Case("retrain", "retrain", reference_identity, reference))
+        cases.append(Case("retrain", "retrain", reference_identity, code, reference))
 
     # What was left by the last one alone is kept: what was left before can be read back.
     @lru_cache(maxsize=1)
     def staged(label: str, store: Store, begun: Store | None) -> Staged:
-        return _unlearn(problem, label, store, begun, original, reporter)
+        return _unlearn(problem, label, store, begun, original, renewal, reporter)
 
     surrounding = reference_identity | surrogate_identity(problem)
     surrounding |= {"method_seed": seeds["method"]}
@@ -104,7 +122,8 @@ def _cases(problem: Problem, shared: Path, own: Path, reporter: Reporter) -> lis
         method = made(config.name, config, problem.model)
 
         finished = partial(_finished, problem, method, partial(staged, first, store, begun))
-        cases.append(Case("unlearn", label, identity, finished))
+        code = _code(problem, config.name)
+        cases.append(Case("unlearn", label, identity, code, finished))
     return cases
 
 
@@ -127,15 +146,39 @@ def _beginning(config: Any) -> Any | None:
     return None if asked is None else asked(config)
 
 
+def _code(problem: Problem, method: str) -> dict[str, str]:
+    """The digest of the code that makes a network: its method, what trains the original, the model, the loop, the data
+    that a scenario manipulates.
+    """
+    scenario = SCENARIOS[problem.experiment.scenario.name]
+    parts = {METHODS[method].__name__, METHODS["retrain"].__name__, run_stages.__module__}
+    parts.add(module_of(MODELS[problem.experiment.model.name].make))
+    if scenario.manipulates:
+        parts.add(module_of(scenario.make))
+    return {"network": code_digest(parts)}
+
+
+def _about(problem: Problem, label: str) -> dict[str, str]:
+    """What tells a person, and `cache`, which network lies in a directory."""
+    dataset = problem.dataset
+    return {"label": label, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
+
+
 def _train(
-    problem: Problem, role: str, identity: dict[str, Any], shared: Path, reporter: Reporter
+    problem: Problem,
+    role: str,
+    identity: dict[str, Any],
+    shared: Path,
+    renewal: Renewal,
+    reporter: Reporter,
 ) -> Result:
     """The original or the retrained network, trained or read back; two runs that want the same one take turns."""
     other = role == "retrain" and problem.experiment.retrain_init == "other"
     store = Store(shared / digest(identity), digest(identity))
     split = problem.split if role == "retrain" else everything(problem.sources)
     with exclusive(store.directory, waiting=reporter.say), reporter.following(role) as progress:
-        provenance.attribute(store, role, reporter.say)
+        code, about = _code(problem, "retrain"), _about(problem, role)
+        provenance.attribute(store, role, code, renewal, reporter.say, about)
         result = train(
             problem.experiment.train,
             problem.model,
@@ -155,6 +198,7 @@ def _unlearn(
     store: Store,
     begun: Store | None,
     original: Callable[[], Result],
+    renewal: Renewal,
     reporter: Reporter,
 ) -> Staged:
     """The stages of a method, from where `begun` ends if that is there."""
@@ -165,10 +209,11 @@ def _unlearn(
     if method.with_initial is not None:
         key = key_for(problem.seeds["initialisation"], ORIGINAL)
         before_training = initial(problem.model, problem.sources, key=key)
+    code, about = _code(problem, config.name), _about(problem, label)
     # A record names one set of versions: what others left is not gone on from.
-    if begun is not None and not provenance.current(begun):
+    if begun is not None and not provenance.current(begun, code):
         begun = None
-    provenance.attribute(store, label, reporter.say)
+    provenance.attribute(store, label, code, renewal, reporter.say, about)
     with reporter.following(label) as progress:
         staged = run_stages(
             method,

@@ -5,6 +5,8 @@
                              [--workdir DIR]             where records, checkpoints and plots go; default: named
                                                          after FILE and its folder, runs/FOLDER_FILE
                              [--cache-dir DIR]           where datasets and networks are kept that all runs share
+                             [--fresh [changed]]         make everything anew, or what other versions, code or
+                                                         devices made
                              [--plot]                    loss curves and accuracies as PNG below the workdir
                              [--table FILE.csv]          all records of the workdir as a table (or FILE.parquet)
     python -m junlearn.main sweep --config FILE [--dry-run] [--select oracle | developer] [--over KEY ...]
@@ -75,13 +77,16 @@ def _run(arguments: list[str]) -> int:
         tables.check(path)
     experiment = cli.experiment(options, rest, (__doc__ or "").partition("\n\n")[2])
     workdir = Path(options.workdir or cli.default_workdir(options.config, experiment))
-    return _carry_out(experiment, workdir, options.cache_dir, options.plot, options.table)
+    return _carry_out(
+        experiment, workdir, options.cache_dir, options.fresh, options.plot, options.table
+    )
 
 
 def _carry_out(
     experiment: Any,
     workdir: Path,
     cache_dir: str | None,
+    fresh: Any = "nothing",
     plot: bool = False,
     table_files: Sequence[Path] = (),
 ) -> int:
@@ -94,7 +99,7 @@ def _carry_out(
     from junlearn.experiment import execute
 
     cli.keep_compilations(cache_dir)
-    records, failures = execute(experiment, workdir, cache_dir, Reporter(console))
+    records, failures = execute(experiment, workdir, cache_dir, Reporter(console), fresh)
     if not processes.is_first():
         return 0
     report.table(records, console)
@@ -129,8 +134,10 @@ def _sweep(arguments: list[str]) -> int:
         metavar="AXIS",
         help="axes over which means are taken (default: seed), such as seed scenario.classes",
     )
-    options = parser.parse_args(arguments)
     from junlearn import cli, config, processes, sweep, sweep_report
+
+    cli.fresh_option(parser)
+    options = parser.parse_args(arguments)
 
     points = sweep.expand(config.read(options.config))
     workdir = options.workdir or Path("runs") / options.config.stem
@@ -148,7 +155,8 @@ def _sweep(arguments: list[str]) -> int:
     for number, point in enumerate(points, start=1):
         console.print(f"point {number} of {len(points)}: {point.title()}", highlight=False)
         outcome = execute(
-            point.experiment, point.directory(workdir), options.cache_dir, Reporter(console)
+            *(point.experiment, point.directory(workdir), options.cache_dir, Reporter(console)),
+            fresh=options.fresh,
         )
         found += sweep.trials(point, outcome.records)
         failures += [(f"{point.title()}, {label}: ", e) for label, e in outcome.failures.items()]

@@ -1,22 +1,35 @@
-"""What a result was made with, versions and device, and whether these are what runs now."""
+"""What a result was made with, versions, code and device, and whether these are what runs now."""
 
-import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 import jax
 
 import junlearn
 from junlearn import processes
-from junlearn.checkpoint import Store, exists
-from junlearn.files import replace
+from junlearn.checkpoint import Store, clear, exists
+from junlearn.errors import DamagedError
+from junlearn.files import replace, seal, unseal
 
-__all__ = ["Made", "attribute", "changed", "current", "device", "versions"]
+__all__ = [
+    "Fresh",
+    "Made",
+    "Renewal",
+    "attribute",
+    "changed",
+    "current",
+    "device",
+    "now",
+    "versions",
+]
 
-DECISIVE = ("junlearn", "jax", "jaxlib")
+Fresh = Literal["nothing", "changed", "all"]
+"""What is made anew although it is kept: what other versions, code or devices made, or all."""
+
+DECISIVE = ("junlearn", "jax", "jaxlib", "flax", "optax", "scikit-learn")
 """Packages whose versions tell whether numbers of before are those of now; they are in no hash of a network."""
 
 MADE = "made.json"
@@ -28,6 +41,24 @@ class Made(TypedDict):
 
     versions: dict[str, str]
     device: str
+    code: NotRequired[dict[str, str]]
+    """Digests (`junlearn.code_digest`) of the code that made the "network" and, in a record, the "metrics"."""
+
+
+class Renewal:
+    """Which of the networks and records that are kept are made anew in a run: each of them once."""
+
+    def __init__(self, fresh: Fresh) -> None:
+        self.fresh = fresh
+        self.renewed: set[Hashable] = set()
+
+    def due(self, name: Hashable, current: bool) -> bool:
+        """Whether what is kept under `name` is to be made anew; `current`: it was made with what runs now."""
+        asked = self.fresh == "all" or (self.fresh == "changed" and not current)
+        if not asked or name in self.renewed:
+            return False
+        self.renewed.add(name)
+        return True
 
 
 def versions() -> dict[str, str]:
@@ -38,7 +69,6 @@ def versions() -> dict[str, str]:
         "junlearn": junlearn.__version__,
         **{name: version(name) for name in packages},
     }
-    # Where it is not, it has no entry: its absence says which attacker was fitted.
     with suppress(PackageNotFoundError):
         found["xgboost"] = version("xgboost")
     return found
@@ -49,34 +79,67 @@ def device() -> str:
     return f"{jax.devices()[0].device_kind} x{jax.device_count()}"
 
 
-def changed(made: Made) -> str:
-    """In which of the decisive packages and in which kind of device `made` differs from what runs now; else empty."""
-    before = {name: made["versions"].get(name, "unknown") for name in DECISIVE}
-    now = {name: versions()[name] for name in DECISIVE}
-    for values, text in ((before, made["device"]), (now, device())):
-        values["device"] = text.rpartition(" x")[0]
-    return ", ".join(f"{n} {before[n]} (now {now[n]})" for n in now if before[n] != now[n])
+def now(code: Mapping[str, str]) -> Made:
+    """What a result of this process is made with, by code of these digests."""
+    return Made(versions=versions(), device=device(), code=dict(code))
 
 
-def attribute(store: Store, label: str, say: Callable[[str], None]) -> None:
-    """Say what the network in `store` was made with, where that is not what runs now.
+def changed(made: Made, code: Mapping[str, str]) -> str:
+    """In which decisive packages, code and kind of device `made` differs from what runs now; else empty.
 
-    That stands in a file beside the snapshots, which is written here where there are none yet.
+    `code` are the digests of the code that would make it now.
     """
+    before, after = _facts(made, code), _facts(now(code), code)
+    return ", ".join(f"{n} {before[n]} (now {after[n]})" for n in after if before[n] != after[n])
+
+
+def _facts(made: Made, code: Mapping[str, str]) -> dict[str, str]:
+    """What decides the numbers, by name; what an earlier version did not write down is unknown."""
+    digests = made.get("code", {})
+    return {
+        **{name: made["versions"].get(name, "unknown") for name in DECISIVE},
+        **{f"code of the {part}": digests.get(part, "unknown") for part in code},
+        "device": made["device"].rpartition(" x")[0],
+    }
+
+
+def attribute(
+    store: Store,
+    label: str,
+    code: Mapping[str, str],
+    renewal: Renewal,
+    say: Callable[[str], None],
+    about: Mapping[str, Any],
+) -> None:
+    """Say what the network in `store` was made with, where that is not what runs now, or remove it if that is asked.
+
+    It stands in a file beside the snapshots, which is written here where there are none yet, with what there is to say
+    `about` the network.
+    """
+    if renewal.due(store.directory, current(store, code)):
+        processes.first(lambda: clear(store))
     if not exists(store):
-        now = Made(versions=versions(), device=device())
-        processes.first(lambda: replace(store.directory / MADE, json.dumps(now)))
-    elif (made := _made(store)) and (difference := changed(made)):
+        text = seal({**now(code), **about}, store.owner or "")
+        processes.first(lambda: replace(store.directory / MADE, text))
+        return
+    made = _made(store)
+    if isinstance(made, str):
+        say(f"{label}: network kept, not trained again; what made it is not known ({made})")
+    elif difference := changed(made, code):
         say(f"{label}: network kept, not trained again, of {difference}")
 
 
-def current(store: Store) -> bool:
+def current(store: Store, code: Mapping[str, str]) -> bool:
     """Whether there is a network in `store`, made with what runs now."""
-    made = _made(store) if exists(store) else None
-    return made is not None and not changed(made)
+    made = _made(store) if exists(store) else "nothing is there"
+    return not isinstance(made, str) and not changed(made, code)
 
 
-def _made(store: Store) -> Made | None:
-    """What the network in `store` was made with, if that was written down."""
+def _made(store: Store) -> Made | str:
+    """What the network in `store` was made with, or why that is not known."""
     note = store.directory / MADE
-    return json.loads(note.read_text(encoding="utf-8")) if note.exists() else None
+    try:
+        made = unseal(note.read_bytes(), store.owner or "")
+    except (OSError, DamagedError) as error:
+        return f"{note}: {error.strerror if isinstance(error, OSError) else error}"
+    return cast(Made, made)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NotRequired
@@ -50,6 +51,7 @@ def new(
     method: str,
     metrics: dict[str, float],
     result: Result | None,
+    code: Mapping[str, str] | None = None,
 ) -> Record:
     """The record of a network that was judged just now; what its method reports is among the metrics.
 
@@ -68,8 +70,7 @@ def new(
         history=[] if result is None else result.history,
         config=config,
         config_hash=config_hash,
-        versions=provenance.versions(),
-        device=provenance.device(),
+        **provenance.now(code or {}),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

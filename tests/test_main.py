@@ -18,7 +18,7 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 
 import junlearn
-from junlearn import cli, provenance
+from junlearn import cli, files, provenance
 from junlearn.checkpoint import Store
 from junlearn.datasets import DATASETS
 from junlearn.evaluation import logits
@@ -81,7 +81,7 @@ def test_a_run_end_to_end_and_again(place, capsys):
     for record in found:
         assert set(record) == {
             *("dataset", "model", "scenario", "method", "role", "seed", "metrics", "seconds"),
-            *("stages", "history", "config", "config_hash", "versions", "device", "time"),
+            *("stages", "history", "config", "config_hash", "versions", "code", "device", "time"),
         }
         assert set(record["seconds"]) == {"compile", "run", "evaluate", "total"}
         assert {"jax", "python", "junlearn"} <= set(record["versions"])
@@ -203,13 +203,15 @@ def test_a_run_that_begins_like_another_goes_on_from_there(place, capsys):
     # Of another version nothing is gone on from.
     (note,) = (place / "w").glob("checkpoints/laf-*/made.json")
     kept = Store(note.parent, note.parent.name.removeprefix("laf-"))
-    assert provenance.current(kept)
-    made = json.loads(note.read_text())
-    note.write_text(json.dumps(made | {"versions": made["versions"] | {"jax": "0.1"}}))
-    assert not provenance.current(kept)
+    made = files.unseal(note.read_text(), kept.owner)
+    code = made["code"]
+    assert provenance.current(kept, code)
+    for other in ({"versions": made["versions"] | {"jax": "0.1"}}, {"code": {"network": "0"}}):
+        note.write_text(files.seal(made | other, kept.owner))
+        assert not provenance.current(kept, code)
     note.unlink()
-    assert not provenance.current(kept)
-    assert not provenance.current(Store(place / "nothing", None))
+    assert not provenance.current(kept, code)
+    assert not provenance.current(Store(place / "nothing", None), code)
 
 
 def test_a_record_for_each_seed_and_metric_list(place, capsys):
@@ -238,7 +240,7 @@ def test_a_cut_off_record_is_written_again(place, capsys, monkeypatch):
     assert len(now) == 3
     assert now[-1]["metrics"] == json.loads(whole.splitlines()[-1])["metrics"]
     other = f"of jax {versions['jax']} (now 9.9)"
-    assert f"records kept, not made again: original, retrain, {other}\n" in out
+    assert f"records kept, not made again: original, retrain, {other}; --fresh changed" in out
     for label in ("original", "retrain", "ssd"):
         assert out.count(f"{label}: network kept, not trained again, {other}\n") == 1
 

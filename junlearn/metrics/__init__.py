@@ -37,6 +37,7 @@ __all__ = [
     "Relearned",
     "compute",
     "costly",
+    "modules",
 ]
 
 Metric = Callable[[Context], dict[str, float]]
@@ -80,6 +81,11 @@ def costly(metrics: Iterable[str]) -> list[str]:
     """The costly splits that the named metrics ask for."""
     wanted = set(metrics)
     return [split for split, metric in COSTLY.items() if metric in wanted]
+
+
+def modules(metrics: Iterable[str]) -> list[str]:
+    """The modules whose code gives the values of the named metrics."""
+    return sorted({METRICS[name].__module__ for name in metrics})
 
 
 DEFAULT_METRICS: tuple[str, ...] = tuple(name for name in METRICS if name not in ON_REQUEST)
