@@ -38,7 +38,7 @@ class DamagedError(JunlearnError):
 
 
 class DivergedError(RuntimeError):
-    """A loss became NaN or infinite: names the stage and the step; the last good checkpoint stays."""
+    """A metric or a network became NaN or infinite: names the stage and the step; the last good checkpoint stays."""
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigError:

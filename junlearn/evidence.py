@@ -1,16 +1,18 @@
 """What is known of the networks of an experiment: a record of each, found in the log or made and added to it."""
 
+import traceback
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import jax
-
 from junlearn import judge, metrics, processes, provenance, records, relearn, weights
 from junlearn.code_digest import code_digest
 from junlearn.config import digest, plain
+from junlearn.effect import without_effect
 from junlearn.errors import DivergedError, JunlearnError
+from junlearn.files import replace
+from junlearn.methods import made
 from junlearn.metrics import Context, Network, Outputs, Relearned, costly
 from junlearn.problem import (
     RANDOM,
@@ -28,8 +30,9 @@ from junlearn.types import Model, Variables
 
 __all__ = ["Case", "Outcome", "judged"]
 
-OF_ITS_OWN = (JunlearnError, DivergedError, jax.errors.JaxRuntimeError)
-"""What can go wrong with one method (it does not fit the request, diverges, needs more memory) and not with others."""
+
+HINT = "its settings are too weak for this network"
+"""Of a method that does not know why it changed nothing."""
 
 
 class Case(NamedTuple):
@@ -133,6 +136,8 @@ def judged(
             record = records.new(
                 _own_config(problem, case), name, case.role, case.label, values, done, code_of(case)
             )
+            if case.role == "unlearn" and (idle := _idle(problem, case, context)):
+                record["effect"] = idle
             add = records.append if place not in known else records.amend
             processes.first(partial(add, log, record))
         return _with_weights(problem, case, record, log, reporter)
@@ -143,12 +148,16 @@ def judged(
         try:
             record = record_of(case)
             outcome.records.append(record)
+            if "effect" in record:
+                reporter.say(f"{case.label}: {record['effect']}")
             kept.setdefault(provenance.changed(record, code_of(case)), []).append(case.label)
-        except OF_ITS_OWN as error:
-            if case.role != "unlearn":
+        except Exception as error:
+            if case.role != "unlearn" or _of_the_machine(error):
                 raise
             reporter.say(f"{case.label}: failed, {type(error).__name__}")
             outcome.failures[case.label] = error
+            if not isinstance(error, JunlearnError | DivergedError):
+                _keep_traceback(case.label, error, log.parent, reporter)
     for difference, labels in kept.items():
         if difference:
             reporter.say(
@@ -156,6 +165,32 @@ def judged(
                 "--fresh changed makes them anew"
             )
     return outcome
+
+
+def _idle(problem: Problem, case: Case, context: Context) -> str:
+    """In words, that a method changed nothing, and why if it knows; empty where it did, or has no step to do it."""
+    config = getattr(problem.experiment.method, case.label)
+    method = made(config.name, config, problem.model)
+    text = without_effect(context) if method.plan(problem.split) else ""
+    reason = "" if method.idle is None else method.idle(problem.split)
+    return f"{text}: {reason or HINT}" if text else ""
+
+
+def _of_the_machine(error: BaseException | None) -> bool:
+    """Whether the disk or the system is at fault: that meets every method, and one line is enough."""
+    while error is not None:
+        if isinstance(error, OSError):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _keep_traceback(label: str, error: Exception, workdir: Path, reporter: Reporter) -> None:
+    """Where a method's author finds what the one line on the terminal does not say."""
+    path = workdir / "failures" / f"{label}.txt"
+    text = "".join(traceback.format_exception(error))
+    processes.first(lambda: replace(path, text))
+    reporter.say(f"{label}: traceback in {path}")
 
 
 def _own_config(problem: Problem, case: Case) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from junlearn.batches import Spec, gather, specify
 from junlearn.chunks import built, fit
 from junlearn.errors import DivergedError
+from junlearn.finite import check_networks, first_infinite
 from junlearn.models.convolution import written_as
 from junlearn.remember import remembered
 from junlearn.types import (
@@ -108,9 +109,12 @@ class Lockstep:
                 self._check(part, rows, metrics)
                 seen.append((rows._replace(index=(), mask=()), metrics))
             rows, metrics = jax.tree.map(lambda *a: np.concatenate(a), *seen)
+            variables = jax.device_get(self.method.finish(state))
+            for place, i in enumerate(part):
+                check_networks(jax.tree.map(lambda leaf: leaf[place], variables), f"model {i}")  # noqa: B023
             yield (
                 part,
-                jax.device_get(self.method.finish(state)),
+                variables,
                 [self._history(i, place, rows, metrics) for place, i in enumerate(part)],
             )
 
@@ -208,16 +212,14 @@ class Lockstep:
         return lines
 
     def _check(self, part: list[int], rows: Row, metrics: dict[str, np.ndarray]) -> None:
-        """Raise DivergedError at the first loss that is not finite."""
-        for name, values in metrics.items():
-            bad = rows.active & ~np.isfinite(values)
-            if "loss" in name and bad.any():
-                t, place = np.argwhere(bad)[0]
-                i, stage = part[place], rows.stage[t, place]
-                raise DivergedError(
-                    f"model {i}, stage {self.plans[i][stage].name!r}, epoch {rows.epoch[t, place]}, "
-                    f"step {rows.step[t, place]}: {name} is {values[t, place]}"
-                )
+        """Raise DivergedError at the first metric that is not finite."""
+        if (bad := first_infinite(metrics, rows.active)) is not None:
+            (t, place), name, value = bad
+            i, stage = part[place], rows.stage[t, place]
+            raise DivergedError(
+                f"model {i}, stage {self.plans[i][stage].name!r}, epoch {rows.epoch[t, place]}, "
+                f"step {rows.step[t, place]}: {name} is {value}"
+            )
 
     def _history(
         self, number: int, place: int, rows: Row, metrics: dict[str, np.ndarray]

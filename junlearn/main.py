@@ -63,8 +63,10 @@ def _complain(error: Exception, about: str = "") -> int:
     if isinstance(error, OSError):
         # No space, no permission: what was complete before is on disk.
         text = f"{error.strerror or error}: {error.filename or ''}"
-    if isinstance(error, DivergedError):
+    elif isinstance(error, DivergedError):
         text = f"the run diverged: {text}"
+    elif not isinstance(error, JunlearnError):
+        text = f"{type(error).__name__}: {text}"
     print(f"junlearn: {about}{text}", file=sys.stderr)
     return 2 if isinstance(error, (JunlearnError, OSError)) else 1
 

@@ -87,7 +87,8 @@ def train_many(
     the device, 2 GiB where it does not say. `progress(done, total)` counts the steps of all models, a chunk at a time.
 
     Raises ConfigError for sets, keys or seeds that do not fit each other, a recipe whose `keep` is not "last", and
-    memory in which not one model has room; DivergedError, which names the model, when a loss is NaN or infinite.
+    memory in which not one model has room; DivergedError, which names the model, when a metric or a
+    trained network is NaN or infinite.
     """
     began = time.perf_counter()
     if how not in get_args(How):

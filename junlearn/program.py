@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from junlearn import processes
 from junlearn.batches import Keys, Rows, Spec, gather
 from junlearn.errors import DivergedError
+from junlearn.finite import first_infinite
 from junlearn.remember import remembered
 from junlearn.types import Metrics, PyTree, Sources, View
 
@@ -49,7 +50,7 @@ class Epoch(NamedTuple):
 
 class Program:
     """Runs the steps of all stages that share a function: compiles once for all arrays of the same kind, checks
-    losses, keeps time.
+    metrics, keeps time.
     """
 
     def __init__(
@@ -79,10 +80,9 @@ class Program:
         """
         advance = self._scan if self.scan else self._loop
         state, metrics, count = advance(state, epoch, start, limit, clock)
-        for name, values in metrics.items():
-            if "loss" in name and not np.isfinite(values).all():
-                at = int(np.flatnonzero(~np.isfinite(values))[0])
-                raise DivergedError(f"{where}, step {start + at}: {name} is {values[at]}")
+        if (bad := first_infinite(metrics)) is not None:
+            (at,), name, value = bad
+            raise DivergedError(f"{where}, step {start + at}: {name} is {value}")
         return state, metrics, count
 
     def _loop(

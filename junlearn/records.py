@@ -40,6 +40,8 @@ class Record(Made):
     config_hash: str
     time: str
     """When the record was made, UTC, ISO 8601."""
+    effect: NotRequired[str]
+    """In words, where a method changed nothing (`junlearn.effect`)."""
     weights: NotRequired[str]
     """Where the network lies below the run's directory, if it was asked for."""
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from junlearn.effect import same_figures
 from junlearn.headings import FORGETTING, Column, first_columns
 from junlearn.records import Record, spent
 
@@ -14,6 +15,7 @@ __all__ = ["table"]
 
 LEGEND = {
     "": "Accuracies in %, seconds in steps and in looks at its own progress. The row to match: the retrained network.",
+    "=": "= behind a row: all accuracies are those of the original, the method changed nothing that they measure.",
     "corrective": "Corrected: against the true labels, where the manipulation acts.",
     "mia": "MIA: share of the forget set that an attack (on entropy, on confidence) calls member, and balanced "
     "accuracy of the one on entropy.",
@@ -26,7 +28,7 @@ LEGEND = {
     "relearn": "Relearn: steps on the forget set until the original's accuracy there.",
     "anamnesis": "Anamnesis: relearn time over that of the retrained network; 1 is ideal.",
 }
-"""What the columns of a metric are; the first line is always there."""
+"""What the columns of a metric, and the marks, are; the first line is always there."""
 
 
 def table(records: Sequence[Record], console: Console) -> None:
@@ -46,6 +48,8 @@ def table(records: Sequence[Record], console: Console) -> None:
     for number, columns in enumerate(parts):
         console.print(_grid(records, columns, seconds=number == 0))
     families = {"", *(column.metric.split("/")[0] for part in parts for column in part)}
+    if any(_idle(record, records) for record in records):
+        families.add("=")
     text = "\n".join(line for family, line in LEGEND.items() if family in families)
     console.print(text, style="dim", highlight=False)
 
@@ -76,13 +80,22 @@ def _grid(records: Sequence[Record], columns: Sequence[Column], *, seconds: bool
         grid.add_column(column.heading.replace(" ", "\n"), justify="right")
     if seconds:
         grid.add_column("seconds", justify="right")
+        grid.add_column("")
     for record in records:
         values = [_format(record["metrics"].get(column.metric), column) for column in columns]
         if seconds:
-            values.append(f"{spent(record):.1f}")
+            values += [f"{spent(record):.1f}", "=" if _idle(record, records) else ""]
         emphasis = "bold" if record["role"] == "retrain" else None
         grid.add_row(record["method"], *values, style=emphasis)
     return grid
+
+
+def _idle(record: Record, records: Sequence[Record]) -> bool:
+    """Whether the record is of a method whose accuracies are those of the original among `records`."""
+    originals = [other for other in records if other["role"] == "original"]
+    return record["role"] == "unlearn" and any(
+        same_figures(original["metrics"], record["metrics"]) for original in originals
+    )
 
 
 def _format(value: float | None, column: Column) -> str:

@@ -21,6 +21,7 @@ from junlearn import checkpoint, feeds, processes
 from junlearn.batches import PLAIN_VIEWS, Rows, Spec, pixel, specify, view_of
 from junlearn.errors import ConfigError
 from junlearn.evaluation import evaluate_accuracy
+from junlearn.finite import check_networks
 from junlearn.program import Clock, Epoch, Program, program_of
 from junlearn.types import (
     Key,
@@ -112,10 +113,14 @@ def run(
 
 
 def conclude(method: Method, model: Model, staged: Staged) -> Result:
-    """`method.finish` after its stages. The state is left as it is: other variants may finish from it too."""
+    """`method.finish` after its stages. The state is left as it is: other variants may finish from it too.
+
+    Raises DivergedError where the finished network has numbers that are not finite.
+    """
     finished = method.finish(staged.state)
     if not isinstance(finished, Variables):
         model, finished = finished
+    check_networks(finished, "the finished network")
     said = {} if method.report is None else method.report(staged.state)
     return Result(
         model,
@@ -155,8 +160,8 @@ def run_stages(
     one every `save_seconds` and one at the end; a finished run is only read back. As long as there is none it goes on
     from the newest one in `begun`: of a run with the same arguments, a state like this one's and its first stages.
 
-    Raises ConfigError when the method needs `initial` and it is not given, DivergedError when a loss is NaN or
-    infinite, CheckpointError as `junlearn.checkpoint` does.
+    Raises ConfigError when the method needs `initial` and it is not given, DivergedError when a metric of a step, or a
+    network in the state at the end of a stage, is NaN or infinite, CheckpointError as `junlearn.checkpoint` does.
     """
     began = saved = time.perf_counter()
     views = views or PLAIN_VIEWS
@@ -235,6 +240,7 @@ def run_stages(
             position.close_epoch(stage.name)
             rows = None
         if stops or position.epoch == stage.epochs:
+            check_networks(state, f"end of stage {stage.name!r}")
             position.stage, position.epoch = position.stage + 1, 0
         now = time.perf_counter()
         # All processes save, or none: as the clock of the first one says.

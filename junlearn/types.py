@@ -244,7 +244,8 @@ class Stage(NamedTuple):
 
     name: str
     step: Callable[[PyTree, PyTree], tuple[PyTree, Metrics]]
-    """`(state, batch) -> (state, metrics)`; `batch` has the shape of the feed's tree with a Batch at each Feed."""
+    """`(state, batch) -> (state, metrics)`; `batch` has the shape of the feed's tree with a Batch at each Feed.
+    A metric that is NaN or infinite ends the run as diverged, whatever it is called."""
     feed: Callable[[np.random.Generator, PyTree], PyTree]
     """`(rng, state) -> PyTree[Feed]`: one epoch, drawn on the host when the epoch starts. It may read of the
     state only what the steps of an epoch leave alone, so that a resumed epoch is drawn again the same."""
@@ -273,6 +274,9 @@ class Method(NamedTuple):
     report: Callable[[PyTree], Mapping[str, Array]] | None = None
     """`(state) -> {name: number}`, after the last stage: what the method itself knows of its run and the record holds
     among the metrics, such as `sisa/repeated`."""
+    idle: Callable[[Split], str] | None = None
+    """`(split) -> text`: why these settings do nothing to any network on this request, empty where that is not known
+    beforehand. It explains the line that tells that a method changed nothing."""
 
 
 class Component(NamedTuple):

@@ -261,4 +261,10 @@ def make(config: Config, model: Model) -> Method:
 
         return [*stages, Stage("search", search, no_feed, SEARCH_TRIES, until=forgotten)]
 
-    return Method(init, plan, finish)
+    def idle(split: Split) -> str:
+        if (config.importance, config.denominator, config.threshold) != ("example", "all", "fixed"):
+            return ""
+        bound = (len(split.retain) + len(split.forget)) / len(split.forget)
+        return f"alpha is {config.alpha:g}, and no I_f / I_D exceeds |D| / |D_f| = {bound:.3g}"
+
+    return Method(init, plan, finish, idle=idle)
