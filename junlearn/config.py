@@ -16,12 +16,13 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from junlearn import metrics
 from junlearn.datasets import DATASETS
 from junlearn.datasets.surrogate import SURROGATES
 from junlearn.errors import ConfigError, unknown
 from junlearn.fields import Count, Fraction, NonNegative, Seed
 from junlearn.methods import METHODS, retrain
-from junlearn.metrics import DEFAULT_METRICS, METRICS
+from junlearn.metrics import DEFAULT_METRICS
 from junlearn.models import MODELS
 from junlearn.precision import Precision
 from junlearn.scenarios import SCENARIOS
@@ -170,9 +171,7 @@ def _schema(components: tuple[tuple[str, str], ...], named: tuple[tuple[str, str
 def parse(table: Mapping[str, Any]) -> Any:
     """The experiment in `table`, all defaults filled in. Raises ConfigError for anything that is not allowed."""
     experiment = build(schema(table), table)
-    for name in experiment.metrics:
-        if name not in METRICS:
-            raise unknown("metric", name, METRICS)
+    metrics.check(experiment.metrics)
     if experiment.loop.distributed and experiment.loop.devices == "one":
         raise ConfigError(
             'loop.distributed: several processes share every batch, which needs loop.devices = "all"'

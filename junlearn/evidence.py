@@ -97,6 +97,10 @@ def judged(
     def code_of(case: Case) -> dict[str, str]:
         return case.code | judging
 
+    def difference(case: Case, record: Record) -> str:
+        packages = provenance.decisive(metrics_wanted)
+        return provenance.changed(record, code_of(case), packages)
+
     def record_of(case: Case) -> Record:
         name = digest(
             {
@@ -107,7 +111,7 @@ def judged(
         )
         place = (name, case.role, case.label)
         record = known.get(place)
-        if record is None or renewal.due(place, not provenance.changed(record, code_of(case))):
+        if record is None or renewal.due(place, not difference(case, record)):
             done = case.result()
             networks: dict[Network, Variables] = {
                 role: by_role[role].result().variables
@@ -150,7 +154,7 @@ def judged(
             outcome.records.append(record)
             if "effect" in record:
                 reporter.say(f"{case.label}: {record['effect']}")
-            kept.setdefault(provenance.changed(record, code_of(case)), []).append(case.label)
+            kept.setdefault(difference(case, record), []).append(case.label)
         except Exception as error:
             if case.role != "unlearn" or _of_the_machine(error):
                 raise
@@ -158,10 +162,10 @@ def judged(
             outcome.failures[case.label] = error
             if not isinstance(error, JunlearnError | DivergedError):
                 _keep_traceback(case.label, error, log.parent, reporter)
-    for difference, labels in kept.items():
-        if difference:
+    for other, labels in kept.items():
+        if other:
             reporter.say(
-                f"records kept, not made again: {', '.join(labels)}, of {difference}; "
+                f"records kept, not made again: {', '.join(labels)}, of {other}; "
                 "--fresh changed makes them anew"
             )
     return outcome

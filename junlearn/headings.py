@@ -46,6 +46,8 @@ FORGETTING = (
     Column("mia_svm/balanced_accuracy", "MIA SVM"),
     Column("asr/laf", "ASR LAF"),
     Column("asr/camu", "ASR CaMU"),
+    Column("asr_xgboost/laf", "ASR LAF XGBoost"),
+    Column("asr_xgboost/camu", "ASR CaMU XGBoost"),
     Column("js/forget_train", "JS"),
     Column("agreement/forget_train", "agree"),
     Column("zrf/forget_train", "ZRF"),

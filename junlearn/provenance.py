@@ -1,7 +1,7 @@
 """What a result was made with, versions, code and device, and whether these are what runs now."""
 
 import platform
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, NotRequired, TypedDict, cast
@@ -21,6 +21,7 @@ __all__ = [
     "attribute",
     "changed",
     "current",
+    "decisive",
     "device",
     "now",
     "versions",
@@ -62,7 +63,7 @@ class Renewal:
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that numbers can depend on; of xgboost, which fits an attacker, where it is installed."""
+    """Versions of everything that numbers can depend on; of xgboost, for `asr_xgboost`, where it is installed."""
     packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
     found = {
         "python": platform.python_version(),
@@ -84,20 +85,25 @@ def now(code: Mapping[str, str]) -> Made:
     return Made(versions=versions(), device=device(), code=dict(code))
 
 
-def changed(made: Made, code: Mapping[str, str]) -> str:
-    """In which decisive packages, code and kind of device `made` differs from what runs now; else empty.
+def decisive(metrics: Collection[str]) -> tuple[str, ...]:
+    """The packages that decide a record with these metrics."""
+    return (*DECISIVE, "xgboost") if "asr_xgboost" in metrics else DECISIVE
+
+
+def changed(made: Made, code: Mapping[str, str], packages: Iterable[str] = DECISIVE) -> str:
+    """In which of the `packages`, code and kind of device `made` differs from what runs now; else empty.
 
     `code` are the digests of the code that would make it now.
     """
-    before, after = _facts(made, code), _facts(now(code), code)
+    before, after = (_facts(either, code, packages) for either in (made, now(code)))
     return ", ".join(f"{n} {before[n]} (now {after[n]})" for n in after if before[n] != after[n])
 
 
-def _facts(made: Made, code: Mapping[str, str]) -> dict[str, str]:
+def _facts(made: Made, code: Mapping[str, str], packages: Iterable[str]) -> dict[str, str]:
     """What decides the numbers, by name; what an earlier version did not write down is unknown."""
     digests = made.get("code", {})
     return {
-        **{name: made["versions"].get(name, "unknown") for name in DECISIVE},
+        **{name: made["versions"].get(name, "unknown") for name in packages},
         **{f"code of the {part}": digests.get(part, "unknown") for part in code},
         "device": made["device"].rpartition(" x")[0],
     }

@@ -22,6 +22,7 @@ LEGEND = {
     "mia_svc": "MIA SVC: the same share of a support vector machine on the confidence.",
     "mia_svm": "MIA SVM: balanced accuracy of a support vector machine on all probabilities.",
     "asr": "ASR: accuracy of boosted trees on sorted probabilities, as LAF and CaMU split their data.",
+    "asr_xgboost": "ASR XGBoost: the same with the papers' boosted trees.",
     "js": "JS divergence (nats): to the retrained network, on the forget set.",
     "agreement": "Agreement: with the retrained network, on the forget set.",
     "zrf": "ZRF, AUS, ToW: higher is better.",

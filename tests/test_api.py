@@ -247,7 +247,7 @@ def record(**changes):
 
 
 def test_versions_tell_which_boosted_trees_there_are(monkeypatch):
-    """The attack `asr` takes XGBoost where it is installed: an entry then, and only then."""
+    """`asr_xgboost` takes XGBoost where it is installed: an entry then, and only then."""
     real = provenance.version
 
     def absent(name):

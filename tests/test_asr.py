@@ -8,6 +8,7 @@ import pytest
 from sklearn.preprocessing import minmax_scale
 
 from junlearn import config, judge
+from junlearn.errors import ConfigError
 from junlearn.metrics import METRICS, Context, Outputs, boosted_attack, compute
 from junlearn.metrics.boosted_attack import CUTS, attack, features, rows_taken
 from junlearn.problem import judgement
@@ -88,7 +89,9 @@ def test_the_attack_tells_remembered_from_unseen():
 def test_test_rows_in_the_order_of_their_classes(monkeypatch):
     """Their first ones are some classes alone: a fixed permutation, where each class lies in one piece; only then."""
     plain, seen = context(2.0), []
-    monkeypatch.setattr(boosted_attack, "attack", lambda member, test, *rest: seen.append(test))
+    monkeypatch.setattr(
+        boosted_attack, "attack", lambda member, test, *rest, **kw: seen.append(test)
+    )
     rows, mixed = np.arange(9000), np.arange(9000) % 4
     numbered = Outputs({**plain.model.logits, "test": np.stack([rows] * 4, axis=1)})
     for labels in (mixed, np.sort(mixed), np.sort(mixed)[::-1]):
@@ -117,6 +120,28 @@ def test_what_is_left_out_is_told(caplog):
     assert compute(full, ["corrective"]) == {} and len(said) == 4
     assert compute(with_tests(context(2.0), 360), ["asr"]) == {}
     assert [r.message.split(" ")[0] for r in caplog.records] == ["asr/laf", "asr/camu"]
+
+
+def test_the_two_boosters_are_two_metrics():
+    pytest.importorskip("xgboost")
+    own, papers = (METRICS[name](context(12.0)) for name in ("asr", "asr_xgboost"))
+    assert papers.keys() == {name.replace("asr/", "asr_xgboost/") for name in own}
+    assert papers["asr_xgboost/laf_balanced"] > 0.95
+
+
+def test_xgboost_where_it_is_not_installed(monkeypatch):
+    """Refused before anything is trained; the other booster does not depend on it."""
+    monkeypatch.setattr(boosted_attack, "find_spec", lambda name: None)
+    table = config.read(CONFIGS / "camu" / "mnist_class.toml")
+    for ask in (
+        lambda: config.parse(table | {"metrics": ["accuracy", "asr_xgboost"]}),
+        lambda: compute(context(2.0), ["asr_xgboost"]),
+        lambda: METRICS["asr_xgboost"](context(2.0)),
+    ):
+        with pytest.raises(ConfigError, match=r"asr_xgboost needs XGBoost: pip install 'junlearn"):
+            ask()
+    assert config.parse(table | {"metrics": ["asr"]}).metrics == ("asr",)
+    assert type(boosted_attack.booster("scikit-learn")).__name__ == "HistGradientBoostingClassifier"
 
 
 def test_nothing_is_made_up():

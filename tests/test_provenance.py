@@ -108,6 +108,14 @@ def test_differences_are_named(change, said):
     assert said in found and bool(said) == bool(found)
 
 
+def test_another_xgboost_concerns_its_own_metric_alone(monkeypatch):
+    made = provenance.now({})
+    monkeypatch.setattr(provenance, "versions", lambda: made["versions"] | {"xgboost": "9"})
+    for name, said in [("asr", False), ("asr_xgboost", True)]:
+        found = provenance.changed(made, {}, provenance.decisive(["accuracy", name]))
+        assert ("xgboost" in found) == said == bool(found)
+
+
 def run(capsys, *arguments):
     capsys.readouterr()
     assert main(["--config", "c.toml", "--workdir", "w", "--cache-dir", "cache", *arguments]) == 0

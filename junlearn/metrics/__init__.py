@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from junlearn.errors import unknown
 from junlearn.metrics.accuracy import accuracy, whole_train
 from junlearn.metrics.aggregate import aus, tow
-from junlearn.metrics.boosted_attack import asr
+from junlearn.metrics.boosted_attack import asr, asr_xgboost, check_xgboost
 from junlearn.metrics.corrective import corrective
 from junlearn.metrics.divergence import (
     activation_distance,
@@ -35,6 +35,7 @@ __all__ = [
     "Network",
     "Outputs",
     "Relearned",
+    "check",
     "compute",
     "costly",
     "modules",
@@ -48,6 +49,7 @@ METRICS: dict[str, Metric] = {
     "mia_svc": mia_svc,
     "mia_svm": mia_svm,
     "asr": asr,
+    "asr_xgboost": asr_xgboost,
     "divergence": divergence,
     "activation_distance": activation_distance,
     "agreement": agreement,
@@ -64,8 +66,8 @@ METRICS: dict[str, Metric] = {
 }
 
 ON_REQUEST = (
-    *("mia_svc", "mia_svm", "asr", "zrf_released", "relearn", "anamnesis", "relearn_retain"),
-    "whole_train",
+    *("mia_svc", "mia_svm", "asr", "asr_xgboost", "zrf_released", "relearn", "anamnesis"),
+    *("relearn_retain", "whole_train"),
 )
 """Fitted attackers and fine-tuning take seconds to minutes where the others take milliseconds; the released ZRF is for
 comparison with published numbers."""
@@ -83,6 +85,15 @@ def costly(metrics: Iterable[str]) -> list[str]:
     return [split for split, metric in COSTLY.items() if metric in wanted]
 
 
+def check(metrics: Iterable[str]) -> None:
+    """Raises ConfigError for a metric that does not exist, or that needs a package which is not installed."""
+    for name in metrics:
+        if name not in METRICS:
+            raise unknown("metric", name, METRICS)
+        if name == "asr_xgboost":
+            check_xgboost()
+
+
 def modules(metrics: Iterable[str]) -> list[str]:
     """The modules whose code gives the values of the named metrics."""
     return sorted({METRICS[name].__module__ for name in metrics})
@@ -93,14 +104,14 @@ DEFAULT_METRICS: tuple[str, ...] = tuple(name for name in METRICS if name not in
 
 
 def compute(context: Context, metrics: Iterable[str] = DEFAULT_METRICS) -> dict[str, float]:
-    """The values of the named metrics in one dict; an unknown name is a `ConfigError`.
+    """The values of the named metrics in one dict. Raises ConfigError as `check` does.
 
     Of a metric that is there on request alone and has no value, `context.remark` is told the name and the reason.
     """
     values: dict[str, float] = {}
+    metrics = tuple(metrics)
+    check(metrics)
     for name in metrics:
-        if name not in METRICS:
-            raise unknown("metric", name, METRICS)
         remarks: list[str] = []
         found = METRICS[name](context._replace(remark=remarks.append))
         if not found and not remarks and name in ON_REQUEST:
