@@ -1,7 +1,7 @@
 """The library for a person with a model and arrays of their own: `train`, `train_many`, `unlearn`, `evaluate`."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ from junlearn import config, judge, many, relearn
 from junlearn import train as training
 from junlearn.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError, unknown
+from junlearn.inputs.arrays import kind_of
 from junlearn.inputs.networks import are_probabilities, network_of, shapes_of
 from junlearn.inputs.options import MANY_OPTIONS, check_views, key_of, names_of, sort_options
 from junlearn.inputs.requests import check_needs, divide, fitting, labelled, split_of
@@ -118,6 +119,10 @@ def train_many(
     if forgets is not None:
         if retains is not None:
             raise ConfigError("train_many: give retains or forgets, not both")
+        if not isinstance(forgets, Iterable):
+            raise ConfigError(
+                f"train_many: forgets is {kind_of(forgets)}: a list of sets is wanted"
+            )
         retains = [divide(sources, rows).retain for rows in forgets]
     return many.train_many(recipe, model, sources, retains, **runs)
 
@@ -143,7 +148,7 @@ def unlearn(
     `variables` that are none, not finite or of another model, and a Split with rows that are out of range, repeated,
     or both forgotten and retained.
     """
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise unknown("method", method, METHODS)
     fields, runs = sort_options(options)
     settings = config.build(METHODS[method].Config, fields, method)

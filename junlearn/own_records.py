@@ -12,7 +12,7 @@ from junlearn import config, records
 from junlearn.datasets.cache import digests, fingerprint
 from junlearn.errors import ConfigError, unknown
 from junlearn.inputs.arrays import kind_of
-from junlearn.inputs.options import check_values, key_of, sort_options
+from junlearn.inputs.options import key_of, sort_options, values_of
 from junlearn.inputs.requests import labelled, split_of
 from junlearn.methods import METHODS
 from junlearn.methods import retrain as retraining
@@ -52,9 +52,9 @@ def write_record(
     for name, text in (("dataset", dataset), ("model", model)):
         if not isinstance(text, str):
             raise ConfigError(f"{name} is {kind_of(text)}: a name to find the record by is wanted")
-    check_values(metrics)
+    metrics = values_of(metrics)
     known = METHODS | {"original": retraining}
-    if method not in known:
+    if not isinstance(method, str) or method not in known:
         raise unknown("method", method, known)
     fields, runs = sort_options(options)
     settings = config.plain(config.build(known[method].Config, fields, method))

@@ -36,9 +36,11 @@ def array_of(value: Any, where: str) -> Any:
     if array.dtype == object:
         if array.ndim == 0:
             raise ConfigError(f"{where} is {kind_of(value)}, not an array")
-        odd = next((v for v in array.ravel() if not isinstance(v, int | float | list)), None)
-        raise ConfigError(f"{where} holds objects such as {odd!r}, and numbers are wanted")
-    return array
+        odd = next((v for v in array.ravel() if not isinstance(v, int | float)), array.ravel()[0])
+        raise ConfigError(
+            f"{where} holds objects such as {str(odd)[:50]!r}, and numbers are wanted"
+        )
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def readable(array: Any) -> bool:
@@ -82,6 +84,8 @@ def kind_of(value: Any) -> str:
     """What something that is not wanted is, for a message."""
     if isinstance(value, np.ndarray | jax.Array):
         return f"an array of shape {list(value.shape)} without labels"
+    if value is None or isinstance(value, type):
+        return "None" if value is None else f"the class {value.__name__}"
     name = type(value).__name__
     return f"{'an' if name[:1] in 'aeiouAEIOU' else 'a'} {name}"
 

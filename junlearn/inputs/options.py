@@ -12,13 +12,13 @@ from jax.sharding import AxisType, Mesh
 from junlearn.checkpoint import Store
 from junlearn.errors import ConfigError, unknown
 from junlearn.inputs.arrays import kind_of
+from junlearn.inputs.networks import network_of
 from junlearn.types import Key
 
 __all__ = [
     "MANY_OPTIONS",
     "RUN_OPTIONS",
     "LoopKind",
-    "check_values",
     "check_views",
     "key_of",
     "keys_of",
@@ -26,6 +26,7 @@ __all__ = [
     "run_options",
     "seed_of",
     "sort_options",
+    "values_of",
 ]
 
 RUN_OPTIONS = ("seed", "initial", "views", "loop", "mesh", "store", "save_seconds", "progress")
@@ -56,7 +57,10 @@ def key_of(key: Any, argument: str = "key") -> Key:
         try:
             return jax.random.wrap_key_data(jnp.asarray(key))
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{argument}: {str(error).splitlines()[0]}") from error
+            raise ConfigError(
+                f"{argument} is made of {key.size} numbers, and a random key of another count: pass jax.random.key(0), "
+                "or a whole number as its seed"
+            ) from error
     if isinstance(key, np.ndarray | jax.Array) and key.ndim == 0 and key.dtype.kind in "iu":
         return key_of(int(key), argument)
     found = repr(key) if isinstance(key, bool | float | str | None) else kind_of(key)
@@ -100,6 +104,8 @@ def run_options(options: Mapping[str, Any]) -> dict[str, Any]:
         checked["seed"] = seed_of(options["seed"])
     if "loop" in options:
         _check_loop(options["loop"])
+    if options.get("initial") is not None:
+        checked["initial"] = network_of(options["initial"], None, "initial")
     if options.get("views") is not None:
         check_views(options["views"])
     _check_mesh(options.get("mesh"))
@@ -144,23 +150,24 @@ def names_of(names: Any, known: Iterable[str], kind: str) -> list[str]:
         raise ConfigError(f"{kind}s is {names!r}: a list of names is wanted")
     names = list(names)
     for name in names:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise unknown(kind, name, known)
     return names
 
 
-def check_values(values: Any) -> None:
-    """Raises ConfigError unless they are numbers by name, as `junlearn.evaluate` gives them."""
+def values_of(values: Any) -> dict[str, float]:
+    """Finite numbers by name, as `junlearn.evaluate` gives them. Raises ConfigError for anything else."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"metrics is {kind_of(values)}: the dict that evaluate returns is wanted")
     for name, value in values.items():
         number = isinstance(value, int | float | np.number) and math.isfinite(value)
         if not isinstance(name, str) or not number:
             raise ConfigError(f"metrics[{name!r}] is {value!r}: a finite number is wanted")
+    return {n: v.item() if isinstance(v, np.number) else v for n, v in values.items()}
 
 
 def _check_loop(loop: Any) -> None:
-    if loop not in get_args(LoopKind):
+    if not isinstance(loop, str) or loop not in get_args(LoopKind):
         raise unknown("loop", loop, get_args(LoopKind))
 
 

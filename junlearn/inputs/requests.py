@@ -47,6 +47,7 @@ def divide(
     sources: Sources,
     forget: np.ndarray | Sequence[int] | None = None,
     classes: Sequence[int] | None = None,
+    argument: str = "forget",
 ) -> Split:
     """`junlearn.split_off` of sources that are checked already."""
     if (forget is None) == (classes is None):
@@ -59,8 +60,8 @@ def divide(
         names = [str(number) for number in range(1 + np.concatenate(labels).max())]
         return of_classes(sources, resolve(class_numbers(classes), names, "class"), key)
     size = sources["train"].y.shape[0]
-    rows = rows_of(forget, size, "forget")
-    check_once(rows, "forget")
+    rows = rows_of(forget, size, argument)
+    check_once(rows, argument)
     marked = np.zeros(size, bool)
     marked[rows] = True
     tests = sources["test"].y.shape[0] if "test" in sources else 0
@@ -71,4 +72,8 @@ def split_of(sources: Sources, split: Any, classes: int | None = None) -> Split:
     """The Split that a person gives: one of their own, checked, or the rows to forget; `classes` is K, if known."""
     if isinstance(split, Split):
         return check_split(sources, split, classes)
-    return divide(sources, split)
+    if split is None:
+        raise ConfigError(
+            "split is None: the rows to forget are wanted, or what junlearn.split_off gives"
+        )
+    return divide(sources, split, argument="split")
