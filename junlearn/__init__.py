@@ -2,9 +2,10 @@
 
 __version__ = "0.1.0"
 
-from junlearn.api import evaluate, initial, split_off, train, train_many, unlearn, write_record
+from junlearn.api import evaluate, initial, split_off, train, train_many, unlearn
 from junlearn.errors import CheckpointError, ConfigError, DataError, DivergedError, JunlearnError
 from junlearn.many import Many, pick
+from junlearn.own_records import write_record
 from junlearn.run import Result, run
 from junlearn.types import (
     Batch,

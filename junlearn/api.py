@@ -1,23 +1,26 @@
 """The library for a person with a model and arrays of their own: `train`, `train_many`, `unlearn`, `evaluate`."""
 
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn import config, judge, many, records, relearn
+from junlearn import config, judge, many, relearn
 from junlearn import train as training
 from junlearn.batches import PLAIN_VIEWS
-from junlearn.datasets.cache import digests, fingerprint
 from junlearn.errors import ConfigError, unknown
-from junlearn.methods import METHODS, finetune, made
+from junlearn.inputs.arrays import kind_of
+from junlearn.inputs.networks import are_probabilities, network_of, shapes_of
+from junlearn.inputs.options import MANY_OPTIONS, check_views, key_of, names_of, sort_options
+from junlearn.inputs.requests import check_needs, divide, fitting, labelled, split_of
+from junlearn.methods import METHODS, finetune, made, needs_of
 from junlearn.methods import retrain as retraining
 from junlearn.metrics import (
     DEFAULT_METRICS,
+    METRICS,
     Context,
     Curve,
     Network,
@@ -27,8 +30,6 @@ from junlearn.metrics import (
     costly,
 )
 from junlearn.run import Result, run
-from junlearn.scenarios.partition import partition, resolve
-from junlearn.scenarios.whole_class import of_classes
 from junlearn.types import Data, Key, Model, PyTree, Sources, Split, Variables, View
 
 __all__ = [
@@ -38,16 +39,15 @@ __all__ = [
     "train",
     "train_many",
     "unlearn",
-    "write_record",
 ]
 
 Numbers = Variables | Mapping[str, PyTree]
 """Of a network: `Variables`, or Flax's own dict `{"params": ..., "batch_stats": ...}`, plain or frozen."""
 
-RUN_OPTIONS = ("seed", "initial", "views", "loop", "mesh", "store", "save_seconds", "progress")
-"""Keywords of `train` and `unlearn` that go to `junlearn.run.run`; all others are fields of the method's Config."""
-MANY_OPTIONS = ("keys", "seeds", "views", "how", "loop", "memory", "progress")
-"""The same of `train_many`, for `junlearn.many.train_many`."""
+PROBABILITIES = (
+    "evaluate: the network gives probabilities (no output is negative, every row sums to 1), and metrics and losses "
+    "take logits: leave the softmax out of the network"
+)
 
 
 def split_off(
@@ -64,54 +64,36 @@ def split_off(
     Raises ConfigError unless one of the two is given, if either set is empty, a row is out of range or given twice, a
     mask has another length, or a class does not exist.
     """
-    sources = _sources(data)
-    if (forget is None) == (classes is None):
-        raise ConfigError(
-            "split_off: give either the rows to forget or classes=..., one of the two"
-        )
-    key = jax.random.key(0)
-    if classes is not None:
-        labels = [np.asarray(d.y) for name, d in sources.items() if name in ("train", "test")]
-        names = [str(number) for number in range(1 + np.concatenate(labels).max())]
-        return of_classes(sources, resolve(np.atleast_1d(classes).tolist(), names, "class"), key)
-    tests = sources["test"].y.shape[0] if "test" in sources else 0
-    return partition(_mark(forget, sources["train"].y.shape[0]), np.zeros(tests, bool), key)
-
-
-def _mark(forget: np.ndarray | Sequence[int] | None, size: int) -> np.ndarray:
-    """bool[N]: which rows are in `forget`."""
-    rows = np.asarray(forget)
-    if rows.dtype == bool:
-        if rows.shape != (size,):
-            raise ConfigError(f"forget is a mask of shape {rows.shape}, and there are {size} rows")
-        return rows
-    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-        found = f"{rows.dtype}{list(rows.shape)}"
-        raise ConfigError(f"forget must be a list of row numbers or a mask, not {found}")
-    rows = rows.astype(int)
-    if rows.size and not 0 <= rows.min() <= rows.max() < size:
-        raise ConfigError(f"forget holds an index outside of 0 to {size - 1}")
-    if len(np.unique(rows)) != rows.size:
-        raise ConfigError("forget must hold each index only once")
-    marked = np.zeros(size, bool)
-    marked[rows] = True
-    return marked
+    return divide(labelled(data), forget, classes)
 
 
 def initial(model: Model, data: Data | Sources, *, key: Key) -> Variables:
-    """The weights that `train` with this key began from; `unlearn` takes them as `initial` for a method in need."""
-    return training.initial(model, _sources(data), key=key)
+    """The weights that `train` with this key began from; `unlearn` takes them as `initial` for a method in need.
+
+    Raises ConfigError as `train` does.
+    """
+    sources = labelled(data)
+    shapes_of(model, sources)
+    return training.initial(model, sources, key=key_of(key))
 
 
 def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Result:
     """Train a fresh network on all of `data` (or of `data["train"]`).
 
-    `options` are fields of the recipe (`junlearn.methods.retrain.Config`) and keywords of `junlearn.run.run`. The
-    result holds `variables`, `history` (metrics of every epoch) and `seconds`.
+    `data` is Data, a pair `(x, y)`, or a dict with one of them under "train"; lists, tensors and labels of any number
+    type are converted. `key` may be a whole number, its seed. `options` are fields of the recipe
+    (`junlearn.methods.retrain.Config`) and keywords of `junlearn.run.run`. The result holds `variables`, `history`
+    (metrics of every epoch) and `seconds`.
+
+    Raises ConfigError, before anything is compiled, for arrays that do not fit each other or the model (columns of
+    other lengths, labels out of range, pixels that are not finite), a model with a single logit, and options that do
+    not exist or are out of range.
     """
-    fields, runs = _sort(options)
+    fields, runs = sort_options(options)
     recipe = config.build(retraining.Config, fields, "train")
-    return training.train(recipe, model, _sources(data), key=key, **runs)
+    key = key_of(key)
+    sources, _ = fitting(model, data, runs.get("views"))
+    return training.train(recipe, model, sources, key=key, **runs)
 
 
 def train_many(
@@ -128,14 +110,21 @@ def train_many(
     `options` are fields of the recipe, as of `train`, and keywords of `junlearn.many.train_many`: `keys`, `seeds`,
     `views`, `how`, `loop`, `memory`, `progress`. Network i is the one that `train` gives on the same rows with the same
     key and seed, to rounding. `junlearn.pick(result, i)` takes it out; `history` and `seconds` are as in `train`.
+
+    Raises ConfigError as `train` does, and for sets, keys or seeds that do not fit each other.
     """
+    fields, runs = sort_options(options, MANY_OPTIONS)
+    recipe = config.build(retraining.Config, fields, "train_many")
+    sources, _ = fitting(model, data, runs.get("views"))
     if forgets is not None:
         if retains is not None:
             raise ConfigError("train_many: give retains or forgets, not both")
-        retains = [split_off(data, rows).retain for rows in forgets]
-    fields, runs = _sort(options, MANY_OPTIONS)
-    recipe = config.build(retraining.Config, fields, "train_many")
-    return many.train_many(recipe, model, _sources(data), retains, **runs)
+        if not isinstance(forgets, Iterable):
+            raise ConfigError(
+                f"train_many: forgets is {kind_of(forgets)}: a list of sets is wanted"
+            )
+        retains = [divide(sources, rows).retain for rows in forgets]
+    return many.train_many(recipe, model, sources, retains, **runs)
 
 
 def unlearn(
@@ -155,16 +144,22 @@ def unlearn(
     the indices to forget. `options` are fields of the method's `Config` and keywords of `junlearn.run.run`. The result
     holds `variables` (and `model`, should the method change it), `history` and `seconds`.
 
-    Raises ConfigError for a method or a field that does not exist, a value out of range, or `variables` that are none.
+    Raises ConfigError for a method or a field that does not exist, a value out of range, arrays that `train` refuses,
+    `variables` that are none, not finite or of another model, and a Split with rows that are out of range, repeated,
+    or both forgotten and retained.
     """
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise unknown("method", method, METHODS)
-    fields, runs = _sort(options)
+    fields, runs = sort_options(options)
     settings = config.build(METHODS[method].Config, fields, method)
-    if not isinstance(split, Split):
-        split = split_off(data, split)
-    start = Variables.from_linen(variables)
-    return run(made(method, settings, model), model, start, _sources(data), split, key=key, **runs)
+    key = key_of(key)
+    sources, shapes = fitting(model, data, runs.get("views"))
+    split = split_of(sources, split, shapes.classes)
+    check_needs(method, needs_of(method, settings), split)
+    start = network_of(variables, shapes)
+    if runs.get("initial") is not None:
+        runs["initial"] = network_of(runs["initial"], shapes, "initial")
+    return run(made(method, settings, model), model, start, sources, split, key=key, **runs)
 
 
 def evaluate(
@@ -178,7 +173,7 @@ def evaluate(
     random: Numbers | None = None,
     reference_model: Model | None = None,
     views: Mapping[str, View] = PLAIN_VIEWS,
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: Sequence[str] | str = DEFAULT_METRICS,
     train_view: str = "eval",
     relearning: finetune.Config = relearn.DEFAULT,
 ) -> dict[str, float]:
@@ -191,21 +186,33 @@ def evaluate(
     its `epochs` their cap, and of "relearn_retain". Training examples are seen through the view `train_view` of
     `views`: "augment" judges them augmented as in training.
 
-    Raises ConfigError for a metric or a view that does not exist, or networks that are none.
+    Warns once where the outputs of a network are probabilities: metrics and losses take logits.
+
+    Raises ConfigError for a metric or a view that does not exist, and for data, a split or networks that `unlearn`
+    refuses.
     """
+    check_views(views)
     if not {train_view, f"train/{train_view}"} & set(views):
         raise unknown("view", train_view, views)
-    sources = {n: jax.tree.map(jnp.asarray, d) for n, d in _sources(data).items()}
-    if not isinstance(split, Split):
-        split = split_off(data, split)
-    references = reference_model or model
+    metrics = names_of(metrics, METRICS, "metric")
+    if not isinstance(relearning, finetune.Config):
+        raise ConfigError("relearning must be a junlearn.methods.finetune.Config")
+    sources, shapes = fitting(model, data, views)
+    split = split_of(sources, split, shapes.classes)
+    references, others = model, shapes
+    if reference_model is not None:
+        references = reference_model
+        others = shapes_of(references, sources, views, name="reference_model")
+    sources = {n: jax.tree.map(jnp.asarray, d) for n, d in sources.items()}
     given: dict[Network, Numbers | None] = {
-        "model": variables,
         "original": original,
         "retrain": retrain,
         "random": random,
     }
-    networks = {n: Variables.from_linen(v) for n, v in given.items() if v is not None}
+    networks: dict[Network, Variables] = {"model": network_of(variables, shapes)}
+    for role, numbers in given.items():
+        if numbers is not None:
+            networks[role] = network_of(numbers, others, role)
 
     def judged(
         owner: Model,
@@ -233,8 +240,11 @@ def evaluate(
         parts = (relearning, model, networks["model"], sources, split, relearning.augment)
         return relearn.relearn_retain(*parts, key=jax.random.key(0), views=views)
 
+    seen = judged(model, networks["model"], extra=costly(metrics))
+    if are_probabilities(seen.logits):
+        warnings.warn(PROBABILITIES, stacklevel=2)
     context = Context(
-        judged(model, networks["model"], extra=costly(metrics)),
+        seen,
         judge.labels(sources, split, views),
         original=outputs("original"),
         retrain=outputs("retrain"),
@@ -248,73 +258,3 @@ def evaluate(
         relearn_retain=retained,
     )
     return compute(context, metrics)
-
-
-def write_record(
-    path: str | os.PathLike[str],
-    metrics: dict[str, float],
-    data: Data | Sources,
-    split: Split | np.ndarray | Sequence[int],
-    method: str,
-    result: Result | None = None,
-    *,
-    dataset: str,
-    model: str,
-    key: Key | None = None,
-    **options: Any,
-) -> records.Record:
-    """Append what `evaluate` found to a file such as `records.jsonl`, in the form of the command line's records.
-
-    `method` is what `unlearn` was called with, "retrain" for the reference, or "original" for the network before; `key`
-    and `options` are those of the same call (for the original those of `train`), and `result` is what it returned, for
-    its times and history. None of them for a network that was trained elsewhere. `dataset` and `model` are names to
-    find the record by. What was forgotten stands in the configuration as the number of rows and their hash, the data as
-    the hash of all arrays, and `config_hash` covers all of it.
-
-    Raises ConfigError as `unlearn` and `split_off` do.
-    """
-    sources = _sources(data)
-    if not isinstance(split, Split):
-        split = split_off(data, split)
-    known = METHODS | {"original": retraining}
-    if method not in known:
-        raise unknown("method", method, known)
-    fields, runs = _sort(options)
-    settings = config.plain(config.build(known[method].Config, fields, method))
-    own: dict[str, Any] = {"methods": [method], "method": {method: {"name": method, **settings}}}
-    if trains := known[method] is retraining:
-        own = {"methods": [], "method": {}, "train": settings if result else None}
-    resolved = {
-        "dataset": {"name": dataset, "fingerprint": fingerprint(digests(sources))},
-        "model": {"name": model},
-        "scenario": {
-            "name": "class" if split.classes else "rows",
-            "classes": list(split.classes),
-            "forget": len(split.forget),
-            "retain": len(split.retain),
-            "rows": config.digest(split.forget.tolist()),
-        },
-        "seed": runs.get("seed", 0),
-        "key": None if key is None else np.ravel(jax.random.key_data(key)).tolist(),
-        "metrics": sorted(metrics),
-        **own,
-    }
-    role = method if trains else "unlearn"
-    record = records.new(resolved, config.digest(resolved), role, method, metrics, result)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    records.append(Path(path), record)
-    return record
-
-
-def _sources(data: Data | Sources) -> Sources:
-    return {"train": data} if isinstance(data, Data) else data
-
-
-def _sort(
-    options: dict[str, Any], names: Sequence[str] = RUN_OPTIONS
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fields of a Config, and keywords of the run."""
-    runs = {name: value for name, value in options.items() if name in names}
-    if runs.get("initial") is not None:
-        runs["initial"] = Variables.from_linen(runs["initial"])
-    return {name: value for name, value in options.items() if name not in runs}, runs

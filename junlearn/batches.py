@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from junlearn.augment import make_views
+from junlearn.errors import unknown
 from junlearn.feeds import is_feed
 from junlearn.types import Array, Batch, Data, Feed, Key, PyTree, Sources, View
 
@@ -26,7 +27,11 @@ Keys = tuple[Key, Key]
 def view_of(views: Mapping[str, View], source: str, view: str) -> View:
     """The view of a source: its own of that name, where there is one, else the one for all sources."""
     own = f"{source}/{view}"
-    return views[own if own in views else view]
+    if own in views:
+        return views[own]
+    if view not in views:
+        raise unknown("view", view, views)
+    return views[view]
 
 
 def pixel(data: Data, view: View) -> Array:

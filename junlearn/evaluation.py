@@ -1,7 +1,7 @@
 """Outputs of a network on many examples, in large padded batches of one compiled shape."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +10,16 @@ import numpy as np
 from junlearn import feeds, losses
 from junlearn.batches import view_of
 from junlearn.chunks import available, built, fit
+from junlearn.errors import ConfigError, unknown
+from junlearn.inputs.arrays import kind_of, rows_of
+from junlearn.inputs.networks import shapes_of, stack_of
+from junlearn.inputs.sources import sources_of
 from junlearn.remember import remembered
 from junlearn.types import Array, Data, Model, Sources, Variables, View
 
 __all__ = ["evaluate_accuracy", "logits", "logits_many"]
+
+How = Literal["auto", "vmap", "loop"]
 
 
 @remembered
@@ -73,17 +79,31 @@ def logits_many(
     *,
     view: View,
     batch_size: int = 512,
-    how: Literal["auto", "vmap", "loop"] = "auto",
+    how: How = "auto",
     memory: int | None = None,
 ) -> np.ndarray:
     """float32[S,N,K]: `logits` of S networks, such as those of `Many.variables` (a leading axis [S] on every array).
 
     "loop": one network after the other; "vmap": as many at a time as `memory` bytes allow (default as in
     `junlearn.many.train_many`), the data not counted; "auto" is the first on a CPU and the second elsewhere.
+
+    Raises ConfigError for data that `junlearn.train` refuses, networks that are none of this model or not side by side,
+    and rows that are out of range.
     """
-    count = len(jax.tree.leaves(variables)[0])
-    if indices is None:
-        indices = np.arange(data.y.shape[0])
+    if how not in get_args(How):
+        raise unknown("how", how, get_args(How))
+    if not callable(view):
+        raise ConfigError(
+            f"view is {kind_of(view)}: a function such as PLAIN_VIEWS['eval'] is wanted"
+        )
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ConfigError(f"batch_size is {batch_size!r}: a whole number from 1 on is wanted")
+    sources = sources_of(data)
+    data = sources["train"]
+    shapes = shapes_of(model, sources, {"eval": view})
+    count = stack_of(variables, shapes)
+    size = data.y.shape[0]
+    indices = np.arange(size) if indices is None else rows_of(indices, size, "indices")
     if len(indices) == 0:
         return np.zeros((count, 0, 0), np.float32)
     data = jax.tree.map(jnp.asarray, data)

@@ -20,7 +20,7 @@ group, whatever the sizes of the sets.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax
@@ -30,6 +30,8 @@ import numpy as np
 from junlearn.batches import PLAIN_VIEWS
 from junlearn.chunks import available
 from junlearn.errors import ConfigError, unknown
+from junlearn.inputs.arrays import array_of, kind_of, rows_of
+from junlearn.inputs.options import keys_of, run_options, seed_of
 from junlearn.lockstep import Lockstep
 from junlearn.methods import made, retrain
 from junlearn.training import length, scheduled
@@ -95,6 +97,9 @@ def train_many(
         raise unknown("how", how, get_args(How))
     if config.keep != "last":
         raise ConfigError(f'train_many returns the last weights; keep="{config.keep}" is for train')
+    if memory is not None and (not isinstance(memory, int | np.integer) or memory <= 0):
+        raise ConfigError(f"train_many: memory is {memory!r}: a number of bytes is wanted, or None")
+    run_options({"views": views, "loop": loop, "progress": progress})
     sets, keys, seeds = _checked(sources["train"].y.shape[0], retains, keys, seeds)
     none = np.zeros(0, int)
     splits = [Split(none, rows, none, none) for rows in sets]
@@ -156,24 +161,30 @@ def _checked(
     seeds: Sequence[int] | int,
 ) -> tuple[list[np.ndarray], list[Key], list[int]]:
     """The sets, a key and a seed for each."""
-    single = keys is None or (isinstance(keys, jax.Array) and keys.ndim == 0)
+    given = keys_of(keys, "train_many: keys")
     if retains is None:
-        if single:
+        if not isinstance(given, list):
             raise ConfigError("train_many: give sets to train on, or one key a model")
-        retains = [np.arange(size)] * len(keys)  # type: ignore[arg-type]
-    sets = [np.asarray(rows) for rows in retains]
+        retains = [np.arange(size)] * len(given)
+    if not isinstance(retains, Iterable) or isinstance(retains, str | Mapping):
+        raise ConfigError(f"train_many: retains is {kind_of(retains)}: a list of sets is wanted")
+    sets = [_set(rows, size, f"train_many: set {i}") for i, rows in enumerate(retains)]
     if not sets:
         raise ConfigError("train_many: there is no model to train: give at least one set or key")
-    for i, rows in enumerate(sets):
-        if rows.ndim != 1 or rows.size == 0 or not np.issubdtype(rows.dtype, np.integer):
-            raise ConfigError(f"train_many: set {i} is not a list of at least one index")
-        if rows.min() < 0 or rows.max() >= size:
-            raise ConfigError(f"train_many: set {i} holds an index outside of 0 to {size - 1}")
-    if single:
-        root = keys if isinstance(keys, jax.Array) else jax.random.key(0)
-        keys = jax.random.split(root, len(sets))
-    seeds = [seeds] * len(sets) if isinstance(seeds, int | np.integer) else list(seeds)
-    for name, given in (("keys", keys), ("seeds", seeds)):
-        if len(given) != len(sets):  # type: ignore[arg-type]
-            raise ConfigError(f"train_many: {len(sets)} models, but {len(given)} {name}")  # type: ignore[arg-type]
-    return sets, list(keys), seeds  # type: ignore[arg-type]
+    if not isinstance(given, list):
+        given = list(jax.random.split(jax.random.key(0) if given is None else given, len(sets)))
+    if not isinstance(seeds, list | tuple | range | np.ndarray) or np.ndim(seeds) == 0:
+        seeds = [seeds] * len(sets)  # type: ignore[list-item]
+    seeds = [seed_of(seed, f"train_many: seeds[{i}]") for i, seed in enumerate(seeds)]
+    for name, values in (("keys", given), ("seeds", seeds)):
+        if len(values) != len(sets):
+            raise ConfigError(f"train_many: {len(sets)} models, but {len(values)} {name}")
+    return sets, given, seeds
+
+
+def _set(rows: Any, size: int, where: str) -> np.ndarray:
+    """int[N]: the rows of one model, which may hold a row more than once."""
+    numbers = np.asarray(array_of(rows, where))
+    if numbers.ndim != 1 or numbers.size == 0 or numbers.dtype.kind not in "iu":
+        raise ConfigError(f"{where} is not a list of at least one index")
+    return rows_of(numbers, size, where)

@@ -11,6 +11,7 @@ from junlearn.config import digest, plain
 from junlearn.datasets import DATASETS
 from junlearn.datasets.holdout import hold_out, set_aside
 from junlearn.datasets.surrogate import SURROGATES, attach
+from junlearn.errors import ConfigError
 from junlearn.models import MODELS
 from junlearn.models.weights import file_digest
 from junlearn.precision import Precision, in_precision
@@ -83,6 +84,10 @@ def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Prob
                 section, input_shape=dataset.input_shape, cache_dir=cache_dir, progress=progress
             )
         dataset = attach(dataset, surrogate)
+    if len(dataset.classes) < 2:
+        raise ConfigError(
+            f"dataset {dataset.name} has {len(dataset.classes)} class: a network needs two or more, an output each"
+        )
     seeds = {
         name: experiment.seed if seed is None else seed
         for name, seed in plain(experiment.seeds).items()

@@ -22,6 +22,11 @@ from junlearn.batches import PLAIN_VIEWS, Rows, Spec, pixel, specify, view_of
 from junlearn.errors import ConfigError
 from junlearn.evaluation import evaluate_accuracy
 from junlearn.finite import check_networks
+from junlearn.inputs.arrays import kind_of
+from junlearn.inputs.networks import check_images, check_model
+from junlearn.inputs.options import run_options
+from junlearn.inputs.sources import sources_of
+from junlearn.inputs.splits import check_rows
 from junlearn.program import Clock, Epoch, Program, program_of
 from junlearn.types import (
     Key,
@@ -108,7 +113,22 @@ def run(
     split: Split,
     **options: Any,
 ) -> Result:
-    """Run all stages of `method` from `variables`, and finish; options and errors are those of `run_stages`."""
+    """Run all stages of `method` from `variables`, and finish; options are those of `run_stages`.
+
+    Arrays are converted as by `junlearn.train`. Raises as `run_stages` does, and ConfigError for arguments of another
+    kind, columns of other lengths, images of another shape than the model's, and rows out of range. What only a network
+    could read, pixels and the range of labels, is not looked at.
+    """
+    if not isinstance(method, Method):
+        raise ConfigError(
+            f"run: a Method is wanted, not {kind_of(method)}: junlearn.unlearn takes names"
+        )
+    check_model(model)
+    options = run_options(options)
+    sources = sources_of(sources, "sources", values=False)
+    check_images(model, sources, options.get("views"), "sources")
+    split = check_rows(sources, split)
+    variables = Variables.from_linen(variables)
     return conclude(method, model, run_stages(method, model, variables, sources, split, **options))
 
 

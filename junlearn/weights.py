@@ -10,6 +10,9 @@ from jax.sharding import SingleDeviceSharding
 from junlearn import checkpoint
 from junlearn.checkpoint import Store
 from junlearn.errors import CheckpointError, ConfigError
+from junlearn.inputs.arrays import kind_of
+from junlearn.inputs.networks import check_images, check_model
+from junlearn.inputs.sources import sources_of
 from junlearn.types import Data, Model, Sources, Variables
 
 __all__ = ["load_variables", "written"]
@@ -37,11 +40,16 @@ def load_variables(
 
     Raises CheckpointError where nothing is there, or it is damaged or of another model; ConfigError without the shape.
     """
+    check_model(model)
+    if not isinstance(path, str | os.PathLike):
+        raise ConfigError(f"load_variables: path is {kind_of(path)}: that of a directory is wanted")
     if data is None and model.input_shape is None:
         raise ConfigError(
             "load_variables: the model does not know the shape of its input: pass data"
         )
-    sources = {"train": data} if isinstance(data, Data) else data or {}
+    sources = {} if data is None else sources_of(data)
+    if sources:
+        check_images(model, sources)
     shapes = jax.eval_shape(model.init, jax.random.key(0), model.example(sources))
     # Said here: the devices that they were written from may not be there.
     here = SingleDeviceSharding(jax.local_devices()[0])

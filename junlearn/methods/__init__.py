@@ -34,7 +34,7 @@ from junlearn.methods import (
 from junlearn.remember import remembered
 from junlearn.types import Method, Model
 
-__all__ = ["METHODS", "made"]
+__all__ = ["METHODS", "made", "needs_of"]
 
 METHODS: dict[str, ModuleType] = {
     "bad_teacher": bad_teacher,
@@ -64,6 +64,12 @@ METHODS: dict[str, ModuleType] = {
     "unrolling": unrolling,
     "unsir": unsir,
 }
+
+
+def needs_of(name: str, config: Any) -> frozenset[str]:
+    """The data that a method with this `Config` reads: its `needs(config)`, where it depends on it, or its NEEDS."""
+    module = METHODS[name]
+    return module.needs(config) if hasattr(module, "needs") else module.NEEDS
 
 
 @remembered
