@@ -77,7 +77,7 @@ def logits(
 
 
 def _mesh_of(arrays: Iterable[Any]) -> Mesh | None:
-    """The mesh, with its one axis "data", on all devices of which one of the arrays is as a whole; None: there is none."""
+    """The mesh, with one axis "data", on all devices of which one of the arrays is as a whole, if there is one."""
     for array in arrays:
         sharding = getattr(array, "sharding", None)
         if isinstance(sharding, NamedSharding) and sharding.is_fully_replicated:

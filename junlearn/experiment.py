@@ -7,9 +7,9 @@ the run's own), records by the hash of that and of the metrics. What is kept of 
 
 import json
 from collections.abc import Callable
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache, partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from junlearn import processes, provenance
 from junlearn.checkpoint import Store
@@ -19,6 +19,7 @@ from junlearn.evidence import Case, Outcome, judged
 from junlearn.files import replace
 from junlearn.locks import exclusive
 from junlearn.methods import METHODS, made
+from junlearn.precision import matmuls
 from junlearn.problem import (
     METHOD,
     ORIGINAL,
@@ -38,7 +39,21 @@ from junlearn.types import Method
 
 __all__ = ["execute", "original_network"]
 
+F = TypeVar("F", bound=Callable)
 
+
+def _in_its_precision(work: F) -> F:
+    """`work(experiment, ...)`, all of it in the precision of matrix products that the experiment asks for."""
+
+    @wraps(work)
+    def inside(experiment: Any, *arguments: Any) -> Any:
+        with matmuls(experiment.matmul_precision):
+            return work(experiment, *arguments)
+
+    return cast(F, inside)
+
+
+@_in_its_precision
 def execute(experiment: Any, workdir: Path, cache_dir: str | None, reporter: Reporter) -> Outcome:
     """Run the experiment in `workdir`. A method that fails does not keep those after it from running."""
     with exclusive(workdir):
@@ -49,6 +64,7 @@ def execute(experiment: Any, workdir: Path, cache_dir: str | None, reporter: Rep
         return judged(problem, cases, workdir / "records.jsonl", reporter)
 
 
+@_in_its_precision
 def original_network(
     experiment: Any, cache_dir: str | None, reporter: Reporter
 ) -> tuple[Problem, Result]:

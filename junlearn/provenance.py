@@ -5,7 +5,7 @@ import platform
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import jax
 
@@ -28,6 +28,8 @@ class Made(TypedDict):
 
     versions: dict[str, str]
     device: str
+    matmul_precision: NotRequired[str]
+    """How float32 was multiplied (`junlearn.precision`); not in records of earlier versions."""
 
 
 def versions() -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, NotRequired
 
 from junlearn import provenance
 from junlearn.files import replace
+from junlearn.precision import matmul_precision
 from junlearn.provenance import Made
 from junlearn.run import Result
 
@@ -70,6 +71,7 @@ def new(
         config_hash=config_hash,
         versions=provenance.versions(),
         device=provenance.device(),
+        matmul_precision=matmul_precision(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
