@@ -40,6 +40,9 @@ OTHERS = re.compile(r"optim|sched|scaler|callback|loops|hyper|config|args|rng|am
 FLOATS = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 """The kinds of numbers that weights are read from, in safetensors' words and in everybody else's."""
 
+WORDS = {"F": "float", "I": "int", "U": "uint", "C": "complex"}
+"""Beginnings of the other kinds in safetensors' words."""
+
 
 class Entry(NamedTuple):
     """One array of a file."""
@@ -91,12 +94,10 @@ def _read_safetensors(path: Path) -> dict[str, Entry]:
             for name in file.keys():  # noqa: SIM118  # no dict
                 part = file.get_slice(name)
                 word = part.get_dtype()
-                kind = FLOATS.get(
-                    word, word.lower().replace("f8_", "float8_").replace("f4", "float4")
-                )
+                kind = FLOATS.get(word) or re.sub(r"^[A-Z]+", lambda m: WORDS.get(m[0], m[0]), word)
                 source = wide if word == "BF16" else file
                 value = np.asarray(source.get_tensor(name)) if word in FLOATS else None
-                entries[name] = Entry(tuple(part.get_shape()), kind, value)
+                entries[name] = Entry(tuple(part.get_shape()), kind.lower(), value)
     except SafetensorError as error:
         raise CheckpointError(
             f"weights {path}: not a safetensors file, or damaged ({_first_line(error)})"

@@ -90,7 +90,8 @@ def _of_a_group(names: Iterable[str], wanted: Collection[str]) -> str:
     if not score:
         return ""
     most = max(score.values())
-    best = sorted((prefix for prefix, count in score.items() if count == most), key=len)
+    best = [prefix for prefix, count in score.items() if count == most]
+    best.sort(key=lambda prefix: (len(prefix), prefix))
     # A few names may stand behind a prefix by chance: conv1 of the stem, and of every block.
     if most < max(2, len(missing) // 4):
         return ""
