@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from junlearn.errors import ConfigError
+from junlearn.precision import matmul_precision
 from junlearn.remember import remembered
 
 __all__ = ["DEFAULT_MEMORY", "available", "built", "fit"]
@@ -52,11 +53,14 @@ def fit(
 def built(function: Any, *arguments: Any) -> Any:
     """The jitted `function` compiled for arguments of these shapes: the same program for the same function again."""
     leaves, structure = jax.tree.flatten(jax.eval_shape(lambda *given: given, *arguments))
-    return _built(function, structure, tuple(leaves))
+    return _built(function, structure, tuple(leaves), matmul_precision())
 
 
 @remembered
-def _built(function: Any, structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> Any:
+def _built(
+    function: Any, structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...], precision: str
+) -> Any:
+    del precision  # It is in force where this is called, and a part of the program.
     return function.lower(*jax.tree.unflatten(structure, leaves)).compile()
 
 

@@ -15,7 +15,7 @@ what compares with classes later (`junlearn.whitening`) needs no training data.
 import os
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from jax import lax
 from junlearn import feeds
 from junlearn.errors import ConfigError, DataError
 from junlearn.files import replacing
+from junlearn.remember import remembered
 from junlearn.types import Array, Data, Model, Variables, View
 
 __all__ = [
@@ -139,23 +140,35 @@ def collect(
     data = jax.tree.map(jnp.asarray, data)
     rows = np.arange(data.y.shape[0]) if indices is None else indices
     feed = feeds.sequential(rows, min(batch_size, len(rows)))
+    features, step = _collecting(model, view, power)
+    logits, embedding = jax.eval_shape(features, variables, data, feed.index[0])
+    moments = empty(logits.shape[1], embedding.shape[1], embedding.dtype)
+    for index, mask in zip(feed.index, feed.mask, strict=True):
+        moments = step(moments, variables, data, index, mask)
+    check_moments(moments, power)
+    return moments
 
-    def features(index: Array) -> tuple[Array, Array]:
+
+@remembered
+def _collecting(model: Model, view: View, power: Power) -> tuple[Callable, Any]:
+    """Logits and embedding of rows of the data, and the compiled step that adds them to the moments.
+
+    The data is an argument: as a constant it would be a part of the program, which is as large then.
+    """
+
+    def features(variables: Variables, data: Data, index: Array) -> tuple[Array, Array]:
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(0), index)
         logits, features, _ = model.apply(variables, view(data.take(index), keys))
         return logits, features["embedding"]
 
     @jax.jit
-    def step(moments: Moments, index: Array, mask: Array) -> Moments:
-        u = tukey(features(index)[1], power)
+    def step(
+        moments: Moments, variables: Variables, data: Data, index: Array, mask: Array
+    ) -> Moments:
+        u = tukey(features(variables, data, index)[1], power)
         return accumulate(moments, u, data.y[index], mask)
 
-    logits, embedding = jax.eval_shape(features, feed.index[0])
-    moments = empty(logits.shape[1], embedding.shape[1], embedding.dtype)
-    for index, mask in zip(feed.index, feed.mask, strict=True):
-        moments = step(moments, index, mask)
-    check_moments(moments, power)
-    return moments
+    return features, step
 
 
 def save(path: str | os.PathLike, moments: Moments, power: Power) -> None:

@@ -24,7 +24,7 @@ from junlearn.fields import Count, Fraction, NonNegative, Seed
 from junlearn.methods import METHODS, retrain
 from junlearn.metrics import DEFAULT_METRICS
 from junlearn.models import MODELS
-from junlearn.precision import Precision
+from junlearn.precision import MatmulPrecision, Precision
 from junlearn.scenarios import SCENARIOS
 
 __all__ = [
@@ -99,6 +99,9 @@ class Experiment:
     """Initial weights of the retrained network: another draw than the original's, or the same."""
     precision: Precision = "float32"
     """In which the networks compute; parameters, statistics and losses are float32 in any case."""
+    matmul_precision: MatmulPrecision = "highest"
+    """How a GPU or TPU multiplies float32. highest: as a CPU does; default: as JAX does by itself, in TF32 or bfloat16,
+    which is faster and gives other numbers."""
     reference: bool = True
     """Train the retrained network. Without it, the metrics that compare with it are left out."""
     metrics: tuple[str, ...] = DEFAULT_METRICS

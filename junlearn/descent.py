@@ -12,7 +12,7 @@ from junlearn.optimizers import move
 from junlearn.remember import remembered
 from junlearn.types import Array, Batch, Key, Metrics, Model, PyTree, Variables
 
-__all__ = ["Descent", "Loss", "descend", "start", "supervised", "updater"]
+__all__ = ["Descent", "Loss", "descend", "start", "supervised", "update_on", "updater"]
 
 
 class Descent(NamedTuple):
@@ -37,8 +37,7 @@ def start(
     return Descent(variables, tx.init(variables.params), key, jnp.zeros((), jnp.int32), extra)
 
 
-@remembered
-def updater(
+def update_on(
     loss: Loss, tx: optax.GradientTransformation
 ) -> Callable[[Descent, PyTree, Any], tuple[Descent, Metrics]]:
     """`update(state, batch, key) -> (state, metrics)`: one descent step on `loss` with the given random key."""
@@ -52,6 +51,10 @@ def updater(
         return state, {"loss": value, **metrics}
 
     return update
+
+
+updater = remembered(update_on)
+"""The same function for equal arguments. A loss that is defined inside of a step has no place here: use `update_on`."""
 
 
 @remembered

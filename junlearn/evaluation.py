@@ -1,13 +1,15 @@
 """Outputs of a network on many examples, in large padded batches of one compiled shape."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from junlearn import feeds, losses
+from junlearn import feeds, losses, processes
 from junlearn.batches import view_of
 from junlearn.chunks import available, built, fit
 from junlearn.errors import ConfigError, unknown
@@ -23,10 +25,14 @@ How = Literal["auto", "vmap", "loop"]
 
 
 @remembered
-def _predictor(model: Model, view: View) -> Any:
-    """The compiled forward pass; kept, so that another network of the same model compiles nothing."""
+def _predictor(model: Model, view: View, mesh: Mesh | None = None) -> Any:
+    """The compiled forward pass; kept, so that another network of the same model compiles nothing.
 
-    @jax.jit
+    With `mesh` the logits are put together on every device: each process reads them all.
+    """
+    together = None if mesh is None else NamedSharding(mesh, PartitionSpec())
+
+    @partial(jax.jit, out_shardings=together)
     def predict(variables: Variables, data: Data, index: Array) -> Array:
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(0), index)
         return model.apply(variables, view(data.take(index), keys))[0]
@@ -53,22 +59,38 @@ def logits(
     """float32[N,K] of the rows `indices` of `data` (None: all), in eval mode and in the order given.
 
     A `view` with augmentation gets one fixed key an example, so the same rows are the same images for every network.
-    `progress(done, total)` counts rows.
+    `progress(done, total)` counts rows. Where the network or the data is on all devices of a mesh, as
+    `junlearn.run.place` puts it, each device computes its part of every batch.
     """
     if indices is None:
         indices = np.arange(data.y.shape[0])
     if len(indices) == 0:
         return np.zeros((0, 0), np.float32)
-    predict = _predictor(model, view)
+    mesh = _mesh_of([data.y, *jax.tree.leaves(variables)])
+    predict = _predictor(model, view, mesh)
     # A power of two: few sizes, so that sets of other sizes hardly ever compile anew.
-    feed = feeds.sequential(indices, min(batch_size, 1 << (len(indices) - 1).bit_length()))
+    size = min(batch_size, 1 << (len(indices) - 1).bit_length())
+    feed = feeds.sequential(indices, size + (0 if mesh is None else -size % mesh.size))
     outputs = []
     for number, index in enumerate(feed.index, start=1):
+        if mesh is not None:
+            index = processes.put(index, NamedSharding(mesh, PartitionSpec("data")))
         outputs.append(predict(variables, data, index))
         if progress is not None:
             jax.block_until_ready(outputs[-1])
             progress(min(number * feed.index.shape[1], len(indices)), len(indices))
     return np.concatenate(jax.device_get(outputs))[: len(indices)]
+
+
+def _mesh_of(arrays: Iterable[Any]) -> Mesh | None:
+    """The mesh, with one axis "data", on all devices of which one of the arrays is as a whole, if there is one."""
+    for array in arrays:
+        sharding = getattr(array, "sharding", None)
+        if isinstance(sharding, NamedSharding) and sharding.is_fully_replicated:
+            mesh = sharding.mesh
+            if isinstance(mesh, Mesh) and mesh.axis_names == ("data",) and mesh.size > 1:
+                return mesh
+    return None
 
 
 def logits_many(

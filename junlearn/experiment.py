@@ -8,9 +8,9 @@ said, and made anew where that is asked for (`Fresh`).
 
 import json
 from collections.abc import Callable
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache, partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from junlearn import processes, provenance
 from junlearn.checkpoint import Store
@@ -22,6 +22,7 @@ from junlearn.files import replace
 from junlearn.locks import exclusive
 from junlearn.methods import METHODS, made
 from junlearn.models import MODELS
+from junlearn.precision import matmuls
 from junlearn.problem import (
     METHOD,
     ORIGINAL,
@@ -43,7 +44,21 @@ from junlearn.types import Method
 
 __all__ = ["execute", "original_network"]
 
+F = TypeVar("F", bound=Callable)
 
+
+def _in_its_precision(work: F) -> F:
+    """`work(experiment, ...)`, all of it in the precision of matrix products that the experiment asks for."""
+
+    @wraps(work)
+    def inside(experiment: Any, *arguments: Any) -> Any:
+        with matmuls(experiment.matmul_precision):
+            return work(experiment, *arguments)
+
+    return cast(F, inside)
+
+
+@_in_its_precision
 def execute(
     experiment: Any,
     workdir: Path,
@@ -64,6 +79,7 @@ def execute(
         return judged(problem, cases, workdir / "records.jsonl", renewal, reporter)
 
 
+@_in_its_precision
 def original_network(
     experiment: Any, cache_dir: str | None, reporter: Reporter
 ) -> tuple[Problem, Result]:

@@ -4,7 +4,7 @@ Every function is pure in (generator, indices) and returns a `Feed` of T steps b
 last batch repeat an index of the same batch (so that no example outside the feed is ever read) with mask False.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -70,34 +70,23 @@ def paired(
 
     def cycle(values: np.ndarray) -> Feed:
         passes = -(-length // -(-len(values) // batch_size))
-        rounds = [shuffled(rng, values, batch_size) for _ in range(passes)]
-        return Feed(
-            np.concatenate([r.index for r in rounds])[:length],
-            np.concatenate([r.mask for r in rounds])[:length],
-            source=source,
-            view=view,
-        )
+        rounds = [
+            shuffled(rng, values, batch_size, source=source, view=view) for _ in range(passes)
+        ]
+        return cut(_joined(rounds), length)
 
     return {name: cycle(np.asarray(values)) for name, values in indices.items()}
 
 
 def cut(feed: Feed, steps: int) -> Feed:
     """The first `steps` batches of an epoch (all, where there are fewer)."""
-    return feed._replace(index=feed.index[:steps], mask=feed.mask[:steps])
+    return _changed(feed, lambda rows: rows[:steps])
 
 
 def each_with(leader: Feed, others: Sequence[Feed]) -> tuple[Feed, Feed]:
     """A step for every batch of `others[i]`, beside the i-th batch of `leader`: both feeds, equally long."""
     times = [len(other.index) for other in others]
-    return (
-        leader._replace(
-            index=np.repeat(leader.index, times, axis=0), mask=np.repeat(leader.mask, times, axis=0)
-        ),
-        others[0]._replace(
-            index=np.concatenate([other.index for other in others]),
-            mask=np.concatenate([other.mask for other in others]),
-        ),
-    )
+    return _changed(leader, lambda rows: np.repeat(rows, times, axis=0)), _joined(others)
 
 
 def crossed(
@@ -136,7 +125,25 @@ def pad_rows(feed: Feed, multiple: int) -> Feed:
     def widen(rows: np.ndarray) -> np.ndarray:
         return np.concatenate([rows, np.repeat(rows[:, :1], extra, axis=1)], axis=1)
 
-    index = widen(feed.index)
-    mask = np.pad(feed.mask, ((0, 0), (0, extra)))
-    slot = None if feed.slot is None else widen(feed.slot)
-    return feed._replace(index=index, mask=mask, slot=slot)
+    return _changed(feed, widen)._replace(mask=np.pad(feed.mask, ((0, 0), (0, extra))))
+
+
+def _changed(feed: Feed, change: Callable[[np.ndarray], np.ndarray]) -> Feed:
+    """`feed` with `change` made to every array that has its steps and rows."""
+    slot = None if feed.slot is None else change(feed.slot)
+    return feed._replace(index=change(feed.index), mask=change(feed.mask), slot=slot)
+
+
+def _joined(parts: Sequence[Feed]) -> Feed:
+    """The batches of all `parts`, one part after the other; they differ in nothing but their rows.
+
+    Raises ValueError where only some of them have slots.
+    """
+    slots = [part.slot for part in parts if part.slot is not None]
+    if slots and len(slots) < len(parts):
+        raise ValueError("feeds with slots and feeds without them cannot be joined")
+    return parts[0]._replace(
+        index=np.concatenate([part.index for part in parts]),
+        mask=np.concatenate([part.mask for part in parts]),
+        slot=np.concatenate(slots) if slots else None,
+    )

@@ -186,7 +186,14 @@ def _original(problem: Problem) -> dict[str, Any]:
         "precision": problem.experiment.precision,
         "order": problem.seeds["order"],
         "initialisation": problem.seeds["initialisation"],
+        **_matmuls(problem.experiment),
     }
+
+
+def _matmuls(experiment: Any) -> dict[str, Any]:
+    """Left out where it is the usual one: networks from before it was a setting are found again."""
+    chosen = experiment.matmul_precision
+    return {} if chosen == "highest" else {"matmul_precision": chosen}
 
 
 def model_identity(config: Any) -> dict[str, Any]:

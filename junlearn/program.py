@@ -13,6 +13,7 @@ from junlearn import processes
 from junlearn.batches import Keys, Rows, Spec, gather
 from junlearn.errors import DivergedError
 from junlearn.finite import first_infinite
+from junlearn.precision import matmul_precision
 from junlearn.remember import remembered
 from junlearn.types import Metrics, PyTree, Sources, View
 
@@ -133,7 +134,8 @@ class Program:
     ) -> Any:
         """The compiled program for arrays of these shapes in these places."""
         leaves, structure = jax.tree.flatten((state, sources, rows, keys))
-        shape = (structure, *((jax.typeof(a), getattr(a, "sharding", None)) for a in leaves))
+        kinds = ((jax.typeof(a), getattr(a, "sharding", None)) for a in leaves)
+        shape = (structure, matmul_precision(), *kinds)
         if shape in self.compiled:
             return self.compiled[shape]
         began = time.perf_counter()

@@ -13,6 +13,7 @@ from junlearn import processes
 from junlearn.checkpoint import Store, clear, exists
 from junlearn.errors import DamagedError
 from junlearn.files import replace, seal, unseal
+from junlearn.precision import matmul_precision
 
 __all__ = [
     "Fresh",
@@ -42,6 +43,8 @@ class Made(TypedDict):
 
     versions: dict[str, str]
     device: str
+    matmul_precision: NotRequired[str]
+    """How float32 was multiplied (`junlearn.precision`); not in records of earlier versions."""
     code: NotRequired[dict[str, str]]
     """Digests (`junlearn.code_digest`) of the code that made the "network" and, in a record, the "metrics"."""
 
@@ -82,7 +85,9 @@ def device() -> str:
 
 def now(code: Mapping[str, str]) -> Made:
     """What a result of this process is made with, by code of these digests."""
-    return Made(versions=versions(), device=device(), code=dict(code))
+    return Made(
+        versions=versions(), device=device(), matmul_precision=matmul_precision(), code=dict(code)
+    )
 
 
 def decisive(metrics: Collection[str]) -> tuple[str, ...]:

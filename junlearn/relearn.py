@@ -10,7 +10,7 @@ from junlearn.methods import finetune, made, retrain
 from junlearn.metrics import Curve, Relearned
 from junlearn.metrics.accuracy import correct
 from junlearn.run import run
-from junlearn.types import Key, Method, Model, PyTree, Sources, Split, Stage, Variables, View
+from junlearn.types import Key, Model, PyTree, Sources, Split, Stage, Variables, View
 
 __all__ = ["CAP", "DEFAULT", "LOOK_EVERY", "SPLITS", "like", "relearn", "relearn_retain"]
 
@@ -76,7 +76,7 @@ def relearn(
 
     # Fine-tuning reads what is called the retain set.
     done = run(
-        Method(method.init, plan, method.finish),
+        method._replace(plan=plan),
         model,
         variables,
         sources,

@@ -105,7 +105,8 @@ def wrong(model: Model, variables: Variables, batch: Batch) -> Array:
 def keeping(method: Method, model: Model, keep: Keep, batch_size: int) -> Method:
     """`method`, returning the weights that `keep` says; its state must have them as `variables`.
 
-    The end of every epoch of every stage is a candidate. Stages must not end early (`Stage.until`).
+    The end of every epoch of every stage is a candidate. All that `method` asks for and reports (`Method.with_initial`,
+    `with_pixel`, `report`) goes on as it was. Raises ConfigError for a stage that may end early (`Stage.until`).
     """
     if keep == "last":
         return method
@@ -144,6 +145,10 @@ def keeping(method: Method, model: Model, keep: Keep, batch_size: int) -> Method
     def plan(split: Split) -> list[Stage]:
         stages = []
         for stage in method.plan(split):
+            if stage.until is not None:
+                raise ConfigError(
+                    f'keep="{keep}" counts whole epochs, and stage {stage.name!r} may end early: use keep="last"'
+                )
             step = _lift(stage.step)
             for epoch in range(stage.epochs):
                 name = f"{stage.name} {epoch}" if stage.epochs > 1 else stage.name
@@ -151,10 +156,20 @@ def keeping(method: Method, model: Model, keep: Keep, batch_size: int) -> Method
                 stages.append(Stage(f"measure {name}", measure, measure_feed))
         return stages
 
-    def finish(state: Selection) -> Variables:
-        return method.finish(state.inner._replace(variables=state.best))
+    def chosen(state: Selection) -> PyTree:
+        return state.inner._replace(variables=state.best)
 
-    return Method(init, plan, finish)
+    hooks = method._replace(
+        with_initial=method.with_initial and _on_inner(method.with_initial),
+        with_pixel=method.with_pixel and _on_inner(method.with_pixel),
+        report=method.report and (lambda state: method.report(chosen(state))),  # type: ignore[misc]
+    )
+    return hooks._replace(init=init, plan=plan, finish=lambda state: method.finish(chosen(state)))
+
+
+def _on_inner(hook: Callable[[PyTree, PyTree], PyTree]) -> Callable[[Selection, PyTree], Selection]:
+    """A hook of the method on its own part of the state."""
+    return lambda state, given: state._replace(inner=hook(state.inner, given))
 
 
 @remembered

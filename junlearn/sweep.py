@@ -140,7 +140,7 @@ def _of_original(experiment: Any) -> dict[str, Any]:
     return {
         "data": [config.plain(experiment.dataset), experiment.held_out, experiment.validation],
         "network": [config.plain(part) for part in (experiment.model, experiment.train)],
-        "precision": experiment.precision,
+        "precision": [experiment.precision, experiment.matmul_precision],
         "seeds": {n: experiment.seed if s is None else s for n, s in seeds.items()},
         "manipulation": {k: v for k, v in manipulation.items() if k not in scenario.request},
     }

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from junlearn import feeds
+from junlearn.types import Feed
 
 indices = st.lists(st.integers(0, 10**6), min_size=1, max_size=60, unique=True).map(np.array)
 batches = st.integers(1, 17)
@@ -81,3 +82,41 @@ def test_pad_rows_keeps_slots():
     wide = feeds.pad_rows(feed, 3)
     np.testing.assert_array_equal(wide.slot, [[4, 5, 4], [6, 6, 6]])
     np.testing.assert_array_equal(wide.mask, [[True, True, False], [True, False, False]])
+
+
+def slotted(steps, width=3, start=0, slots=True):
+    """Batches whose rows, marks and slots all tell which batch and row they are of."""
+    number = start + np.arange(steps * width, dtype=np.int32).reshape(steps, width)
+    return Feed(number, number % 2 == 0, slot=number + 1000 if slots else None)
+
+
+def consistent(feed):
+    """Whether index, mask and slot are still those of one row."""
+    assert feed.index.shape == feed.mask.shape == feed.slot.shape
+    np.testing.assert_array_equal(feed.slot, feed.index + 1000)
+    np.testing.assert_array_equal(feed.mask, feed.index % 2 == 0)
+    return True
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 5, 6, 60])
+def test_cut_keeps_the_slots_of_its_rows(steps):
+    feed = feeds.cut(slotted(5), steps)
+    assert consistent(feed) and len(feed.index) == min(steps, 5)
+    assert feeds.cut(slotted(5, slots=False), steps).slot is None
+
+
+@pytest.mark.parametrize("times", [(1, 1), (2, 3), (25, 1), (1, 0, 4), (3,), (2, 2, 2, 2, 1)])
+def test_each_with_keeps_the_slots_of_its_rows(times):
+    others = [slotted(count, start=100 * number) for number, count in enumerate(times)]
+    leader, other = feeds.each_with(slotted(len(times)), others)
+    assert consistent(leader) and consistent(other)
+    assert len(leader.index) == len(other.index) == sum(times)
+    np.testing.assert_array_equal(leader.index[:, 0] // 3, np.repeat(np.arange(len(times)), times))
+    np.testing.assert_array_equal(other.index[:, 0] // 100, np.repeat(np.arange(len(times)), times))
+    plain, beside = feeds.each_with(slotted(len(times), slots=False), others)
+    assert plain.slot is None and consistent(beside)
+
+
+def test_rows_with_and_without_slots_cannot_be_joined():
+    with pytest.raises(ValueError, match="slots"):
+        feeds.each_with(slotted(2), [slotted(1), slotted(1, slots=False)])

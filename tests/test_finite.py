@@ -1,5 +1,6 @@
 """Divergence is found in every metric and every network; one failing method stops no other."""
 
+import itertools
 from types import SimpleNamespace
 
 import jax
@@ -8,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from junlearn import cli, feeds, methods
+from junlearn import cli, feeds
 from junlearn.errors import ConfigError, DivergedError
 from junlearn.finite import check_networks, first_infinite
 from junlearn.main import main
@@ -102,6 +103,9 @@ batch_size = 512
 """
 
 
+NUMBERS = itertools.count()
+
+
 def fails(error):
     def finish(state):
         raise error
@@ -130,17 +134,18 @@ def test_one_failing_method_stops_no_other(tmp_path, monkeypatch, capsys, made, 
     """But a full disk does: it meets them all."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "keep_compilations", lambda cache_dir: None)
+    # A name of its own: a method is made once for equal names and settings.
+    name = f"bad{next(NUMBERS)}"
     bad = SimpleNamespace(
-        __name__="bad", __doc__="Bad.", Config=naive.Config, make=lambda config, model: made
+        __name__=name, __doc__="Bad.", Config=naive.Config, make=lambda config, model: made
     )
-    monkeypatch.setitem(METHODS, "bad", bad)
-    methods.made.cache_clear()
-    (tmp_path / "c.toml").write_text(CONFIG)
+    monkeypatch.setitem(METHODS, name, bad)
+    (tmp_path / "c.toml").write_text(CONFIG.replace("bad", name))
     assert main(["--config", "c.toml", "--workdir", "w", "--cache-dir", "c"]) == status
     out, err = capsys.readouterr()
     assert err.startswith("junlearn: ") and message in err and err.count("\n") == 1
     machine = "No space" in message
-    assert ("bad: failed" in out) != machine
+    assert (f"{name}: failed" in out) != machine
     assert (len((tmp_path / "w" / "records.jsonl").read_text().splitlines()) == 2) != machine
-    traceback = tmp_path / "w" / "failures" / "bad.txt"
+    traceback = tmp_path / "w" / "failures" / f"{name}.txt"
     assert traceback.exists() == ("Error: " in message or message == "MemoryError:")

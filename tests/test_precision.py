@@ -1,14 +1,22 @@
-"""Mixed precision: what is rounded to bfloat16, and what is not."""
+"""Mixed precision: what is rounded to bfloat16, and what is not; and how float32 is multiplied."""
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 
+from junlearn import chunks, config
 from junlearn.descent import descend, start, supervised
+from junlearn.errors import ConfigError
+from junlearn.experiment import execute
+from junlearn.methods import finetune
 from junlearn.optimizers import Optimizer, transformation
-from junlearn.precision import in_precision
+from junlearn.precision import in_precision, matmul_precision, matmuls
+from junlearn.problem import identities, prepare
+from junlearn.progress import Reporter
+from junlearn.run import run
 from junlearn.types import Batch
 
 
@@ -69,3 +77,82 @@ def test_a_step_keeps_float32_weights_that_differ_by_less_than_bfloat16_can_say(
         not np.array_equal(a, b) and np.array_equal(a.astype(jnp.bfloat16), b.astype(jnp.bfloat16))
         for a, b in zip(before, now, strict=True)
     )
+
+
+def experiment(**fields):
+    table = {
+        "methods": ["naive"],
+        "dataset": {"name": "digits"},
+        "model": {"name": "mlp"},
+        "scenario": {"name": "class", "classes": [3]},
+    }
+    return config.parse(table | fields)
+
+
+@pytest.mark.parametrize(
+    ("given", "before", "within"),
+    [
+        ("highest", None, "highest"),
+        ("default", None, "default"),
+        ("highest", "tensorfloat32", "highest"),
+        ("default", "tensorfloat32", "tensorfloat32"),
+        ("default", "highest", "highest"),
+        ("highest", "bfloat16", "highest"),
+    ],
+)
+def test_how_float32_is_multiplied(given, before, within):
+    """What a program is compiled with, what is said of it, and that it ends with the block."""
+
+    def asked():
+        lowered = jax.jit(lambda x: x @ x).lower(jnp.ones((2, 2)))
+        return "precision = [HIGHEST, HIGHEST]" in lowered.as_text()
+
+    with jax.default_matmul_precision(before):
+        with matmuls(given):
+            assert matmul_precision() == within
+            assert asked() == (within == "highest")
+        assert matmul_precision() == (before or "default")
+
+
+def test_an_experiment_multiplies_exactly_unless_it_says_otherwise():
+    assert experiment().matmul_precision == "highest"
+    assert experiment(matmul_precision="default").matmul_precision == "default"
+    for wrong in ("high", "tf32", "", None, 1, ["highest"]):
+        with pytest.raises(ConfigError, match="matmul_precision"):
+            experiment(matmul_precision=wrong)
+
+
+def test_networks_of_before_are_found_again_and_others_are_not():
+    """The setting is a part of what names a network only where it is not the usual one."""
+    usual, other = (
+        identities(prepare(experiment(**fields), None, Reporter(Console(quiet=True))))
+        for fields in ({}, {"matmul_precision": "default"})
+    )
+    for ours, theirs in zip(usual, other, strict=True):
+        assert "matmul_precision" not in ours
+        assert ours | {"matmul_precision": "default"} == theirs
+
+
+def test_a_program_belongs_to_the_precision_it_was_compiled_in(mlp):
+    """Two experiments of one process: the second must not get the program of the first."""
+    method = finetune.make(finetune.Config(epochs=1, batch_size=16), mlp.model)
+    done = (method, mlp.model, mlp.variables, mlp.sources, mlp.split)
+    seconds = []
+    for how in ("default", "highest", "highest", "default"):
+        with matmuls(how):
+            seconds.append(run(*done, key=jax.random.key(0)).seconds["compile"])
+    assert seconds[0] > 0 < seconds[1] and seconds[2] == 0 == seconds[3]
+    function = jax.jit(lambda x: x @ x)
+    with matmuls("highest"):
+        exact = chunks.built(function, jnp.ones((3, 3)))
+    assert chunks.built(function, jnp.ones((3, 3))) is not exact
+
+
+def test_a_record_says_how_float32_was_multiplied(tmp_path):
+    for name, fields in (("highest", {}), ("default", {"matmul_precision": "default"})):
+        fields |= {"train": {"epochs": 1}, "reference": False, "metrics": ["accuracy"]}
+        outcome = execute(
+            experiment(**fields), tmp_path / name, str(tmp_path), Reporter(Console(quiet=True))
+        )
+        assert not outcome.failures
+        assert [record["matmul_precision"] for record in outcome.records] == [name] * 2

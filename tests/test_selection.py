@@ -10,6 +10,7 @@ from junlearn import checkpoint
 from junlearn.errors import ConfigError
 from junlearn.methods import bad_teacher, finetune, scrub
 from junlearn.run import run
+from junlearn.selection import keeping
 from junlearn.types import Data, Split
 from tests.golden_nets import batches, drive, network, params
 
@@ -129,3 +130,52 @@ def test_sources_that_are_missing(mlp):
             go(module, mlp, mlp.sources)
     with pytest.raises(ConfigError, match='keep="last"'):
         scrub.make(scrub.Config(rewind=True, keep="best_test"), mlp.model)
+
+
+def hooked(method):
+    """`method` with everything that a method may ask for, each of which shows in the result."""
+    return method._replace(
+        with_initial=lambda state, initial: state._replace(extra=initial.params),
+        with_pixel=lambda state, pixel: state._replace(key=jax.random.fold_in(state.key, 7)),
+        report=lambda state: {"sum": sum(leaf.sum() for leaf in jax.tree.leaves(state.variables))},
+    )
+
+
+@pytest.mark.parametrize("keep", ["last", "best_test", "best_validation"])
+@pytest.mark.parametrize("missing", [None, "with_initial", "with_pixel", "report"])
+def test_what_a_method_asks_for_is_kept(keep, missing, mlp):
+    plain = finetune.make(finetune.Config(epochs=1, **FIELDS), mlp.model)
+    method = hooked(plain)
+    if missing is not None:
+        method = method._replace(**{missing: None})
+    kept = keeping(method, mlp.model, keep, 8)
+    sources = {**mlp.sources, "validation": mlp.sources["test"]}
+    state = kept.init(jax.random.key(0), mlp.variables, sources, mlp.split)
+    began = state if keep == "last" else state.inner
+    for hook, given in (("with_initial", mlp.variables), ("with_pixel", jnp.ones((1, 1, 1, 1)))):
+        assert (getattr(kept, hook) is None) == (missing == hook)
+        if missing != hook:
+            state = getattr(kept, hook)(state, given)
+    inner = state if keep == "last" else state.inner
+    assert (inner.extra == ()) == (missing == "with_initial")
+    assert (inner.key == began.key).all() == (missing == "with_pixel")
+    assert (kept.report is None) == (missing == "report")
+    if missing != "report":
+        assert np.isfinite(kept.report(state)["sum"])
+
+
+def test_a_report_is_about_the_weights_that_are_returned(mlp):
+    method = hooked(finetune.make(finetune.Config(steps=23, **FIELDS), mlp.model))
+    kept = keeping(method, mlp.model, "best_test", 8)
+    done = (mlp.model, mlp.variables, mlp.sources, mlp.split)
+    result = run(kept, *done, key=jax.random.key(0), initial=mlp.variables)
+    total = sum(float(leaf.sum()) for leaf in jax.tree.leaves(result.variables))
+    assert result.reported["sum"] == pytest.approx(total, rel=1e-4)
+
+
+def test_stages_that_may_end_early_are_refused(mlp):
+    method = finetune.make(finetune.Config(epochs=1, **FIELDS), mlp.model)
+    stages = [stage._replace(until=lambda *_: True) for stage in method.plan(mlp.split)]
+    kept = keeping(method._replace(plan=lambda split: stages), mlp.model, "best_test", 8)
+    with pytest.raises(ConfigError, match="stage 'finetune' may end early"):
+        kept.plan(mlp.split)

@@ -133,7 +133,7 @@ def _images(value: Any, where: str, labels: int) -> Any:
         return x.astype(np.float32)
     if jnp.issubdtype(x.dtype, jnp.floating):
         # With jax_enable_x64, double precision is meant.
-        if isinstance(x, jax.Array) or x.dtype.itemsize <= 4 or jax.config.jax_enable_x64:
+        if isinstance(x, jax.Array) or x.dtype.itemsize <= 4 or _is_double():
             return x
         with np.errstate(over="ignore"):
             return x.astype(np.float32)
@@ -147,6 +147,11 @@ def _images(value: Any, where: str, labels: int) -> Any:
             f"wanted: {_integers_remedy(low, high)}"
         )
     raise ConfigError(f"{where} is {x.dtype}, and uint8 or floats are wanted")
+
+
+def _is_double() -> bool:
+    """Whether JAX computes in double precision."""
+    return jnp.result_type(float) == np.float64
 
 
 def _axes_remedy(x: Any, labels: int) -> str:

@@ -58,7 +58,7 @@ import numpy as np
 import optax
 
 from junlearn import feeds, losses, trees
-from junlearn.descent import Descent, Loss, start, supervised, updater
+from junlearn.descent import Descent, Loss, start, supervised, update_on, updater
 from junlearn.fields import Count, NonNegative, Positive, Whole
 from junlearn.forward import embedding_of, written
 from junlearn.models.vae import Vae, make_vae
@@ -208,9 +208,9 @@ def unlearner(
             return alignment(a, r.mask, b, f.mask, config.temperature), (stats, {})
 
         theta = Descent(state.variables, state.unlearn, state.key, state.step)
-        first, metrics = updater(unlearn, unlearn_tx)(theta, both, state.key)
+        first, metrics = update_on(unlearn, unlearn_tx)(theta, both, state.key)
         theta = first._replace(optimizer=state.align)
-        last, aligned = updater(align, align_tx)(theta, both, state.key)
+        last, aligned = update_on(align, align_tx)(theta, both, state.key)
         metrics |= {"loss_unlearn": metrics.pop("loss"), "loss_align": aligned["loss"]}
         new = {"variables": last.variables, "unlearn": first.optimizer, "align": last.optimizer}
         return state._replace(**new), metrics

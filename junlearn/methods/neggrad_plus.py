@@ -23,6 +23,7 @@ Reference: Kurmanji, Triantafillou, Hayes, Triantafillou, NeurIPS 2023 (SCRUB, a
 
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 
 from junlearn import feeds, losses
@@ -73,12 +74,15 @@ def make(config: Config, model: Model) -> Method:
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
         variables = Variables(params, state.variables.stats)
 
-        def entropy(part: Batch) -> tuple[Array, PyTree]:
+        # Keys of their own: else both passes drop the same units of the same rows.
+        retain_key, forget_key = jax.random.split(key)
+
+        def entropy(part: Batch, key: Key) -> tuple[Array, PyTree]:
             logits, _, stats = model.apply(variables, part.x, train=True, key=key, mask=part.mask)
             return losses.cross_entropy(logits, part.y, part.mask), stats
 
-        retain, stats = entropy(batch["retain"])
-        forget, _ = entropy(batch["forget"])
+        retain, stats = entropy(batch["retain"], retain_key)
+        forget, _ = entropy(batch["forget"], forget_key)
         value = config.beta * retain - (1 - config.beta) * forget
         return value, (stats, {"retain_loss": retain, "forget_loss": forget})
 

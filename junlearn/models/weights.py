@@ -8,16 +8,14 @@ a name that is missing, left over or of another shape is an error that names it.
     linear after a flattened map         -> rows from PyTorch's order (C,h,w) to ours (h,w,C)
     BatchNorm     running_mean, _var     -> `Variables.stats`
 
-Nothing in a file is ever executed: PyTorch's own files are read with `weights_only=True`.
+What wrappers and training programs put around names and arrays is recognised (`weight_names`, `weight_files`); nothing
+in a file is ever executed. Numbers that no training gives (NaN, infinite, a negative variance, nothing but zeros) and
+numbers that are no floating-point ones (quantised, sparse, complex ...) are errors too.
 """
 
-import difflib
 import hashlib
-import pickle
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -26,7 +24,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from junlearn.errors import CheckpointError, ConfigError
+from junlearn.errors import CheckpointError
+from junlearn.models.weight_files import read_entries
+from junlearn.models.weight_misfits import Misfit, complaint
+from junlearn.models.weight_names import bare, ignored
 from junlearn.types import Array, Key, Model, Variables
 
 __all__ = ["Pretrained", "Row", "file_digest", "load_weights", "pretrained"]
@@ -39,17 +40,6 @@ LEAVES = {
     "var": "running_var",
 }
 """The leaves of a layer here and in PyTorch."""
-
-PREFIXES = ("module.", "vit.")
-"""What wrappers put before every name: DataParallel, and the classifiers of Hugging Face."""
-
-IGNORED = ("*num_batches_tracked", "*position_ids", "pooler.*")
-"""Names without a counterpart: nothing that a network computes here depends on them."""
-
-TORCH_FILES = (".pt", ".pth", ".bin")
-
-NAMED = 3
-"""Names of one kind of mistake that an error spells out."""
 
 
 class Row(NamedTuple):
@@ -124,44 +114,53 @@ def load_weights(
     ConfigError where the library that reads it is not installed.
     """
     path = Path(path).expanduser()
-    arrays = {_bare(name): array for name, array in _read(path).items()}
+    entries = read_entries(path)
     flat = flatten_dict({"params": variables.params, **variables.stats})
-    left = [tuple(name.split(".")) for name in fresh]
-    missing: list[str] = []
-    misshapen: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
-    wanted: set[str] = set()
-    ignored = list(IGNORED)
-    for row in rows:
-        if any(row.path[: len(path)] == path for path in left):
-            ignored += [f"{name}.*" for name in row.names]
-            continue
-        for place in [place for place in flat if place[1 : 1 + len(row.path)] == row.path]:
-            leaf = place[-1] if len(place) == len(row.path) + 2 else None
-            names = [name if leaf is None else f"{name}.{LEAVES[leaf]}" for name in row.names]
-            wanted |= set(names)
-            name = next((name for name in names if name in arrays), names[0])
-            if name not in arrays:
-                missing.append(name)
-                continue
-            shapes = _shapes_in_file(flat[place].shape, leaf, row.reads)
-            if arrays[name].shape not in shapes:
-                misshapen.append((name, arrays[name].shape, shapes[0]))
-                continue
-            value = arrays[name] if leaf != "kernel" else _kernel(arrays[name], row.reads)
-            flat[place] = np.ascontiguousarray(value, flat[place].dtype)
+    passed, targets = _targets(rows, flat, [tuple(name.split(".")) for name in fresh])
+    wanted = {name for target in targets for name in target.names}
+    fillers = {f"{name}.{leaf}" for name in passed for leaf in LEAVES.values()}
+    try:
+        given = bare(entries, wanted | fillers)
+    except ValueError as error:
+        raise CheckpointError(f"weights {path} do not fit the model; {error}") from error
+    entries = {own: entries[name] for name, own in given.items()}
     unexpected = [
         name
-        for name in arrays
-        if name not in wanted and not any(fnmatch(name, pattern) for pattern in ignored)
+        for name in entries
+        if name not in wanted
+        and not ignored(name)
+        and not any(name.startswith(f"{each}.") for each in passed)
     ]
-    if missing or misshapen or unexpected:
-        complaint = _complaint(missing, misshapen, unexpected)
+    misfit = Misfit([], [], [], [], unexpected)
+    kernels = []
+    for target in targets:
+        name = next((name for name in target.names if name in entries), target.names[0])
+        if name not in entries:
+            misfit.missing.append(name)
+            continue
+        shape, kind, array = entries[name]
+        if array is None:
+            misfit.kinds.append((name, kind))
+        elif shape not in target.shapes:
+            misfit.shapes.append((name, shape, target.shapes[0]))
+        else:
+            value = _cast(array, flat[target.place].dtype)
+            if wrong := _impossible(value, target.leaf):
+                misfit.values.append(f"{name!r} {wrong}")
+            if target.leaf == "kernel":
+                value = _kernel(value, target.reads)
+                kernels.append(value)
+            flat[target.place] = np.ascontiguousarray(value)
+    if kernels and not any(kernel.any() for kernel in kernels):
+        misfit.values.append("every weight is zero")
+    if any(misfit):
+        text = complaint(misfit, entries)
         head = rows[-1].names[0]
         if any(
-            name.startswith(f"{head}.") for name in (*missing, *(name for name, *_ in misshapen))
+            n.startswith(f"{head}.") for n in (*misfit.missing, *(n for n, *_ in misfit.shapes))
         ):
-            complaint += "; weights_head=fresh draws a random head instead"
-        raise CheckpointError(f"weights {path} do not fit the model; {complaint}")
+            text += "; weights_head=fresh draws a random head instead"
+        raise CheckpointError(f"weights {path} do not fit the model; {text}")
     collections = unflatten_dict(flat)
     return Variables(collections.pop("params"), collections)
 
@@ -175,11 +174,48 @@ def file_digest(path: str | Path) -> str:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _bare(name: str) -> str:
-    """`name` without what wrappers put before it."""
-    for prefix in PREFIXES:
-        name = name.removeprefix(prefix)
-    return name
+class _Target(NamedTuple):
+    """An array of the network that a file must have."""
+
+    place: tuple[str, ...]
+    leaf: str | None
+    names: list[str]
+    shapes: list[tuple[int, ...]]
+    """Those that it may have in a file; the first is the usual one."""
+    reads: tuple[int, int] | None
+
+
+def _targets(
+    rows: Sequence[Row], flat: Mapping[tuple[str, ...], Any], left: Sequence[tuple[str, ...]]
+) -> tuple[list[str], list[_Target]]:
+    """Names of the layers that stay as they are (those below a path in `left`), and the arrays of all others."""
+    passed: list[str] = []
+    targets: list[_Target] = []
+    for row in rows:
+        if any(row.path[: len(path)] == path for path in left):
+            passed += row.names
+            continue
+        for place in [place for place in flat if place[1 : 1 + len(row.path)] == row.path]:
+            leaf = place[-1] if len(place) == len(row.path) + 2 else None
+            names = [name if leaf is None else f"{name}.{LEAVES[leaf]}" for name in row.names]
+            shapes = _shapes_in_file(flat[place].shape, leaf, row.reads)
+            targets.append(_Target(place, leaf, names, shapes, row.reads))
+    return passed, targets
+
+
+def _cast(array: np.ndarray, dtype: Any) -> np.ndarray:
+    """`array` as `dtype`; a number that has no room there becomes infinite, and is refused as such."""
+    with np.errstate(over="ignore"):
+        return np.asarray(array, dtype)
+
+
+def _impossible(value: np.ndarray, leaf: str | None) -> str:
+    """What is wrong with the numbers of an array, if no training gives them."""
+    if np.isnan(value).any():
+        return "has NaN"
+    if not np.isfinite(value).all():
+        return "has infinite numbers"
+    return "has negative variances" if leaf == "var" and (value < 0).any() else ""
 
 
 def _shapes_in_file(
@@ -203,83 +239,3 @@ def _kernel(weight: np.ndarray, reads: tuple[int, int] | None) -> np.ndarray:
         outputs = weight.shape[0]
         return weight.reshape(outputs, -1, *reads).transpose(2, 3, 1, 0).reshape(-1, outputs)
     return weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T
-
-
-def _read(path: Path) -> Mapping[str, np.ndarray]:
-    """Every array in a file by its name."""
-    if not path.is_file():
-        raise CheckpointError(f"weights {path}: no such file")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    if path.suffix in TORCH_FILES:
-        return _read_torch(path)
-    raise ConfigError(
-        f"weights {path}: a file of kind .safetensors, {', '.join(TORCH_FILES)} is needed"
-    )
-
-
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.flax import load_file
-    except ImportError as error:
-        raise ConfigError(
-            f"weights {path}: install safetensors to read it (the extra `weights`)"
-        ) from error
-    try:
-        with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            return {name: np.asarray(array) for name, array in load_file(path).items()}
-    except SafetensorError as error:
-        raise CheckpointError(f"weights {path}: not a safetensors file ({error})") from error
-
-
-def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    try:
-        import torch
-    except ImportError as error:
-        raise ConfigError(
-            f"weights {path}: install torch to read it (the extra `bench`), "
-            "or save the weights as .safetensors"
-        ) from error
-    try:
-        with warnings.catch_warnings(action="ignore"):  # PyTorch's, on files that it then refuses
-            tensors: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"weights {path}: it holds more than tensors, and code in a file is never run; "
-            "save model.state_dict() instead of the model"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise CheckpointError(f"weights {path}: PyTorch cannot read it ({error})") from error
-    if isinstance(tensors, Mapping) and isinstance(tensors.get("state_dict"), Mapping):
-        tensors = tensors["state_dict"]
-    if not isinstance(tensors, Mapping) or not all(map(torch.is_tensor, tensors.values())):
-        raise CheckpointError(f"weights {path}: it is not a state_dict, a dict of tensors by name")
-    return {name: tensor.detach().float().numpy() for name, tensor in tensors.items()}
-
-
-def _complaint(
-    missing: list[str],
-    misshapen: list[tuple[str, tuple[int, ...], tuple[int, ...]]],
-    unexpected: list[str],
-) -> str:
-    """All that does not fit, on one line; what is missing and what is left over point at each other."""
-
-    def nearest(name: str, others: list[str]) -> str:
-        near = difflib.get_close_matches(name, others, n=1)
-        return f"{name!r} (nearest: {near[0]!r})" if near else repr(name)
-
-    kinds = {
-        "missing": [nearest(name, unexpected) for name in missing],
-        "of another shape": [
-            f"{name!r} is {list(shape)} and must be {list(needed)}"
-            for name, shape, needed in misshapen
-        ],
-        "unexpected": [nearest(name, missing) for name in unexpected],
-    }
-    return "; ".join(
-        f"{kind}: {', '.join(texts[:NAMED])}"
-        + (f" and {len(texts) - NAMED} more" if len(texts) > NAMED else "")
-        for kind, texts in kinds.items()
-        if texts
-    )
