@@ -6,6 +6,8 @@ Everything that the project writes and reads back passes through here:
 * `append_line` adds to a file line by line. No function here follows a link that somebody put in a file's place.
 * `seal` adds a checksum to what is written, over its content and over what it belongs to; `unseal` checks it.
 * `keep_damaged` puts a file aside that is not as it was written, so that another can take its place.
+* `remove_listed` removes what is known to be ours and leaves whatever somebody else has put beside it.
+* `plainly_named` is for libraries that read patterns, or more, into the characters of a path.
 """
 
 import hashlib
@@ -14,21 +16,26 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from junlearn.errors import DamagedError
 
 __all__ = [
+    "TEMPORARY",
     "append_line",
     "clear_temporaries",
     "keep_damaged",
     "no_link",
+    "plainly_named",
+    "remove_listed",
     "replace",
     "replacing",
     "seal",
+    "tree",
     "unseal",
 ]
 
@@ -37,6 +44,9 @@ CHECKSUM = "checksum"
 
 TEMPORARY = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
 """Names of files that are still being written."""
+
+PLAIN = re.compile(r"[\w/., -]*")
+"""Paths that every library takes for what they are."""
 
 
 @contextmanager
@@ -99,12 +109,13 @@ def clear_temporaries(directory: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def seal(content: Mapping[str, Any], belongs: str = "") -> str:
+def seal(content: Mapping[str, Any], belongs: str = "", *, finite: bool = True) -> str:
     """`content` as one line of JSON with its checksum, over the content and over what it `belongs` to.
 
-    Raises ValueError for numbers that are not finite: they have no form in JSON.
+    Raises ValueError for numbers that are not finite, which have no form in JSON; with `finite=False` they take the
+    form that Python alone reads.
     """
-    return json.dumps({**content, CHECKSUM: _checksum(content, belongs)}, allow_nan=False)
+    return json.dumps({**content, CHECKSUM: _checksum(content, belongs)}, allow_nan=not finite)
 
 
 def unseal(text: str | bytes, belongs: str = "") -> dict[str, Any]:
@@ -130,6 +141,47 @@ def keep_damaged(path: Path) -> Path:
             break
     path.rename(aside)
     return aside
+
+
+def tree(directory: Path) -> list[str]:
+    """Names of all files below `directory`, relative to it and in order; links are named and not followed."""
+    found = []
+    for folder, folders, names in os.walk(directory):
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        found += [Path(folder, name).relative_to(directory).as_posix() for name in names + links]
+    return sorted(found)
+
+
+def remove_listed(directory: Path, names: Iterable[str]) -> None:
+    """Remove the files `names` below `directory`, in this order, then every folder that is empty; the rest stays.
+
+    What cannot be removed stays, too.
+    """
+    for name in names:
+        with suppress(OSError):
+            (directory / name).unlink()
+    for folder, _, _ in os.walk(directory, topdown=False):
+        with suppress(OSError):
+            os.rmdir(folder)
+
+
+@contextmanager
+def plainly_named(directory: Path) -> Iterator[Path]:
+    """`directory` under a name of plain characters: itself, or a link to it that is there within the block.
+
+    Orbax expands patterns (`[a]`, `**`) in whole paths, and TensorStore takes a backslash for a slash. Raises OSError
+    where there is no place for the link.
+    """
+    if PLAIN.fullmatch(str(directory)):
+        yield directory
+        return
+    places = [place for place in (tempfile.gettempdir(), "/tmp") if PLAIN.fullmatch(place)]
+    if not places:
+        raise OSError(f"the path {directory} holds characters that Orbax does not take")
+    with tempfile.TemporaryDirectory(prefix="junlearn-", dir=places[0]) as place:
+        link = Path(place, "directory")
+        link.symlink_to(directory.absolute(), target_is_directory=True)
+        yield link
 
 
 def _checksum(content: Mapping[str, Any], belongs: str) -> str:
