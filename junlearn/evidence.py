@@ -81,7 +81,7 @@ def judged(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
         return ask
 
     say = cache(reporter.say)  # What is left out is so of every network, and said once.
-    earlier = processes.first(lambda: records.read(log))
+    earlier = processes.first(lambda: records.repair(log, reporter.say))
     known = {(r["config_hash"], r["role"], r["method"]): r for r in earlier}
 
     def record_of(case: Case) -> Record:
@@ -122,7 +122,7 @@ def judged(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
             record = records.new(
                 _own_config(problem, case), name, case.role, case.label, values, done
             )
-            processes.first(partial(records.append, log, record))
+            record = processes.first(partial(records.append, log, record, reporter.say))
         return _with_weights(problem, case, record, log, reporter)
 
     outcome = Outcome([], {})

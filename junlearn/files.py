@@ -10,11 +10,13 @@ Everything that the project writes and reads back passes through here:
 * `plainly_named` is for libraries that read patterns, or more, into the characters of a path.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +30,7 @@ __all__ = [
     "TEMPORARY",
     "append_line",
     "clear_temporaries",
+    "holding",
     "keep_damaged",
     "no_link",
     "plainly_named",
@@ -91,6 +94,22 @@ def append_line(path: Path, line: str) -> None:
         os.fsync(file.fileno())
 
 
+@contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Hold a file (made if missing) until the block ends, against all who hold it before they change it.
+
+    It may be replaced within the block. Raises OSError (ELOOP) where `path` is a link.
+    """
+    while True:
+        with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "rb") as file:
+            with suppress(OSError):  # A file system without locks.
+                fcntl.flock(file, fcntl.LOCK_EX)
+            # Whoever held it may have put another in its place.
+            if os.path.samestat(os.fstat(file.fileno()), os.lstat(path)):
+                yield
+                return
+
+
 def no_link(path: str, flags: int) -> int:
     """An `opener` for `open` that raises OSError (ELOOP) where the last part of `path` is a link."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
@@ -133,13 +152,19 @@ def unseal(text: str | bytes, belongs: str = "") -> dict[str, Any]:
     return content
 
 
-def keep_damaged(path: Path) -> Path:
-    """Rename a file to `NAME.damaged` (a number is added where there is one), and return where it is now."""
+def keep_damaged(path: Path, *, stays: bool = False) -> Path:
+    """Rename a file to `NAME.damaged` (a number is added where there is one), and return where it is now.
+
+    With `stays` it is copied: for a file that is replaced in one step afterwards.
+    """
     for number in range(1, 1000):
         aside = path.with_name(f"{path.name}.damaged{f'-{number}' if number > 1 else ''}")
         if not os.path.lexists(aside):
             break
-    path.rename(aside)
+    if stays:
+        shutil.copy2(path, aside)
+    else:
+        path.rename(aside)
     return aside
 
 

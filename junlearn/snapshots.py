@@ -167,18 +167,22 @@ def check(path: Path, found: Note, remedy: str = REMEDY) -> None:
 
 
 def _note(content: dict[str, Any]) -> Note:
-    owner, position, listed = (content.get(name) for name in Note._fields)
-    entries = list(listed.items()) if isinstance(listed, dict) else [("", None)]
-    plain = all(
-        isinstance(entry, list)
-        and [type(number) for number in entry] == [int, int]
-        and not Path(name).is_absolute()
-        and ".." not in Path(name).parts
-        for name, entry in entries
+    owner: Any
+    position: Any
+    listed: Any
+    owner, position, listed = (content.get(name, 0) for name in Note._fields)
+    typed = (
+        isinstance(owner, str | None) and isinstance(position, dict) and isinstance(listed, dict)
     )
-    if not (plain and isinstance(owner, str | None) and isinstance(position, dict)):
+    if not typed or not all(_is_entry(name, entry) for name, entry in listed.items()):
         raise DamagedError("its fields are not those of a note")
-    return Note(owner, position, {name: (size, checksum) for name, (size, checksum) in entries})
+    return Note(owner, position, {name: (entry[0], entry[1]) for name, entry in listed.items()})
+
+
+def _is_entry(name: str, entry: Any) -> bool:
+    """Whether this is a file below the snapshot, with its size and checksum."""
+    below = not Path(name).is_absolute() and ".." not in Path(name).parts
+    return below and isinstance(entry, list) and [type(number) for number in entry] == [int, int]
 
 
 def _is_snapshot(path: Path) -> bool:
