@@ -24,11 +24,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from junlearn.errors import DamagedError
 
 __all__ = [
     "TEMPORARY",
     "append_line",
+    "array_digest",
     "clear_temporaries",
     "holding",
     "keep_damaged",
@@ -150,6 +153,14 @@ def unseal(text: str | bytes, belongs: str = "") -> dict[str, Any]:
     if content.pop(CHECKSUM) != _checksum(content, belongs):
         raise DamagedError("its checksum does not fit its content")
     return content
+
+
+def array_digest(array: np.ndarray) -> str:
+    """blake2b of an array: dtype, shape and content."""
+    contiguous = np.ascontiguousarray(array)
+    content = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
+    content.update(contiguous.data if contiguous.size else b"")
+    return content.hexdigest()
 
 
 def keep_damaged(path: Path, *, stays: bool = False) -> Path:

@@ -1,4 +1,4 @@
-"""`records.jsonl` as disks, editors, merges and other programs leave it: what is not as written is left out and said."""
+"""`records.jsonl` as disks, editors, merges and other programs leave it: what was changed is left out and said."""
 
 import json
 import shutil
