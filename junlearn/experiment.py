@@ -11,7 +11,7 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from junlearn import processes, provenance
+from junlearn import processes, provenance, stored
 from junlearn.checkpoint import Store
 from junlearn.config import digest, plain
 from junlearn.datasets.cache import dataset_cache_dir
@@ -46,7 +46,20 @@ def execute(experiment: Any, workdir: Path, cache_dir: str | None, reporter: Rep
         processes.first(lambda: replace(workdir / "config.json", text))
         problem = prepare(experiment, cache_dir, reporter)
         cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", reporter)
-        return judged(problem, cases, workdir / "records.jsonl", reporter)
+        outcome = judged(problem, cases, workdir / "records.jsonl", reporter)
+        processes.first(lambda: _tell_copies(problem, cache_dir, reporter))
+        return outcome
+
+
+def _tell_copies(problem: Problem, cache_dir: str | None, reporter: Reporter) -> None:
+    """After a request for rows: where their images are still."""
+    if problem.experiment.scenario.name != "rows":
+        return
+    original = _shared(cache_dir) / digest(identities(problem)[0])
+    if found := stored.copies(problem.dataset.fingerprint, [original], cache_dir):
+        reporter.say(
+            f"the forgotten images are still in {', '.join(found)}: cache purge --request removes them"
+        )
 
 
 def original_network(

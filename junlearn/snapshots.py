@@ -21,6 +21,7 @@ __all__ = [
     "REMEDY",
     "Note",
     "begin",
+    "beside",
     "check",
     "complete",
     "discard",
@@ -76,7 +77,7 @@ def tidy(directory: Path, owner: str | None, *, remove: bool) -> None:
         return
     left = []
     for path in sorted(directory.iterdir()):
-        if _is_snapshot(path) or _beside(path):
+        if _is_snapshot(path) or beside(path):
             continue
         if not (_left_by_a_save(path, owner) or _hollow(path)):
             raise CheckpointError(
@@ -190,7 +191,7 @@ def _is_snapshot(path: Path) -> bool:
     return named and (path / NOTE).is_file()
 
 
-def _beside(path: Path) -> bool:
+def beside(path: Path) -> bool:
     """Whether this is a file that may lie beside snapshots."""
     forms = (BESIDE, DROPPINGS, files.TEMPORARY)
     return any(form.fullmatch(path.name) for form in forms) and not path.is_dir()

@@ -34,6 +34,7 @@ __all__ = [
     "identify",
     "load_cache",
     "load_orphan",
+    "read_meta",
     "save_cache",
 ]
 
@@ -109,7 +110,7 @@ def save_cache(path: Path, content: Cached) -> None:
         np.savez(file, **arrays, **_members(content.sources))  # type: ignore[arg-type]
 
 
-def _read_meta(archive: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def read_meta(archive: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """What is sealed in an archive. Raises DamagedError, Earlier for one of another format."""
     content = archive["meta"].tobytes()
     try:
@@ -134,7 +135,7 @@ def load_cache(path: str | os.PathLike[str]) -> Cached:
     try:
         with Path(path).open("rb") as file:
             arrays = np.load(file, allow_pickle=False)
-            meta = _read_meta(arrays)
+            meta = read_meta(arrays)
             fields: dict[str, dict[str, np.ndarray]] = {}
             for member in meta["digests"]:
                 split, field = member.split("/")
@@ -176,7 +177,7 @@ def load_orphan(
     for path in dataset_cache_dir(cache_dir).glob(f"{_stem(name)}-*.npz"):
         try:
             with path.open("rb") as file:  # numpy would leave a damaged file open
-                meta = _read_meta(np.load(file, allow_pickle=False))
+                meta = read_meta(np.load(file, allow_pickle=False))
         except Exception:  # judged, and named to the user, by load_cache
             damaged.append(path)
         else:
