@@ -25,8 +25,8 @@ import numpy as np
 from jax import lax
 
 from junlearn import feeds
-from junlearn.errors import ConfigError, DataError
-from junlearn.files import replacing
+from junlearn.errors import ConfigError, DamagedError, DataError
+from junlearn.files import array_digest, replacing, seal, unseal
 from junlearn.remember import remembered
 from junlearn.types import Array, Data, Model, Variables, View
 
@@ -46,6 +46,7 @@ __all__ = [
 
 FORMAT = 1
 """Number of the file format of `save`."""
+SEAL = "class statistics"
 EXACT = lax.Precision.HIGHEST
 
 
@@ -174,13 +175,17 @@ def _collecting(model: Model, view: View, power: Power) -> tuple[Callable, Any]:
 def save(path: str | os.PathLike, moments: Moments, power: Power) -> None:
     """Write `moments` and how they were made to one `.npz` file, in one step: a file that exists is whole."""
     meta = {"format": FORMAT, "delta": power.delta, "signed": power.signed}
-    arrays: dict[str, Any] = {**meta, **moments._asdict()}
+    sealed = np.frombuffer(seal(_content(moments, power), SEAL).encode(), np.uint8)
+    arrays: dict[str, Any] = {**meta, **moments._asdict(), "seal": sealed}
     with replacing(Path(path)) as file:
         np.savez(file, **arrays)
 
 
 def load(path: str | os.PathLike) -> tuple[Moments, Power]:
-    """What `save` wrote. Raises DataError for a file that is missing, damaged or something else; runs nothing in it."""
+    """What `save` wrote; nothing in the file is run.
+
+    Raises DataError for a file that is missing, damaged, changed, of an earlier version or something else.
+    """
     try:
         with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             number = int(file["format"])
@@ -188,6 +193,7 @@ def load(path: str | os.PathLike) -> tuple[Moments, Power]:
                 raise DataError(f"{path}: class statistics of format {number}, not {FORMAT}")
             moments = Moments(*(file[name] for name in Moments._fields))
             power = Power(float(file["delta"]), bool(file["signed"]))
+            sealed = file["seal"].tobytes() if "seal" in file else None
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file of class statistics") from None
     except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -200,7 +206,21 @@ def load(path: str | os.PathLike) -> tuple[Moments, Power]:
         raise DataError(f"{path}: the arrays do not have the shapes of class statistics")
     if not all(np.isfinite(a).all() for a in moments) or (moments.count < 0).any():
         raise DataError(f"{path}: class statistics with entries that are not finite")
+    if sealed is None:
+        raise DataError(f"{path} was written before class statistics had checksums: write it again")
+    try:
+        whole = unseal(sealed, SEAL) == _content(moments, power)
+    except DamagedError as error:
+        raise DataError(f"{path} is damaged ({error}): write it again") from error
+    if not whole:
+        raise DataError(f"{path} is damaged (it is not as it was written): write it again")
     return moments, power
+
+
+def _content(moments: Moments, power: Power) -> dict[str, Any]:
+    """What a file says, in short."""
+    digests = {n: array_digest(np.asarray(array)) for n, array in moments._asdict().items()}
+    return {"delta": float(power.delta), "signed": bool(power.signed), "digests": digests}
 
 
 def named(classes: list[int]) -> str:

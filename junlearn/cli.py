@@ -114,13 +114,10 @@ def default_workdir(file: Path | None, experiment: Any) -> Path:
 
 def keep_compilations(cache_dir: str | None) -> None:
     """Let JAX keep compiled programs below the cache directory, so that the next run starts at once."""
-    import jax
-
+    from junlearn import compilations
     from junlearn.datasets.cache import dataset_cache_dir
 
-    directory = dataset_cache_dir(cache_dir).parent / "compiled"
-    jax.config.update("jax_compilation_cache_dir", str(directory))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    compilations.keep(dataset_cache_dir(cache_dir).parent / "compiled", seconds=0.2)
 
 
 def catalogue() -> dict[str, dict[str, str]]:

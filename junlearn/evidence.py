@@ -91,7 +91,7 @@ def judged(
 
     judging = {"metrics": code_digest([judge.__name__, *metrics.modules(metrics_wanted)])}
     say = cache(reporter.say)  # What is left out is so of every network, and said once.
-    earlier = processes.first(lambda: records.read(log))
+    earlier = processes.first(lambda: records.repair(log, reporter.say))
     known = {(r["config_hash"], r["role"], r["method"]): r for r in earlier}
 
     def code_of(case: Case) -> dict[str, str]:
@@ -143,7 +143,7 @@ def judged(
             if case.role == "unlearn" and (idle := _idle(problem, case, context)):
                 record["effect"] = idle
             add = records.append if place not in known else records.amend
-            processes.first(partial(add, log, record))
+            record = processes.first(partial(add, log, record, reporter.say))
         return _with_weights(problem, case, record, log, reporter)
 
     outcome = Outcome([], {})

@@ -12,7 +12,7 @@ from functools import cache, lru_cache, partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from junlearn import processes, provenance
+from junlearn import processes, provenance, stored
 from junlearn.checkpoint import Store
 from junlearn.code_digest import code_digest, module_of
 from junlearn.config import digest, plain
@@ -51,9 +51,9 @@ def _in_its_precision(work: F) -> F:
     """`work(experiment, ...)`, all of it in the precision of matrix products that the experiment asks for."""
 
     @wraps(work)
-    def inside(experiment: Any, *arguments: Any) -> Any:
+    def inside(experiment: Any, *arguments: Any, **options: Any) -> Any:
         with matmuls(experiment.matmul_precision):
-            return work(experiment, *arguments)
+            return work(experiment, *arguments, **options)
 
     return cast(F, inside)
 
@@ -76,7 +76,20 @@ def execute(
         problem = prepare(experiment, cache_dir, reporter)
         renewal = Renewal(fresh)
         cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", renewal, reporter)
-        return judged(problem, cases, workdir / "records.jsonl", renewal, reporter)
+        outcome = judged(problem, cases, workdir / "records.jsonl", renewal, reporter)
+        processes.first(lambda: _tell_copies(problem, cache_dir, reporter))
+        return outcome
+
+
+def _tell_copies(problem: Problem, cache_dir: str | None, reporter: Reporter) -> None:
+    """After a request for rows: where their images are still."""
+    if problem.experiment.scenario.name != "rows":
+        return
+    original = _shared(cache_dir) / digest(identities(problem)[0])
+    if found := stored.copies(problem.dataset.fingerprint, [original], cache_dir):
+        reporter.say(
+            f"the forgotten images are still in {', '.join(found)}: cache purge --request removes them"
+        )
 
 
 @_in_its_precision
@@ -177,7 +190,9 @@ def _code(problem: Problem, method: str) -> dict[str, str]:
 def _about(problem: Problem, label: str) -> dict[str, str]:
     """What tells a person, and `cache`, which network lies in a directory."""
     dataset = problem.dataset
-    return {"label": label, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
+    role = label if label in ("original", "retrain") else "unlearn"
+    about = {"role": role, "label": label, "dataset": dataset.name}
+    return about | {"fingerprint": dataset.fingerprint}
 
 
 def _train(

@@ -6,29 +6,42 @@ Everything that the project writes and reads back passes through here:
 * `append_line` adds to a file line by line. No function here follows a link that somebody put in a file's place.
 * `seal` adds a checksum to what is written, over its content and over what it belongs to; `unseal` checks it.
 * `keep_damaged` puts a file aside that is not as it was written, so that another can take its place.
+* `remove_listed` removes what is known to be ours and leaves whatever somebody else has put beside it.
+* `plainly_named` is for libraries that read patterns, or more, into the characters of a path.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
+import shutil
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
 
 from junlearn.errors import DamagedError
 
 __all__ = [
+    "TEMPORARY",
     "append_line",
+    "array_digest",
     "clear_temporaries",
+    "holding",
     "keep_damaged",
     "no_link",
+    "plainly_named",
+    "remove_listed",
     "replace",
     "replacing",
     "seal",
+    "tree",
     "unseal",
 ]
 
@@ -37,6 +50,9 @@ CHECKSUM = "checksum"
 
 TEMPORARY = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
 """Names of files that are still being written."""
+
+PLAIN = re.compile(r"[\w/., -]*")
+"""Paths that every library takes for what they are."""
 
 
 @contextmanager
@@ -81,6 +97,22 @@ def append_line(path: Path, line: str) -> None:
         os.fsync(file.fileno())
 
 
+@contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Hold a file (made if missing) until the block ends, against all who hold it before they change it.
+
+    It may be replaced within the block. Raises OSError (ELOOP) where `path` is a link.
+    """
+    while True:
+        with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "rb") as file:
+            with suppress(OSError):  # A file system without locks.
+                fcntl.flock(file, fcntl.LOCK_EX)
+            # Whoever held it may have put another in its place.
+            if os.path.samestat(os.fstat(file.fileno()), os.lstat(path)):
+                yield
+                return
+
+
 def no_link(path: str, flags: int) -> int:
     """An `opener` for `open` that raises OSError (ELOOP) where the last part of `path` is a link."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
@@ -99,12 +131,13 @@ def clear_temporaries(directory: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def seal(content: Mapping[str, Any], belongs: str = "") -> str:
+def seal(content: Mapping[str, Any], belongs: str = "", *, finite: bool = True) -> str:
     """`content` as one line of JSON with its checksum, over the content and over what it `belongs` to.
 
-    Raises ValueError for numbers that are not finite: they have no form in JSON.
+    Raises ValueError for numbers that are not finite, which have no form in JSON; with `finite=False` they take the
+    form that Python alone reads.
     """
-    return json.dumps({**content, CHECKSUM: _checksum(content, belongs)}, allow_nan=False)
+    return json.dumps({**content, CHECKSUM: _checksum(content, belongs)}, allow_nan=not finite)
 
 
 def unseal(text: str | bytes, belongs: str = "") -> dict[str, Any]:
@@ -122,14 +155,69 @@ def unseal(text: str | bytes, belongs: str = "") -> dict[str, Any]:
     return content
 
 
-def keep_damaged(path: Path) -> Path:
-    """Rename a file to `NAME.damaged` (a number is added where there is one), and return where it is now."""
+def array_digest(array: np.ndarray) -> str:
+    """blake2b of an array: dtype, shape and content."""
+    contiguous = np.ascontiguousarray(array)
+    content = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
+    content.update(contiguous.data if contiguous.size else b"")
+    return content.hexdigest()
+
+
+def keep_damaged(path: Path, *, stays: bool = False) -> Path:
+    """Rename a file to `NAME.damaged` (a number is added where there is one), and return where it is now.
+
+    With `stays` it is copied: for a file that is replaced in one step afterwards.
+    """
     for number in range(1, 1000):
         aside = path.with_name(f"{path.name}.damaged{f'-{number}' if number > 1 else ''}")
         if not os.path.lexists(aside):
             break
-    path.rename(aside)
+    if stays:
+        shutil.copy2(path, aside)
+    else:
+        path.rename(aside)
     return aside
+
+
+def tree(directory: Path) -> list[str]:
+    """Names of all files below `directory`, relative to it and in order; links are named and not followed."""
+    found = []
+    for folder, folders, names in os.walk(directory):
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        found += [Path(folder, name).relative_to(directory).as_posix() for name in names + links]
+    return sorted(found)
+
+
+def remove_listed(directory: Path, names: Iterable[str]) -> None:
+    """Remove the files `names` below `directory`, in this order, then every folder that is empty; the rest stays.
+
+    What cannot be removed stays, too.
+    """
+    for name in names:
+        with suppress(OSError):
+            (directory / name).unlink()
+    for folder, _, _ in os.walk(directory, topdown=False):
+        with suppress(OSError):
+            os.rmdir(folder)
+
+
+@contextmanager
+def plainly_named(directory: Path) -> Iterator[Path]:
+    """`directory` under a name of plain characters: itself, or a link to it that is there within the block.
+
+    Orbax expands patterns (`[a]`, `**`) in whole paths, and TensorStore takes a backslash for a slash. Raises OSError
+    where there is no place for the link.
+    """
+    if PLAIN.fullmatch(str(directory)):
+        yield directory
+        return
+    places = [place for place in (tempfile.gettempdir(), "/tmp") if PLAIN.fullmatch(place)]
+    if not places:
+        raise OSError(f"the path {directory} holds characters that Orbax does not take")
+    with tempfile.TemporaryDirectory(prefix="junlearn-", dir=places[0]) as place:
+        link = Path(place, "directory")
+        link.symlink_to(directory.absolute(), target_is_directory=True)
+        yield link
 
 
 def _checksum(content: Mapping[str, Any], belongs: str) -> str:

@@ -16,6 +16,8 @@
     python -m junlearn.main statistics FILE.npz --config FILE [--delta 0.5] [--signed]
                                                          class statistics of the original, to ship with it (SCAR)
     python -m junlearn.main prepare NAME ... [--data-dir DIR]    download and prepare datasets through TFDS
+    python -m junlearn.main cache list|purge [--dataset NAME | --request FILE --config FILE | --all] [--dry-run]
+                                                         what lies in the cache, and its removal
     python -m junlearn.main list [--json]                    methods, models, datasets, scenarios, metrics
 
 Exit status: 0 success, 2 a mistake in usage, configuration or files (one line on stderr), 1 a failure while running.
@@ -38,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     commands = {
+        "cache": _cache,
         "compat": _compat,
         "list": _list,
         "prepare": _prepare,
@@ -169,6 +172,12 @@ def _sweep(arguments: list[str]) -> int:
     for path in sweep_report.write(found, runs, options.over, workdir):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
     return min((_complain(error, where) for where, error in failures), default=0)
+
+
+def _cache(arguments: list[str]) -> int:
+    from junlearn import cache_command
+
+    return cache_command.command(arguments)
 
 
 def _compat(arguments: list[str]) -> int:

@@ -79,5 +79,4 @@ def write_record(
     role = method if trains else "unlearn"
     record = records.new(resolved, config.digest(resolved), role, method, metrics, result)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    records.append(Path(path), record)
-    return record
+    return records.append(Path(path), record)

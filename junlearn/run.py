@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from junlearn import checkpoint, feeds, processes
 from junlearn.batches import PLAIN_VIEWS, Rows, Spec, pixel, specify, view_of
-from junlearn.errors import ConfigError
+from junlearn.errors import CheckpointError, ConfigError
 from junlearn.evaluation import evaluate_accuracy
 from junlearn.finite import check_networks
 from junlearn.inputs.arrays import kind_of
@@ -206,9 +206,7 @@ def run_stages(
     position = _Position()
     for snapshots in (store, begun):
         if snapshots is not None and (found := checkpoint.restore(snapshots, state)) is not None:
-            state, position = found[0], _Position(**found[1])
-            # A snapshot of an earlier version may have fewer kinds of time.
-            position.seconds = _Position().seconds | position.seconds
+            state, position = found[0], _read_position(found[1], snapshots)
             break
     earlier = position.seconds["total"]
     scan = loop == "scan" or (loop == "auto" and jax.default_backend() != "cpu")
@@ -274,6 +272,18 @@ def run_stages(
         position.seconds["total"] = time.perf_counter() - began
 
     return Staged(state, position.history, position.seconds, position.stages)
+
+
+def _read_position(content: dict[str, Any], store: checkpoint.Store) -> _Position:
+    """The position that a snapshot holds. Raises CheckpointError where it is none."""
+    start = asdict(_Position())
+    kinds = {name: type(value) for name, value in content.items()}
+    if kinds != {name: type(value) for name, value in start.items()}:
+        raise CheckpointError(
+            f"a checkpoint in {store.directory} does not say how far its run had come: delete this folder to go on "
+            "without it"
+        )
+    return _Position(**content)
 
 
 def _spread(tree: PyTree, mesh: Mesh | None) -> PyTree:

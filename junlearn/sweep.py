@@ -146,15 +146,16 @@ def _of_original(experiment: Any) -> dict[str, Any]:
     }
 
 
-def done(point: Point, workdir: Path) -> int:
-    """How many networks of the point have a record already."""
+def done(point: Point, workdir: Path, remark: Callable[[str], None]) -> int:
+    """How many networks of the point have a record already; `remark` is told of records that are damaged."""
     experiment = config.plain(point.experiment)
     wanted = [
         *(role for role in ROLES if role == "original" or point.experiment.reference),
         *point.settings,
     ]
     found = 0
-    known = {r["method"]: r for r in records.read(point.directory(workdir) / "records.jsonl")}
+    log = point.directory(workdir) / "records.jsonl"
+    known = {record["method"]: record for record in records.read(log, remark)}
     for label in wanted:
         record = known.get(label)
         if record is None:

@@ -3,6 +3,7 @@
 import json
 import statistics
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ def plan(points: Sequence[Point], workdir: Path, console: Console) -> None:
     """Print what there is to do before any of it is done."""
     first = points[0]
     networks = sum(len(p.settings) + 1 + p.experiment.reference for p in points)
-    finished = sum(done(point, workdir) for point in points)
+    remark = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    finished = sum(done(point, workdir, remark) for point in points)
     axes = {key: list(dict.fromkeys(str(p.axes[key]) for p in points)) for key in first.axes}
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     grid.add_column("sweep")

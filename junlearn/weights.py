@@ -21,9 +21,13 @@ REMEDY = "give the model that the weights belong to, or have them written again"
 
 
 def written(directory: Path, owner: str, variables: Callable[[], Variables]) -> bool:
-    """Write a network into `directory`, and whether that was to do; `owner` hashes all that determines the network."""
+    """Write a network into `directory`, and whether that was to do; `owner` hashes all that determines the network.
+
+    Raises CheckpointError where one is there that is damaged or has another owner.
+    """
     store = Store(directory, owner)
     if checkpoint.exists(store):
+        checkpoint.check(store, f"delete {directory} to have it written again")
         return False
     checkpoint.save(store, variables(), {})
     return True

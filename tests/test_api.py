@@ -300,7 +300,10 @@ def test_a_record_of_ones_own(trained, tmp_path):
     assert same["config_hash"] == after["config_hash"] != other["config_hash"]
     assert reference["role"] == "retrain" and reference["config"]["train"]["epochs"] == 1
     assert reference["scenario"] == "class"
-    assert "neggrad" in printed(120, before, after) and len(tables.rows(records.read(path))) == 5
+    assert "neggrad" in printed(120, before, after)
+    # The same twice is one network.
+    assert [r["config_hash"] for r in records.read(path)].count(same["config_hash"]) == 1
+    assert len(tables.rows(records.read(path))) == 4
     with pytest.raises(ConfigError, match="did you mean 'original'"):
         write(rows, "orginal", None)
 

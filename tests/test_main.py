@@ -62,7 +62,8 @@ def call(capsys, *arguments):
 
 
 def records(workdir: Path):
-    return [json.loads(line) for line in (workdir / "records.jsonl").read_text().splitlines()]
+    lines = (workdir / "records.jsonl").read_text().splitlines()
+    return [files.unseal(line) for line in lines]
 
 
 def test_a_run_end_to_end_and_again(place, capsys):
@@ -82,6 +83,7 @@ def test_a_run_end_to_end_and_again(place, capsys):
         assert set(record) - {"effect"} == {
             *("dataset", "model", "scenario", "method", "role", "seed", "metrics", "seconds"),
             *("stages", "history", "config", "config_hash", "versions", "code", "device", "time"),
+            "matmul_precision",
         }
         assert set(record["seconds"]) == {"compile", "run", "evaluate", "total"}
         assert {"jax", "python", "junlearn"} <= set(record["versions"])

@@ -2,9 +2,10 @@
 
 Members are the arrays of each source (`train/x`, `train/y`, ...) and `meta`, JSON as uint8. No
 pickle. The file's name holds the dataset, its version and a hash that identifies the source, so a
-source that is prepared again or changed gets a new cache. Zip's CRC-32 of each member detects
-damage. Writing is atomic: whoever reads sees a whole file, and processes that build the same cache
-replace it by an equal one.
+source that is prepared again or changed gets a new cache. `meta` is sealed, and holds the same and
+the digest of every array: other pixels, other labels, a row less or another dataset's file under
+this name are noticed. Writing is atomic: whoever reads sees a whole file, and processes that build
+the same cache replace it by an equal one.
 """
 
 import hashlib
@@ -14,13 +15,14 @@ import os
 import re
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from junlearn.errors import DataError
-from junlearn.files import replacing
+from junlearn.errors import DamagedError, DataError
+from junlearn.files import array_digest, keep_damaged, replacing, seal, unseal
 from junlearn.types import Data, Sources
 
 __all__ = [
@@ -32,12 +34,18 @@ __all__ = [
     "identify",
     "load_cache",
     "load_orphan",
+    "read_meta",
     "save_cache",
 ]
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
+SEAL = "dataset cache"
+
+
+class Earlier(DataError):
+    """A cache in the format of an earlier version."""
 
 
 class Cached(NamedTuple):
@@ -84,13 +92,7 @@ def _members(sources: Sources) -> dict[str, np.ndarray]:
 
 def digests(sources: Sources) -> dict[str, str]:
     """blake2b of each array (dtype, shape and content), by name: `"train/x"`, `"train/y"`, ..."""
-    result = {}
-    for name, array in _members(sources).items():
-        contiguous = np.ascontiguousarray(array)
-        content = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
-        content.update(contiguous.data if contiguous.size else b"")
-        result[name] = content.hexdigest()
-    return result
+    return {name: array_digest(array) for name, array in _members(sources).items()}
 
 
 def fingerprint(of_arrays: Mapping[str, str]) -> str:
@@ -102,53 +104,65 @@ def save_cache(path: Path, content: Cached) -> None:
     """Write `content` to `path` in one step, in a directory that is made if missing."""
     meta = content._asdict() | {"format": FORMAT, "digests": dict(content.digests)}
     del meta["sources"]
-    arrays = {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
+    arrays = {"meta": np.frombuffer(seal(meta, SEAL).encode(), np.uint8)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         np.savez(file, **arrays, **_members(content.sources))  # type: ignore[arg-type]
 
 
-def _read_meta(archive: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    meta = json.loads(archive["meta"].tobytes())
+def read_meta(archive: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """What is sealed in an archive. Raises DamagedError, Earlier for one of another format."""
+    content = archive["meta"].tobytes()
+    try:
+        meta = unseal(content, SEAL)
+    except DamagedError:
+        with suppress(ValueError, TypeError, LookupError):
+            number = json.loads(content)["format"]
+            if number != FORMAT:
+                raise Earlier(f"written in format {number}, not {FORMAT}") from None
+        raise
     if meta["format"] != FORMAT:
-        raise ValueError(f"written in format {meta['format']}, not {FORMAT}")
+        raise Earlier(f"written in format {meta['format']}, not {FORMAT}")
     return meta
 
 
 def load_cache(path: str | os.PathLike[str]) -> Cached:
     """Read a cache file; the library that it was decoded with is not needed.
 
-    Raises DataError if it is truncated, damaged or not a cache of this format; FileNotFoundError if
-    there is none.
+    Raises DataError if it is truncated, damaged, changed or not a cache of this format;
+    FileNotFoundError if there is none.
     """
     try:
         with Path(path).open("rb") as file:
-            # numpy stops at the end of an array, so a damaged header could pass its own check.
-            damaged = zipfile.ZipFile(file).testzip()
-            if damaged is not None:
-                raise ValueError(f"bad checksum of {damaged}")
-            file.seek(0)
             arrays = np.load(file, allow_pickle=False)
-            meta = _read_meta(arrays)
+            meta = read_meta(arrays)
             fields: dict[str, dict[str, np.ndarray]] = {}
             for member in meta["digests"]:
                 split, field = member.split("/")
-                fields.setdefault(split, {})[field] = arrays[member]
+                try:
+                    fields.setdefault(split, {})[field] = arrays[member]
+                except zipfile.BadZipFile as error:
+                    raise DamagedError(f"bad checksum of {member}") from error
+        if "train" not in fields:
+            raise DamagedError("no training set")
+        sources = {split: Data(**columns) for split, columns in fields.items()}
+        for member, digest in digests(sources).items():
+            if digest != meta["digests"][member]:
+                raise DamagedError(f"bad checksum of {member}")
         return Cached(
             name=meta["name"],
             version=meta["version"],
             identity=meta["identity"],
             source=meta["source"],
-            sources={split: Data(**columns) for split, columns in fields.items()},
+            sources=sources,
             digests=meta["digests"],
             classes=tuple(meta["classes"]),
         )
     except FileNotFoundError:
         raise
     except Exception as error:  # a damaged file can make any layer of the reading fail
-        raise DataError(
-            f"the cache {os.fspath(path)} cannot be read ({error}): delete it"
-        ) from error
+        kind = Earlier if isinstance(error, Earlier) else DataError
+        raise kind(f"the cache {os.fspath(path)} cannot be read ({error}): delete it") from error
 
 
 def load_orphan(
@@ -163,11 +177,11 @@ def load_orphan(
     for path in dataset_cache_dir(cache_dir).glob(f"{_stem(name)}-*.npz"):
         try:
             with path.open("rb") as file:  # numpy would leave a damaged file open
-                meta = _read_meta(np.load(file, allow_pickle=False))
+                meta = read_meta(np.load(file, allow_pickle=False))
         except Exception:  # judged, and named to the user, by load_cache
             damaged.append(path)
         else:
-            if meta["source"] == str(source):
+            if (meta["name"], meta["source"]) == (name, str(source)):
                 good.append(path)
     candidates = good or damaged
     if not candidates:
@@ -188,19 +202,32 @@ def cached(
 ) -> Cached:
     """The dataset from its cache, else from `decode`, whose result is then cached.
 
-    A damaged cache is rebuilt, and the log says so. A cache that cannot be written is logged and
-    does no other harm.
+    A damaged cache is kept as `NAME.damaged` and rebuilt, and the log says so; one of an earlier
+    version is rebuilt without a word. A cache that cannot be written is logged and does no other
+    harm.
     """
     path = dataset_cache_dir(cache_dir) / f"{_stem(name)}-{version}-{identity}.npz"
     try:
-        return load_cache(path)
-    except FileNotFoundError:
+        content = load_cache(path)
+        if (content.name, content.identity) == (name, identity):
+            return content
+        raise DataError(f"the cache {path} cannot be read (it is that of {content.source})")
+    except (FileNotFoundError, Earlier):
         pass
     except DataError as error:
-        log.warning("%s; rebuilding it", str(error).removesuffix(": delete it"))
+        reason = str(error).removesuffix(": delete it")
+        log.warning("%s; rebuilding it%s", reason, _put_aside(path))
     content = decode()
     try:
         save_cache(path, content)
     except OSError as error:
         log.warning("cannot write the cache %s (%s); the next run decodes again", path, error)
     return content
+
+
+def _put_aside(path: Path) -> str:
+    """Where a damaged cache is now, in words; where it cannot be moved, the new one takes its place."""
+    try:
+        return f", the file as it was is {keep_damaged(path).name}"
+    except OSError:
+        return ""
