@@ -163,3 +163,15 @@ def test_finished_networks_are_those_of_one_model(mlp, store):
         junlearn.load_variables(store.directory.parent, model)
     with pytest.raises(ConfigError, match="pass data"):
         junlearn.load_variables(store.directory, model._replace(input_shape=None))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a[1]", "[!a]", "a]", "a[", "a*", "**", "a?", "a\\b", "a{b}", "gs:", "a\nb", "~", "%2e", " ü"],
+)
+def test_every_name_of_a_directory_is_a_place(state, tmp_path, name, caplog):
+    store = Store(tmp_path / name / "run", "owner")
+    checkpoint.save(store, state, {"n": 1})
+    back, position = checkpoint.restore(store, state)
+    chex.assert_trees_all_equal(back._replace(key=0), state._replace(key=0))
+    assert position == {"n": 1} and not caplog.records

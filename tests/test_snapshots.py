@@ -314,15 +314,3 @@ def test_a_file_put_into_what_a_killed_save_left_stays(store, monkeypatch):
 
 def test_every_file_that_orbax_writes_is_known_by_its_name(saved):
     assert all(snapshots._written(name) for name in files.tree(saved))
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["a[1]", "[!a]", "a]", "a[", "a*", "**", "a?", "a\\b", "a{b}", "gs:", "a\nb", "~", "%2e", " ü"],
-)
-def test_every_name_of_a_directory_is_a_place(tmp_path, name, caplog):
-    store = Store(tmp_path / name / "run", "owner")
-    checkpoint.save(store, STATE, {"n": 1})
-    back, position = checkpoint.restore(store, STATE)
-    chex.assert_trees_all_equal(back, STATE)
-    assert position == {"n": 1} and not caplog.records
