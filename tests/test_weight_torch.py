@@ -123,7 +123,9 @@ def test_nested_tensors(load):
         content["fc.weight"] = torch.nested.nested_tensor(
             [torch.ones(2), torch.ones(3)], layout=layout
         )
-        with pytest.raises(CheckpointError, match=r"nested|cannot read|more than tensors") as caught:
+        with pytest.raises(
+            CheckpointError, match=r"nested|cannot read|more than tensors"
+        ) as caught:
             load(content)
         assert "\n" not in str(caught.value)
 
