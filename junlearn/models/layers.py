@@ -114,6 +114,9 @@ class BatchNorm(nn.Module):
     Parameters "scale" and "bias"; collection "batch_stats" with "mean" and "var", updated in train
     mode as `momentum · old + (1 - momentum) · new`. The batch is normalised with its biased
     variance, the running variance takes the unbiased one: n/(n-1) times as large, n values a channel.
+
+    One value a channel (a single row whose maps are 1×1) has no variance: PyTorch refuses such a batch. Here it is
+    normalised by the running statistics, which stay as they are: the last row of an epoch may be alone.
     """
 
     momentum: float = 0.9
@@ -136,12 +139,18 @@ class BatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, width)
         running_var = self.variable("batch_stats", "var", jnp.ones, width)
         if train:
+            before = running_mean.value, running_var.value
             mean, var, count = _moments(x, mask)
             if not self.is_initializing():
                 unbiased = var * (count / jnp.maximum(count - 1, 1))
-                rate = jnp.where(count > 0, 1 - self.momentum, 0.0)
+                rate = jnp.where(count > 1, 1 - self.momentum, 0.0)
                 running_mean.value += rate * (mean - running_mean.value)
                 running_var.value += rate * (unbiased - running_var.value)
+            if math.prod(x.shape[1:-1]) == 1:  # Wider maps have two values a channel in any row.
+                mean, var = (
+                    jnp.where(count > 1, own, other)
+                    for own, other in zip((mean, var), before, strict=True)
+                )
         else:
             mean, var = running_mean.value, running_var.value
         lead = (1,) * (x.ndim - 1) + (-1,)
