@@ -55,6 +55,8 @@ class Cached(NamedTuple):
     """Hash of each array, by member name."""
     classes: tuple[str, ...] = ()
     """Class names, where the source carries them."""
+    remarks: tuple[str, ...] = ()
+    """What a person should know of how it was decoded, a line each."""
 
 
 def dataset_cache_dir(cache_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -142,6 +144,7 @@ def load_cache(path: str | os.PathLike[str]) -> Cached:
             sources={split: Data(**columns) for split, columns in fields.items()},
             digests=meta["digests"],
             classes=tuple(meta["classes"]),
+            remarks=tuple(meta.get("remarks", ())),
         )
     except FileNotFoundError:
         raise
