@@ -27,7 +27,8 @@ from junlearn.metrics import (
     costly,
 )
 from junlearn.run import Result, run
-from junlearn.scenarios.partition import partition, resolve
+from junlearn.scenarios.class_names import resolve
+from junlearn.scenarios.partition import partition
 from junlearn.scenarios.whole_class import of_classes
 from junlearn.types import Data, Key, Model, PyTree, Sources, Split, Variables, View
 
