@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
-from junlearn import judge, metrics, processes, provenance, records, relearn, weights
+from junlearn import judge, metrics, processes, provenance, records, relearn, request, weights
 from junlearn.config import digest, plain
 from junlearn.errors import DivergedError, JunlearnError
 from junlearn.metrics import Context, Network, Outputs, Relearned, costly
@@ -80,6 +80,11 @@ def judged(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
 
         return ask
 
+    @cache
+    def asked() -> dict[str, Any]:
+        scenario, data = problem.experiment.scenario, problem.dataset
+        return processes.first(lambda: request.summary(scenario, data, problem.split, log.parent))
+
     say = cache(reporter.say)  # What is left out is so of every network, and said once.
     earlier = processes.first(lambda: records.read(log))
     known = {(r["config_hash"], r["role"], r["method"]): r for r in earlier}
@@ -122,6 +127,7 @@ def judged(problem: Problem, cases: Sequence[Case], log: Path, reporter: Reporte
             record = records.new(
                 _own_config(problem, case), name, case.role, case.label, values, done
             )
+            record["request"] = asked()
             processes.first(partial(records.append, log, record))
         return _with_weights(problem, case, record, log, reporter)
 

@@ -11,7 +11,7 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from junlearn import processes, provenance
+from junlearn import processes, provenance, request
 from junlearn.checkpoint import Store
 from junlearn.config import digest, plain
 from junlearn.datasets.cache import dataset_cache_dir
@@ -46,6 +46,8 @@ def execute(experiment: Any, workdir: Path, cache_dir: str | None, reporter: Rep
         processes.first(lambda: replace(workdir / "config.json", text))
         problem = prepare(experiment, cache_dir, reporter)
         cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", reporter)
+        asked = (experiment.scenario, problem.dataset, problem.split)
+        processes.first(lambda: request.write(*asked, workdir))
         return judged(problem, cases, workdir / "records.jsonl", reporter)
 
 

@@ -39,6 +39,8 @@ class Record(Made):
     config_hash: str
     time: str
     """When the record was made, UTC, ISO 8601."""
+    request: NotRequired[dict[str, Any]]
+    """What was to be forgotten, of which data: see `junlearn.request.summary`; not in records of earlier versions."""
     weights: NotRequired[str]
     """Where the network lies below the run's directory, if it was asked for."""
 
