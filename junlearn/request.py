@@ -2,8 +2,9 @@
 
 The list, `forgotten.txt`, is a request file itself: `--scenario.name rows --scenario.file forgotten.txt` with the `by`
 that its head names forgets the same examples again. Like `config.json` it is that of the last run in the directory.
-With `scenario.private` it holds salted hashes in their place. The salt stands in its head, so that whoever has an id can
-check whether it is in the list; whoever has all ids of the dataset can try them one by one.
+With `scenario.private` it holds salted hashes in their place. The salt stands in its head, so that whoever has an id
+can check whether it is in the list; whoever has all ids of the dataset can try them one by one. `config_hash` of a
+record is made of the rows without salt: whoever has the data can check a guess at the whole list by it.
 """
 
 import hashlib
@@ -52,9 +53,10 @@ def write(scenario: Any, dataset: Dataset, split: Split, directory: Path) -> Non
         if salt is not None and _lines(path) == sorted(salted(name, salt) for name in names):
             return
         salt = secrets.token_hex(16)
-        how = "# each line: the first 16 bytes of BLAKE2b of salt and id, in hexadecimal digits"
+        how = "# each line: BLAKE2b (16 bytes) of the salt's bytes and an id, in hexadecimal digits"
         head = [*head, how, f"# salt: {salt}"]
         names = sorted(salted(name, salt) for name in names)
+    names = [f"./{name}" if _hidden(name) else name for name in names]
     # Names that are no UTF-8 are written with the bytes that they have on disk.
     with replacing(path) as file:
         file.write("\n".join([*head, *names, ""]).encode("utf-8", "surrogateescape"))
@@ -73,7 +75,7 @@ def _list(scenario: Any, dataset: Dataset, split: Split) -> tuple[By, list[str]]
     # A name over several lines is none that a list can hold.
     if ids is None or any("\n" in name or name.endswith("\r") for name in ids):
         return "row", rows
-    return "id", [f"./{name}" if _hidden(name) else name for name in ids]
+    return "id", ids
 
 
 def _ids(dataset: Dataset, split: Split) -> list[str] | None:

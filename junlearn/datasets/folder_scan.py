@@ -109,10 +109,11 @@ def images_below(folders: Sequence[Path]) -> Found:
     Raises DataError for a folder that cannot be listed and for an image with a suffix that cannot be read here.
     """
     found = Found([[] for _ in folders], Counter())
-    seen: set[str] = set()
     roots = [_Entry(path, os.path.realpath(path), i) for i, path in enumerate(folders)]
     own = [root for root in roots if not root.path.is_symlink()]
     links = [root for root in roots if root.path.is_symlink()]
+    # A link to a folder that holds these ones leads in a circle.
+    seen = {str(parent) for root in own for parent in Path(root.real).parents}
     for root in own:
         links += _walk(root, seen, found)
     # What has a place of its own is counted there, whatever links to it come before it by name.
