@@ -6,7 +6,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from junlearn import judge, metrics, processes, provenance, records, relearn, weights
+from junlearn import judge, metrics, processes, provenance, records, relearn, request, weights
 from junlearn.code_digest import code_digest
 from junlearn.config import digest, plain
 from junlearn.effect import without_effect
@@ -90,6 +90,12 @@ def judged(
         return ask
 
     judging = {"metrics": code_digest([judge.__name__, *metrics.modules(metrics_wanted)])}
+
+    @cache
+    def asked() -> dict[str, Any]:
+        scenario, data = problem.experiment.scenario, problem.dataset
+        return processes.first(lambda: request.summary(scenario, data, problem.split, log.parent))
+
     say = cache(reporter.say)  # What is left out is so of every network, and said once.
     earlier = processes.first(lambda: records.repair(log, reporter.say))
     known = {(r["config_hash"], r["role"], r["method"]): r for r in earlier}
@@ -140,6 +146,7 @@ def judged(
             record = records.new(
                 _own_config(problem, case), name, case.role, case.label, values, done, code_of(case)
             )
+            record["request"] = asked()
             if case.role == "unlearn" and (idle := _idle(problem, case, context)):
                 record["effect"] = idle
             add = records.append if place not in known else records.amend

@@ -12,7 +12,7 @@ from functools import cache, lru_cache, partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from junlearn import processes, provenance, stored
+from junlearn import processes, provenance, request, stored
 from junlearn.checkpoint import Store
 from junlearn.code_digest import code_digest, module_of
 from junlearn.config import digest, plain
@@ -76,6 +76,8 @@ def execute(
         problem = prepare(experiment, cache_dir, reporter)
         renewal = Renewal(fresh)
         cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", renewal, reporter)
+        asked = (experiment.scenario, problem.dataset, problem.split)
+        processes.first(lambda: request.write(*asked, workdir))
         outcome = judged(problem, cases, workdir / "records.jsonl", renewal, reporter)
         processes.first(lambda: _tell_copies(problem, cache_dir, reporter))
         return outcome

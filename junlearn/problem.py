@@ -1,5 +1,6 @@
 """What an experiment is about before any network is trained: data, network, request, seeds, and their identities."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +19,7 @@ from junlearn.precision import Precision, in_precision
 from junlearn.progress import Reporter
 from junlearn.remember import remembered
 from junlearn.run import place
-from junlearn.scenarios import SCENARIOS
+from junlearn.scenarios import SCENARIOS, remarks
 from junlearn.types import Dataset, Key, Model, Sources, Split
 
 __all__ = [
@@ -105,8 +106,21 @@ def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Prob
         f"{dataset.name} {dataset.version}: {len(split.forget):,} training examples to forget, "
         f"{len(split.retain):,} to retain"
     )
+    for line in _remarks(experiment.scenario, dataset, surrogate, split):
+        reporter.say(line)
     sources = place(dataset.sources, mesh)
     return Problem(experiment, dataset, model, split, sources, seeds, mesh, surrogate)
+
+
+def _remarks(
+    scenario: Any, dataset: Dataset, surrogate: Dataset | None, split: Split
+) -> Iterator[str]:
+    """What a person should know of the data and of the request, a line each."""
+    yield from remarks.meanings(scenario, dataset)
+    yield from dataset.remarks
+    if surrogate is not None:
+        yield from (f"surrogate: {line}" for line in surrogate.remarks)
+    yield from remarks.twins(dataset, split)
 
 
 @remembered

@@ -52,6 +52,8 @@ class Record(Made):
     """When the record was made, UTC, ISO 8601."""
     effect: NotRequired[str]
     """In words, where a method changed nothing (`junlearn.effect`)."""
+    request: NotRequired[dict[str, Any]]
+    """What was to be forgotten, of which data: see `junlearn.request.summary`; not in records of earlier versions."""
     weights: NotRequired[str]
     """Where the network lies below the run's directory, if it was asked for."""
 

@@ -168,7 +168,14 @@ class Dataset(NamedTuple):
     fine_classes: tuple[str, ...] = ()
     """Names of the classes of `fine`; empty if there are none."""
     names: tuple[str, ...] = ()
-    """Of the training examples that are files: the path of each below the dataset's folder, by its `id`."""
+    """Of examples that are files: the path of each below `root`, by its `id`; those of the test set are among them."""
+    root: str = ""
+    """The folder that `names` are below."""
+    apart: Mapping[str, str] = {}
+    """Sources whose `id` is in the numbering of the training set, and what their examples are, for messages:
+    `"test"` -> `"a test image (test_fraction = 0.2)"`."""
+    remarks: tuple[str, ...] = ()
+    """What a person should know of how the images were read: what was left out or changed, a line each."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

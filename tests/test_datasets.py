@@ -534,7 +534,8 @@ def test_a_single_tree_is_divided_by_file_name(tmp_path):
     dataset = make("image_folder", tmp_path / "cache", **config)
     count = len(dataset.sources["test"].y)
     for row in (0, -1):
-        pixels = np.asarray(Image.open(tmp_path / "tree" / dataset.names[row]))
+        name = dataset.names[dataset.sources["train"].id[row]]
+        pixels = np.asarray(Image.open(tmp_path / "tree" / name))
         np.testing.assert_array_equal(dataset.sources["train"].x[row, ..., 0], pixels)
     assert 40 <= count <= 80
     assert count + len(dataset.sources["train"].y) == 200

@@ -184,7 +184,7 @@ def not_text(path):
         (twice, r"line 5: val_0\.JPEG has a line already"),
         (without_tabs, r"line 1: needed are a file and its class with a tab"),
         (removed, r"class folders but images, .*val/val_annotations\.txt is missing"),
-        (not_text, r"val_annotations\.txt cannot be read"),
+        (not_text, r"val_annotations\.txt is not a text file"),
     ],
 )
 def test_annotations_that_do_not_fit_are_refused(damage, message, tiny, tmp_path):

@@ -11,7 +11,7 @@ from junlearn.errors import ConfigError
 from junlearn.problem import identities, prepare
 from junlearn.progress import Reporter
 from junlearn.scenarios import SCENARIOS
-from junlearn.scenarios.partition import resolve
+from junlearn.scenarios.class_names import resolve
 from junlearn.scenarios.random import released
 from junlearn.types import Data, Dataset
 
@@ -51,7 +51,7 @@ def request(tmp_path, text, data, **fields):
 
 def test_rows_of_a_file(tmp_path):
     data = dataset([0, 1, 2, 3] * 3, [0, 1])
-    s = request(tmp_path, "# request 17\n\n 7\n0 # and this\n11", data)
+    s = request(tmp_path, "# request 17\n\n 7\n  # and this\n0\n11", data)
     assert_partition(s, 12, 2)
     assert s.forget.tolist() == [0, 7, 11]
     assert s.forget_test.size == 0 and s.classes == ()
@@ -70,7 +70,7 @@ def test_ids_of_a_file(tmp_path):
     ]
     # A part of the images is left, in another order: the names are those of all of them.
     data = identified([3, 0, 4, 1], ("a/1.png", "a/2 #.png", "a/3.png", "b#1/1.png", "b/2.png"))
-    s = request(tmp_path, "b#1/1.png\na/1.png  # theirs", data, by="id")
+    s = request(tmp_path, "b#1/1.png\n# theirs\na/1.png  ", data, by="id")
     assert s.forget.tolist() == [0, 1]
 
 
@@ -86,8 +86,8 @@ def test_ids_of_a_file(tmp_path):
         ("3\n\n1\n3", {}, "line 4: '3' stands on line 1 already"),
         ("# nothing\n", {}, "request.txt names no example"),
         ("0\n1\n2\n3", {}, "retain set is empty"),
-        ("5", {"by": "id"}, "line 1: .* has the id '5'; there are 4, such as '7'"),
-        (b"\xff", {}, "not a text file"),
+        ("5", {"by": "id"}, "line 1: .* has the id '5'; there are 4, the nearest is '6'"),
+        (b"3\n\xff", {}, "line 2: byte 0xff is not UTF-8: save the file as UTF-8"),
     ],
 )
 def test_mistakes_in_a_file_are_named(tmp_path, text, fields, message):

@@ -63,6 +63,8 @@ class Cached(NamedTuple):
     """Hash of each array, by member name."""
     classes: tuple[str, ...] = ()
     """Class names, where the source carries them."""
+    remarks: tuple[str, ...] = ()
+    """What a person should know of how it was decoded, a line each."""
 
 
 def dataset_cache_dir(cache_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -157,6 +159,7 @@ def load_cache(path: str | os.PathLike[str]) -> Cached:
             sources=sources,
             digests=meta["digests"],
             classes=tuple(meta["classes"]),
+            remarks=tuple(meta.get("remarks", ())),
         )
     except FileNotFoundError:
         raise

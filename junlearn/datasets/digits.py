@@ -49,4 +49,4 @@ def make(
         classes=labels.DIGITS,
         mean=(0.0,),
         std=(1.0,),
-    )
+    )._replace(apart={"test": "a test image (every fifth of a class)"})

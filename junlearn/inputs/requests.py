@@ -11,7 +11,8 @@ from junlearn.inputs.arrays import rows_of
 from junlearn.inputs.networks import Shapes, check_model, shapes_of
 from junlearn.inputs.sources import check_labels, sources_of
 from junlearn.inputs.splits import check_once, check_split, class_numbers
-from junlearn.scenarios.partition import partition, resolve
+from junlearn.scenarios.class_names import resolve
+from junlearn.scenarios.partition import partition
 from junlearn.scenarios.whole_class import of_classes
 from junlearn.types import Data, Model, Sources, Split, View
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from junlearn.errors import ConfigError
+from junlearn.scenarios.class_names import ClassName, resolve
 from junlearn.scenarios.manipulation import Manipulation, check_size, manipulate, orders
-from junlearn.scenarios.partition import resolve
 from junlearn.types import Dataset, Key, Split
 
 __all__ = ["Config", "split"]
@@ -19,7 +19,7 @@ __all__ = ["Config", "split"]
 class Config(Manipulation):
     """How many labels are exchanged, half of them of each class, and how many of them are known."""
 
-    classes: tuple[int | str, int | str] = (3, 5)
+    classes: tuple[ClassName, ClassName] = (3, 5)
     """Numbers or names of the two. The paper's: cat and dog of CIFAR-10, 47 and 53 of CIFAR-100 (maple tree and
     orange), 0 and 1 of PatchCamelyon."""
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Fraction
-from junlearn.scenarios.partition import generator, partition, per_class, resolve
+from junlearn.scenarios.class_names import ClassName, resolve
+from junlearn.scenarios.partition import generator, partition, per_class
 from junlearn.types import Dataset, Key, Split
 
 __all__ = ["Config", "split"]
@@ -16,7 +17,7 @@ __all__ = ["Config", "split"]
 class Config:
     """Which labels are wrong. The defaults are LAF's (ICLR 2024)."""
 
-    classes: tuple[int | str, ...] = (0, 1, 2, 3, 4)
+    classes: tuple[ClassName, ...] = (0, 1, 2, 3, 4)
     """Numbers or names of the classes whose examples are mislabelled."""
     fraction: Fraction = 0.6
     """Share of each of them, truncated to whole examples."""

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from junlearn.datasets.labels import ALIASES
-from junlearn.errors import ConfigError, unknown
+from junlearn.errors import ConfigError
 from junlearn.types import Key, Split
 
-__all__ = ["generator", "partition", "per_class", "resolve"]
+__all__ = ["generator", "partition", "per_class"]
 
 
 def generator(key: Key) -> np.random.Generator:
@@ -44,22 +43,3 @@ def per_class(
         members = np.flatnonzero(labels == label)
         drawn[rng.choice(members, int(fraction * members.size), replace=False)] = True
     return drawn
-
-
-def resolve(wanted: Sequence[int | str], names: Sequence[str], kind: str) -> tuple[int, ...]:
-    """Class numbers of `wanted`, each a number or a name out of `names` (or the papers' name for one of them)."""
-
-    def number(value: int | str) -> int:
-        if isinstance(value, str) and value not in names:
-            value = ALIASES.get(value, value)
-        if isinstance(value, str) and value in names:
-            return names.index(value)
-        if isinstance(value, str) and not value.lstrip("-").isdigit():
-            raise unknown(kind, value, names)
-        if not 0 <= int(value) < len(names):
-            raise ConfigError(
-                f"{kind} {value} does not exist: the dataset has {len(names)} (0 to {len(names) - 1})"
-            )
-        return int(value)
-
-    return tuple(sorted({number(value) for value in wanted}))

@@ -15,8 +15,8 @@ import numpy as np
 from junlearn.errors import ConfigError
 from junlearn.fields import Count
 from junlearn.remember import remembered
+from junlearn.scenarios.class_names import ClassName, resolve
 from junlearn.scenarios.manipulation import Manipulation, check_size, manipulate, orders
-from junlearn.scenarios.partition import resolve
 from junlearn.types import Array, Data, Dataset, Key, Split, View
 
 __all__ = ["Config", "brightest", "split", "triggered_views"]
@@ -26,7 +26,7 @@ __all__ = ["Config", "brightest", "split", "triggered_views"]
 class Config(Manipulation):
     """How many images are poisoned, how many of them are known, and with what."""
 
-    target: int | str = 0
+    target: ClassName = 0
     """Number or name of the class that the trigger calls for. Images of this class are poisoned too."""
     patch: Count = 3
     """Side of the trigger in pixels of the network's input."""

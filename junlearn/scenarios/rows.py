@@ -2,26 +2,27 @@
 
     # request 4711, received on 3 May
     cats/IMG_0917.jpg
-    cats/IMG_0918.jpg    # the same person
+    cats/IMG_0918 #2.jpg
+
+A line that begins with `#` is a comment; within a line it is a part of the name. The file is UTF-8, or what its
+byte-order mark says, and its lines end in a line feed, or in a carriage return and a line feed.
+`junlearn.scenarios.naming` says how a line finds its example.
 
 Networks and records are kept by what the file says, wherever it lies: by the rows that it comes to.
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from junlearn.datasets.text import lines_of, not_utf8
 from junlearn.errors import ConfigError
+from junlearn.scenarios.naming import By, finder
 from junlearn.scenarios.partition import partition
 from junlearn.types import Dataset, Key, Split
 
 __all__ = ["Config", "split"]
-
-COMMENT = re.compile(r"(^|\s)#.*")
-"""A `#` within a word is a part of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,63 +30,52 @@ class Config:
     """Which file, and what it names examples by."""
 
     file: str = ""
-    """A text file with an example a line; blank lines, and comments from a `#` on, are passed over."""
-    by: Literal["row", "id"] = "row"
+    """A text file with an example a line; blank lines, and lines that begin with a `#`, are passed over."""
+    by: By = "row"
     """row: places in the training set as the run has it, from 0, so those that `held_out`, `validation` and
     `train_per_class` leave. id: the dataset's own, which nothing shifts: of an image folder the paths of the files
     below it, of TFDS the numbers at the end of its ids, of the digits the rows of `load_digits`."""
+    private: bool = False
+    """Keep the list of what was forgotten in the run's directory as salted hashes: whoever knows an id can check it,
+    and nobody can read the list without trying ids. Without it the ids themselves are kept."""
 
 
 def split(config: Config, dataset: Dataset, key: Key) -> Split:
     """The Split that forgets the examples in `config.file`; `forget_test` is empty.
 
-    Raises ConfigError, with the line, for an example that is not in the training set or is named twice; without a file,
-    for one that cannot be read or names nothing, and where a dataset has no ids, or two examples share one.
+    Raises ConfigError, with the line, for an example that is not in the training set (and says where it is) or is named
+    twice; without a file, for one that cannot be read or names nothing, and where a dataset has no ids, or two examples
+    share one.
     """
     if not config.file:
         raise ConfigError("scenario.file is empty; rows needs a text file with an example a line")
-    known = _known(config.by, dataset)
-    forget = np.zeros(len(known), bool)
-    lines: dict[str, int] = {}
-    for number, line in enumerate(_read(config.file), start=1):
-        name = COMMENT.sub("", line).strip()
-        if not name:
-            continue
+    find = finder(config.by, dataset)
+    forget = np.zeros(dataset.sources["train"].y.size, bool)
+    lines: dict[int, int] = {}
+    names = frozenset(dataset.names) if config.by == "id" else frozenset()
+    content = lines_of(Path(config.file), f"scenario.file {config.file}", ConfigError)
+    for number, line in enumerate(content, start=1):
         here = f"{config.file}, line {number}"
-        if name not in known:
-            raise ConfigError(
-                f"{here}: no training example of {dataset.name} has the {config.by} {name!r}; "
-                f"there are {len(known):,}, such as {next(iter(known))!r}"
-            )
-        if name in lines:
-            raise ConfigError(f"{here}: {name!r} stands on line {lines[name]} already")
-        lines[name] = number
-        forget[known[name]] = True
+        if _is_comment(line):
+            if line.strip() in names:
+                raise ConfigError(
+                    f"{here}: {line.strip()!r} is a comment, for it begins with #, and the name of an image: write "
+                    f"'./{line.strip()}' to name it"
+                )
+            continue
+        try:
+            row = find(line)
+        except ConfigError as error:
+            raise ConfigError(f"{here}: {not_utf8(line) or error}") from None
+        if row in lines:
+            raise ConfigError(f"{here}: {line.strip()!r} stands on line {lines[row]} already")
+        lines[row] = number
+        forget[row] = True
     if not lines:
         raise ConfigError(f"{config.file} names no example")
     return partition(forget, np.zeros(dataset.sources["test"].y.size, bool), key)
 
 
-def _known(by: Literal["row", "id"], dataset: Dataset) -> dict[str, int]:
-    """The row of every training example by what a file may call it."""
-    train = dataset.sources["train"]
-    if by == "row":
-        return {str(row): row for row in range(train.y.size)}
-    if train.id is None:
-        raise ConfigError(f'{dataset.name} has no ids: name rows, with scenario.by = "row"')
-    names = [dataset.names[i] for i in train.id] if dataset.names else map(str, train.id)
-    known = {name: row for row, name in enumerate(names)}
-    if len(known) != train.y.size:
-        raise ConfigError(
-            f'the ids of {dataset.name} are not of one example each: name rows, with scenario.by = "row"'
-        )
-    return known
-
-
-def _read(file: str) -> list[str]:
-    try:
-        return Path(file).expanduser().read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(f"cannot read scenario.file {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"scenario.file {file} is not a text file: {error}") from error
+def _is_comment(line: str) -> bool:
+    """Whether a line is a comment or blank; a byte-order mark is no text."""
+    return line.strip("\ufeff \t\r\v\f").startswith("#") or not line.strip().strip("\ufeff")

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from junlearn.errors import ConfigError
-from junlearn.scenarios.partition import partition, resolve
+from junlearn.scenarios.class_names import ClassName, resolve
+from junlearn.scenarios.partition import partition
 from junlearn.types import Dataset, Key, Split
 
 __all__ = ["Config", "split"]
@@ -15,7 +16,7 @@ __all__ = ["Config", "split"]
 class Config:
     """Which fine classes to forget."""
 
-    subclasses: tuple[int | str, ...] = ("rocket",)
+    subclasses: tuple[ClassName, ...] = ("rocket",)
     """Numbers or names of fine classes."""
 
 

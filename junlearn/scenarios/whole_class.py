@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from junlearn.scenarios.partition import partition, resolve
+from junlearn.scenarios.class_names import ClassName, resolve
+from junlearn.scenarios.partition import partition
 from junlearn.types import Dataset, Key, Sources, Split
 
 __all__ = ["Config", "of_classes", "split"]
@@ -14,7 +15,7 @@ __all__ = ["Config", "of_classes", "split"]
 class Config:
     """Which classes to forget."""
 
-    classes: tuple[int | str, ...] = (0,)
+    classes: tuple[ClassName, ...] = (0,)
     """Numbers or names of classes."""
 
 

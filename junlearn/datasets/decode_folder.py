@@ -1,0 +1,109 @@
+"""From the files of an image folder to arrays, and to what a person should know of them."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from junlearn.datasets.config import Progress
+from junlearn.datasets.pixels import Picture, picture
+from junlearn.errors import ConfigError, DataError
+from junlearn.types import Data, Sources
+
+__all__ = ["ImageFile", "decode"]
+
+PROGRESS_EVERY = 100
+
+
+class ImageFile(NamedTuple):
+    """An image and the name of its class."""
+
+    path: Path
+    label: str
+
+
+def decode(
+    root: Path,
+    train: Sequence[ImageFile],
+    test: Sequence[ImageFile],
+    image_size: int | None,
+    progress: Progress | None,
+) -> tuple[Sources, tuple[str, ...], tuple[str, ...]]:
+    """`"train"` and `"test"`, the names of the classes, and remarks; `id` counts the images of both, train first.
+
+    Raises ConfigError where images differ in size and no `image_size` is given, DataError for one that cannot be read
+    and for a class without training images.
+    """
+    classes = sorted({image.label for image in [*train, *test]})
+    untrained = set(classes) - {image.label for image in train}
+    if untrained:
+        raise DataError(f"no training images of {', '.join(sorted(untrained))}")
+    files = [image.path for image in [*train, *test]]
+    pixels, remarks = _stack(root, files, image_size, progress)
+    numbers = {label: number for number, label in enumerate(classes)}
+    y = np.array([numbers[image.label] for image in [*train, *test]], np.int32)
+    whole = Data(x=pixels, y=y, id=np.arange(len(files), dtype=np.int32))
+    sources = {"train": whole.take(slice(len(train))), "test": whole.take(slice(len(train), None))}
+    return sources, tuple(classes), tuple(remarks)
+
+
+def _stack(
+    root: Path, files: Sequence[Path], image_size: int | None, progress: Progress | None
+) -> tuple[np.ndarray, list[str]]:
+    """uint8[N,H,W,C], C = 1 where all images are grey, and remarks."""
+    first = picture(files[0], image_size).pixels
+    height, width = first.shape[:2]
+    x = np.empty((len(files), height, width, 3), np.uint8)
+    coloured: list[str] = []
+    transparent: list[str] = []
+    frames: list[str] = []
+    lost: list[str] = []
+    for row, path in enumerate(files):
+        image = picture(path, image_size)
+        _check_size(files[0], (width, height), path, image)
+        # A grey image has equal red, green and blue.
+        x[row] = image.pixels if image.pixels.ndim == 3 else image.pixels[..., None]
+        marks = (image.pixels.ndim == 3, image.transparent, image.frames, image.lost)
+        for found, marked in zip((coloured, transparent, frames, lost), marks, strict=True):
+            found += [path.relative_to(root).as_posix()] * marked
+        done = row + 1
+        if progress is not None and (done % PROGRESS_EVERY == 0 or done == len(files)):
+            progress(done, len(files))
+    remarks = [
+        *_mixed(coloured, len(files)),
+        *_said(transparent, len(files), "transparent pixels, which are shown on white"),
+        *_said(frames, len(files), "several frames, of which the first is taken"),
+        *_said(lost, len(files), "EXIF data that cannot be read, and are taken as they are stored"),
+    ]
+    return (x if coloured else np.ascontiguousarray(x[..., :1])), remarks
+
+
+def _check_size(first: Path, size: tuple[int, int], path: Path, image: Picture) -> None:
+    height, width = image.pixels.shape[:2]
+    if (width, height) != size:
+        raise ConfigError(
+            f"images differ in size ({first} {size}, {path} {(width, height)}): set dataset.image_size"
+        )
+
+
+def _mixed(coloured: Sequence[str], count: int) -> Iterable[str]:
+    """A line where some images are grey and some are not."""
+    if 0 < len(coloured) <= count / 2:
+        yield f"{_of(len(coloured), count)} colours ({_example(coloured)}): all are read as RGB"
+    elif count / 2 < len(coloured) < count:
+        grey = count - len(coloured)
+        yield f"{grey:,} of {count:,} images {'is' if grey == 1 else 'are'} grey: all are read as RGB"
+
+
+def _said(names: Sequence[str], count: int, what: str) -> Iterable[str]:
+    if names:
+        yield f"{_of(len(names), count)} {what} ({_example(names)})"
+
+
+def _of(some: int, count: int) -> str:
+    return f"{some:,} of {count:,} images {'has' if some == 1 else 'have'}"
+
+
+def _example(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and others"
