@@ -87,12 +87,15 @@ def test_a_run_end_to_end_and_again(place, capsys):
         }
         assert set(record["seconds"]) == {"compile", "run", "evaluate", "total"}
         assert {"jax", "python", "junlearn"} <= set(record["versions"])
+        assert set(record["request"]) == {"forget", "retain", "data", "rows", "ids"}
         accuracies = [v for n, v in record["metrics"].items() if n.startswith("accuracy/")]
         assert len(accuracies) == 5 and all(0 <= v <= 1 for v in accuracies)
     retrain = found[1]["metrics"]
     assert retrain["accuracy/forget_train"] == 0 and retrain["tow"] == 1
     assert retrain["js/forget_train"] == 0 and retrain["agreement/forget_train"] == 1
     assert json.loads((place / "w" / "config.json").read_text())["train"]["epochs"] == 3
+    forgotten = (place / "w" / "forgotten.txt").read_text().splitlines()
+    assert len(forgotten) == 2 + found[0]["request"]["forget"]
 
     # The same command again: the same table, no network trained, no record added.
     before = {p: p.stat().st_mtime_ns for p in place.rglob("0000*/*")}
