@@ -82,6 +82,7 @@ def test_a_run_end_to_end_and_again(place, capsys):
         assert set(record) == {
             *("dataset", "model", "scenario", "method", "role", "seed", "metrics", "seconds"),
             *("stages", "history", "config", "config_hash", "versions", "device", "time"),
+            "matmul_precision",
         }
         assert set(record["seconds"]) == {"compile", "run", "evaluate", "total"}
         assert {"jax", "python", "junlearn"} <= set(record["versions"])
