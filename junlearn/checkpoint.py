@@ -4,8 +4,10 @@ Several processes of one run write a snapshot together, to a directory that all 
 """
 
 import json
+import os
 import re
 import shutil
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 from orbax.checkpoint import v1 as ocp
 
-from junlearn import processes
+from junlearn import processes, quiet
 from junlearn.errors import CheckpointError
 from junlearn.files import replace
 from junlearn.types import PyTree
@@ -47,7 +49,8 @@ def save(store: Store, state: PyTree, position: dict[str, Any]) -> None:
     try:
         processes.first(lambda: _make_room(store, snapshots))
         processes.together(lambda: _see(path.parent))
-        processes.together(lambda: ocp.save(path, state))
+        with quiet.orbax():
+            processes.together(lambda: ocp.save(path, state))
         processes.first(lambda: _sign(path, store, position))
     except Exception as error:
         processes.first(lambda: _sweep(store, snapshots))
@@ -80,7 +83,8 @@ def restore(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), target
     )
     try:
-        return processes.together(lambda: _load(path, abstract)), position
+        with quiet.orbax():
+            return processes.together(lambda: _load(path, abstract)), position
     except Exception as error:
         raise CheckpointError(
             f"checkpoint {path} cannot be read ({_reason(error)}); {remedy}"
@@ -99,6 +103,9 @@ def _next(store: Store) -> tuple[Path, list[Path]]:
 def _make_room(store: Store, snapshots: list[Path]) -> None:
     store.directory.mkdir(parents=True, exist_ok=True)
     _sweep(store, snapshots)
+    # Where it cannot make directories, Orbax leaves threads behind that wait for them, for minutes.
+    with tempfile.TemporaryDirectory(prefix=".", dir=store.directory) as probe:
+        os.makedirs(Path(probe, *"abcd"))
 
 
 def _sign(path: Path, store: Store, position: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import io
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ import tyro
 from junlearn import config
 from junlearn.datasets import DATASETS
 from junlearn.errors import ConfigError, unknown
+from junlearn.files import writers
 from junlearn.methods import METHODS
 from junlearn.metrics import METRICS
 from junlearn.models import MODELS
@@ -28,6 +30,8 @@ __all__ = [
     "keep_compilations",
     "split_arguments",
 ]
+
+log = logging.getLogger(__name__)
 
 NAMED = (*config.COMPONENTS, *config.OPTIONAL)
 """Sections whose name can be chosen on the command line."""
@@ -99,13 +103,30 @@ def default_workdir(file: Path | None, experiment: Any) -> Path:
 
 
 def keep_compilations(cache_dir: str | None) -> None:
-    """Let JAX keep compiled programs below the cache directory, so that the next run starts at once."""
+    """Let JAX keep compiled programs below the cache directory, so that the next run starts at once.
+
+    JAX_COMPILATION_CACHE_DIR goes before it. Programs run as they are found: a directory that others may write is not
+    used, and a line says so.
+    """
     import jax
+    from jax.experimental.compilation_cache import compilation_cache
 
     from junlearn.datasets.cache import dataset_cache_dir
 
-    directory = dataset_cache_dir(cache_dir).parent / "compiled"
-    jax.config.update("jax_compilation_cache_dir", str(directory))
+    named = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    directory = Path(named) if named else dataset_cache_dir(cache_dir).parent / "compiled"
+    remedy = writers(directory)
+    if remedy is None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    else:
+        log.warning(
+            "compiled programs are not kept in %s, as others may change what runs: "
+            "chown %s %s and chmod go-w on it, or choose another --cache-dir",
+            *(directory, os.geteuid(), remedy),
+        )
+        compilation_cache.reset_cache()
+    chosen = None if remedy else str(directory)
+    jax.config.update("jax_compilation_cache_dir", chosen)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 

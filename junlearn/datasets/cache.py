@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from junlearn.errors import DataError
-from junlearn.files import replacing
+from junlearn.files import clear_temporaries, replacing
 from junlearn.types import Data, Sources
 
 __all__ = [
@@ -104,6 +104,7 @@ def save_cache(path: Path, content: Cached) -> None:
     del meta["sources"]
     arrays = {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
     path.parent.mkdir(parents=True, exist_ok=True)
+    clear_temporaries(path.parent)
     with replacing(path) as file:
         np.savez(file, **arrays, **_members(content.sources))  # type: ignore[arg-type]
 
