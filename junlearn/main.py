@@ -42,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             terminal.open_streams()
             with terminal.logging_lines():
                 status = _command(list(sys.argv[1:] if argv is None else argv))
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            terminal.flush()
         except BrokenPipeError:
             terminal.silence_output()
             return 128 + signal.SIGPIPE

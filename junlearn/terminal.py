@@ -21,6 +21,7 @@ __all__ = [
     "Terminal",
     "complain",
     "fault",
+    "flush",
     "logging_lines",
     "open_streams",
     "printable",
@@ -29,6 +30,11 @@ __all__ = [
 
 JOINERS = "\u200c\u200d"
 """Invisible, but a part of words in several scripts."""
+
+NAMES = (str, bytes, os.PathLike)
+"""What an error of the system can name a file by."""
+
+STDOUT = "the standard output"
 
 CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Controls, invisible formats such as directions, halves of characters, separators of lines."""
@@ -94,19 +100,18 @@ def fault(error: OSError) -> str:
     reason = error.strerror or str(error) or type(error).__name__
     if error.errno == errno.ELOOP:
         reason = "it is a link, which is not followed here: remove it"
-    names = [os.fsdecode(n) for n in (error.filename, error.filename2) if isinstance(n, _NAMES)]
+    names = [os.fsdecode(n) for n in (error.filename, error.filename2) if isinstance(n, NAMES)]
     if not names and _stdout_fails(error.errno):
-        names = ["the standard output"]
+        names = [STDOUT]
     return f"{reason}: {' and '.join(names)}" if names else reason
 
 
-_NAMES = (str, bytes, os.PathLike)
-
-
 def _stdout_fails(number: int | None) -> bool:
-    """Whether what is still to be written to stdout meets the same error."""
+    """Whether stdout, where it is no terminal, meets the same error once more."""
     try:
         sys.stdout.flush()
+        if not sys.stdout.isatty():
+            os.write(sys.stdout.fileno(), b"\n")
     except OSError as error:
         return error.errno == number
     except (AttributeError, ValueError):
@@ -133,6 +138,18 @@ def open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def flush() -> None:
+    """Write to stdout what is not written yet. Raises OSError that names it."""
+    if sys.stdout is not None:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            error.filename = STDOUT
+            raise
 
 
 def silence_output() -> None:

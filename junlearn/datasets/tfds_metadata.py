@@ -52,7 +52,8 @@ def check_features(text: str) -> None:
     if not isinstance(content, dict):
         raise DataError("features.json is not a JSON object")
     for key, value in _entries(content):
-        if key in CLASS_KEYS and not isinstance(value, dict) and value not in FEATURES:
+        named = key in CLASS_KEYS and not isinstance(value, dict)
+        if named and not (isinstance(value, str) and value in FEATURES):
             raise DataError(
                 f"features.json names the class {value!r}, and only TFDS's own features for images are built"
             )
