@@ -2,6 +2,7 @@
 
 __version__ = "0.1.0"
 
+from junlearn import interrupts  # noqa: F401 - first: it handles Ctrl-C while the others take seconds
 from junlearn.api import evaluate, initial, split_off, train, train_many, unlearn
 from junlearn.errors import CheckpointError, ConfigError, DataError, DivergedError, JunlearnError
 from junlearn.many import Many, pick

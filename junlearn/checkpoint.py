@@ -3,13 +3,14 @@
 Several processes of one run write a snapshot together, to a directory that all of them see.
 """
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from orbax.checkpoint import v1 as ocp
 
-from junlearn import processes, snapshots
+from junlearn import processes, quiet, snapshots
 from junlearn.errors import CheckpointError
 from junlearn.files import plainly_named
 from junlearn.snapshots import REMEDY
@@ -88,7 +89,8 @@ def restore(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), target
     )
     try:
-        return processes.together(lambda: _load(path, abstract)), position
+        with quiet.orbax():
+            return processes.together(lambda: _load(path, abstract)), position
     except Exception as error:
         raise CheckpointError(
             f"checkpoint {path} cannot be read ({_reason(error)}); {remedy}"
@@ -108,12 +110,17 @@ def _next(store: Store) -> tuple[str, list[Path]]:
 def _begin(store: Store, name: str) -> Path:
     """Where the snapshot is written, once what earlier saves have left is gone."""
     snapshots.tidy(store.directory, store.owner, remove=True)
-    return snapshots.begin(store.directory.absolute(), name, store.owner)
+    folder = snapshots.begin(store.directory.absolute(), name, store.owner)
+    # Where it cannot make directories, Orbax leaves threads behind that wait for them, for minutes.
+    probe = folder.joinpath(*"abcd")
+    probe.mkdir(parents=True)
+    os.removedirs(probe)
+    return folder
 
 
 def _write(folder: Path, name: str, state: PyTree) -> None:
     _see(folder)
-    with plainly_named(folder) as place:
+    with plainly_named(folder) as place, quiet.orbax():
         ocp.save(place / name, state)
 
 

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import io
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ import tyro
 from junlearn import config
 from junlearn.datasets import DATASETS
 from junlearn.errors import ConfigError, unknown
+from junlearn.files import writers
 from junlearn.methods import METHODS
 from junlearn.metrics import METRICS
 from junlearn.models import MODELS
@@ -29,6 +31,8 @@ __all__ = [
     "keep_compilations",
     "split_arguments",
 ]
+
+log = logging.getLogger(__name__)
 
 NAMED = (*config.COMPONENTS, *config.OPTIONAL)
 """Sections whose name can be chosen on the command line."""
@@ -113,11 +117,31 @@ def default_workdir(file: Path | None, experiment: Any) -> Path:
 
 
 def keep_compilations(cache_dir: str | None) -> None:
-    """Let JAX keep compiled programs below the cache directory, so that the next run starts at once."""
+    """Let JAX keep compiled programs below the cache directory, so that the next run starts at once.
+
+    With JAX_COMPILATION_CACHE_DIR they are in a folder of their own there. Programs run as they are found: a directory
+    that others may write is not used, and a line says so.
+    """
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
     from junlearn import compilations
     from junlearn.datasets.cache import dataset_cache_dir
 
-    compilations.keep(dataset_cache_dir(cache_dir).parent / "compiled", seconds=0.2)
+    named = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    shared = dataset_cache_dir(cache_dir).parent / "compiled"
+    directory = Path(named) / "junlearn" if named else shared
+    remedy = writers(directory)
+    if remedy is None:
+        compilations.keep(directory, seconds=0.2)
+        return
+    log.warning(
+        "compiled programs are not kept in %s, as others may change what runs: "
+        "chown %s %s and chmod go-w on it, or choose another --cache-dir",
+        *(directory, os.geteuid(), remedy),
+    )
+    compilation_cache.reset_cache()
+    jax.config.update("jax_compilation_cache_dir", None)
 
 
 def catalogue() -> dict[str, dict[str, str]]:

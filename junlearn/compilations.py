@@ -35,7 +35,7 @@ SAID: set[Path] = set()
 
 def keep(directory: Path, seconds: float) -> None:
     """Let JAX keep programs that took `seconds` to compile in `directory`. Raises OSError where that cannot be made."""
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     clear_temporaries(directory)
     jax.config.update("jax_compilation_cache_dir", f"{SCHEME}//{directory.absolute()}")
     jax.config.update("jax_persistent_cache_min_compile_time_secs", seconds)

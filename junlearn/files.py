@@ -10,14 +10,18 @@ Everything that the project writes and reads back passes through here:
 * `plainly_named` is for libraries that read patterns, or more, into the characters of a path.
 """
 
+import errno
 import fcntl
+import grp
 import hashlib
 import json
 import os
+import pwd
 import re
 import secrets
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -35,6 +39,7 @@ __all__ = [
     "clear_temporaries",
     "holding",
     "keep_damaged",
+    "naming",
     "no_link",
     "plainly_named",
     "remove_listed",
@@ -43,6 +48,7 @@ __all__ = [
     "seal",
     "tree",
     "unseal",
+    "writers",
 ]
 
 CHECKSUM = "checksum"
@@ -64,13 +70,24 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     unique = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
     temporary = path.with_name(f".{path.name}.{unique}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with naming(path), temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path):
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an OSError of the block name `path`: a write that fails names nothing, one beside it another file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = os.fspath(path), None
+        raise
 
 
 def replace(path: Path, text: str) -> None:
@@ -85,8 +102,8 @@ def append_line(path: Path, line: str) -> None:
 
     After a line that was cut off in its middle a new one begins. Raises OSError (ELOOP) where `path` is a link.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-    with os.fdopen(os.open(path, flags, 0o666), "rb+") as file:
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+    with naming(path), os.fdopen(no_link(os.fspath(path), flags), "rb+") as file:
         end = file.seek(0, os.SEEK_END)
         begun = False
         if end:
@@ -101,10 +118,10 @@ def append_line(path: Path, line: str) -> None:
 def holding(path: Path) -> Iterator[None]:
     """Hold a file (made if missing) until the block ends, against all who hold it before they change it.
 
-    It may be replaced within the block. Raises OSError (ELOOP) where `path` is a link.
+    It may be replaced within the block. Raises OSError as `no_link` does.
     """
     while True:
-        with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "rb") as file:
+        with open(no_link(str(path), os.O_RDWR | os.O_CREAT), "rb") as file:
             with suppress(OSError):  # A file system without locks.
                 fcntl.flock(file, fcntl.LOCK_EX)
             # Whoever held it may have put another in its place.
@@ -114,8 +131,54 @@ def holding(path: Path) -> Iterator[None]:
 
 
 def no_link(path: str, flags: int) -> int:
-    """An `opener` for `open` that raises OSError (ELOOP) where the last part of `path` is a link."""
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+    """An `opener` for `open` that takes regular files alone, and waits for none.
+
+    Raises OSError: ELOOP where the last part of `path` is a link, ENXIO or EINVAL where it is a pipe or a device.
+    """
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", path)
+    return descriptor
+
+
+def writers(directory: Path) -> Path | None:
+    """What lets others than this user and root change files in `directory`: it, a directory above it or a file in it.
+
+    None if only they can. Of the directories above it one that others may write is good enough where it is sticky, as
+    /tmp is. What is not there yet is passed over.
+    """
+    whole = Path(os.path.abspath(directory))
+    real = whole.resolve()
+    for path in dict.fromkeys((whole, *whole.parents, real, *real.parents)):
+        if path.exists() and not _own(path, above=path not in (whole, real)):
+            return path
+    entries = sorted(real.iterdir()) if real.is_dir() else []
+    mine = (0, os.geteuid())
+    return next((path for path in entries if path.lstat().st_uid not in mine), None)
+
+
+def _own(path: Path, *, above: bool) -> bool:
+    """Whether only this user and root can change the names in a directory (of those that are not theirs, if above)."""
+    found = path.stat()
+    if found.st_uid not in (0, os.geteuid()):
+        return False
+    if above and found.st_mode & stat.S_ISVTX:
+        return True
+    group = found.st_mode & stat.S_IWGRP and not _alone_in(found.st_gid)
+    return not (group or found.st_mode & stat.S_IWOTH)
+
+
+def _alone_in(group: int) -> bool:
+    """Whether a group is the one that this user has for itself, as many systems make one for each."""
+    try:
+        user = pwd.getpwuid(os.geteuid())
+        entry = grp.getgrgid(group)
+    except KeyError:
+        return False
+    return (user.pw_gid, user.pw_name) == (group, entry.gr_name) and not (
+        set(entry.gr_mem) - {user.pw_name}
+    )
 
 
 def clear_temporaries(directory: Path) -> None:

@@ -1,4 +1,7 @@
-"""Exclusive use of a directory by one run; the lock goes with its (first) process, however that ends."""
+"""Exclusive use of a directory by one run; the lock goes with its (first) process, however that ends.
+
+Whoever has it removes what processes that are gone left half written in the directory.
+"""
 
 import fcntl
 import os
@@ -7,9 +10,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from junlearn.errors import ConfigError
+from junlearn.files import clear_temporaries, naming, no_link
 from junlearn.processes import first
 
 __all__ = ["exclusive"]
+
+HOLDER = 20
+"""Digits that the number of a process can have."""
 
 
 @contextmanager
@@ -23,18 +30,20 @@ def exclusive(directory: Path, *, waiting: Callable[[str], None] | None = None) 
 @contextmanager
 def _locked(directory: Path, waiting: Callable[[str], None] | None) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / ".lock", "a+") as lock:
+    with open(directory / ".lock", "a+", opener=no_link) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            holder = lock.read().strip() or "unknown"
+            holder = lock.read(HOLDER).strip() or "unknown"
             message = f"{directory} is in use by another run (process {holder})"
             if waiting is None:
                 raise ConfigError(f"{message}; choose another --workdir") from None
             waiting(message)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        with naming(directory / ".lock"):
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+        clear_temporaries(directory)
         yield

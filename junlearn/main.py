@@ -20,12 +20,15 @@
                                                          what lies in the cache, and its removal
     python -m junlearn.main list [--json]                    methods, models, datasets, scenarios, metrics
 
-Exit status: 0 success, 2 a mistake in usage, configuration or files (one line on stderr), 1 a failure while running.
+Exit status: 0 success, 2 a mistake in usage, configuration or files (one line on stderr), 1 a failure while running,
+130, 143 or 129 when SIGINT (Ctrl-C), SIGTERM or SIGHUP ended it (a run that is training saves first, and the same
+command goes on there; a second signal ends it at once), 141 when whoever read its output was gone.
 A method that fails does not keep the others from running: they are in the table, it is named on stderr.
 """
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,9 +39,36 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    from junlearn import interrupts, terminal
+
+    with interrupts.handled():
+        try:
+            terminal.open_streams()
+            with terminal.logging_lines():
+                status = _command(list(sys.argv[1:] if argv is None else argv))
+            terminal.flush()
+        except BrokenPipeError:
+            terminal.silence_output()
+            return 128 + signal.SIGPIPE
+        except OSError as error:
+            status = _complain(error)
+            # What could not be written would be tried again at the end.
+            terminal.silence_output()
+            return status
+        except BaseException as error:
+            # Libraries can turn what a signal raised within them into errors of their own.
+            stopped = interrupts.behind(error)
+            if stopped is None:
+                raise
+            terminal.silence_output()
+            terminal.complain(str(stopped))
+            return stopped.status
+        return status
+
+
+def _command(arguments: list[str]) -> int:
     from junlearn.errors import DivergedError, JunlearnError, unknown
 
-    arguments = list(sys.argv[1:] if argv is None else argv)
     commands = {
         "cache": _cache,
         "compat": _compat,
@@ -54,23 +84,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments[0] not in commands:
             raise unknown("command", arguments[0], commands)
         return commands[arguments[0]](arguments[1:])
-    except (JunlearnError, OSError, DivergedError) as error:
+    except (JunlearnError, DivergedError) as error:
         return _complain(error)
 
 
 def _complain(error: Exception, about: str = "") -> int:
     """Say on one line of stderr what went wrong; returns the exit status (the smaller is the graver)."""
+    from junlearn import terminal
     from junlearn.errors import DivergedError, JunlearnError
 
-    text = " ".join(str(error).split())
-    if isinstance(error, OSError):
-        # No space, no permission: what was complete before is on disk.
-        text = f"{error.strerror or error}: {error.filename or ''}"
-    elif isinstance(error, DivergedError):
+    # No space, no permission: what was complete before is on disk.
+    text = terminal.fault(error) if isinstance(error, OSError) else str(error)
+    if isinstance(error, DivergedError):
         text = f"the run diverged: {text}"
-    elif not isinstance(error, JunlearnError):
+    elif not isinstance(error, JunlearnError | OSError):
         text = f"{type(error).__name__}: {text}"
-    print(f"junlearn: {about}{text}", file=sys.stderr)
+    terminal.complain(f"{about}{text}")
     return 2 if isinstance(error, (JunlearnError, OSError)) else 1
 
 
@@ -99,6 +128,7 @@ def _carry_out(
     from junlearn import cli, processes, report, tables
     from junlearn.progress import Reporter
     from junlearn.records import read
+    from junlearn.terminal import printable
 
     console = _joined([experiment])
     from junlearn.experiment import execute
@@ -108,15 +138,15 @@ def _carry_out(
     if not processes.is_first():
         return 0
     report.table(records, console)
-    console.print(f"records: {workdir / 'records.jsonl'}", highlight=False)
+    console.print(f"records: {printable(workdir / 'records.jsonl')}")
     if plot:
         from junlearn import plots
 
         for path in plots.write(records, workdir / "plots"):
-            console.print(f"plot: {path}", highlight=False, soft_wrap=True)
+            console.print(f"plot: {printable(path)}", soft_wrap=True)
     for path in table_files:
         tables.write(read(workdir / "records.jsonl"), path)
-        console.print(f"table: {path}", highlight=False, soft_wrap=True)
+        console.print(f"table: {printable(path)}", soft_wrap=True)
     return min((_complain(error, f"{label}: ") for label, error in failures.items()), default=0)
 
 
@@ -153,12 +183,13 @@ def _sweep(arguments: list[str]) -> int:
         return 0
     from junlearn.experiment import execute
     from junlearn.progress import Reporter
+    from junlearn.terminal import printable
 
     cli.keep_compilations(options.cache_dir)
     found: list[sweep.Trial] = []
     failures: list[tuple[str, Exception]] = []
     for number, point in enumerate(points, start=1):
-        console.print(f"point {number} of {len(points)}: {point.title()}", highlight=False)
+        console.print(f"point {number} of {len(points)}: {printable(point.title())}")
         outcome = execute(
             *(point.experiment, point.directory(workdir), options.cache_dir, Reporter(console)),
             fresh=options.fresh,
@@ -170,7 +201,7 @@ def _sweep(arguments: list[str]) -> int:
     runs = sweep.best(found, options.select, options.over)
     sweep_report.table(runs, options.over, console)
     for path in sweep_report.write(found, runs, options.over, workdir):
-        console.print(f"written: {path}", highlight=False, soft_wrap=True)
+        console.print(f"written: {printable(path)}", soft_wrap=True)
     return min((_complain(error, where) for where, error in failures), default=0)
 
 
@@ -182,10 +213,11 @@ def _cache(arguments: list[str]) -> int:
 
 def _compat(arguments: list[str]) -> int:
     from junlearn import compat, config
+    from junlearn.terminal import complain
 
     request = compat.parse(arguments)
     for line in request.remarks:
-        print(f"junlearn: {line}", file=sys.stderr)
+        complain(line)
     experiment = config.parse(request.table)
     return _carry_out(experiment, request.workdir, request.cache_dir)
 
@@ -229,12 +261,11 @@ def _statistics(arguments: list[str]) -> int:
 
 def _joined(experiments: Sequence[Any]) -> Any:
     """The terminal, after the processes of a distributed run have met: only the first of them has one."""
-    from rich.console import Console
-
     from junlearn import processes
+    from junlearn.terminal import Terminal
 
     processes.join(experiments)
-    return Console(quiet=not processes.is_first())
+    return Terminal(quiet=not processes.is_first())
 
 
 def _list(arguments: list[str]) -> int:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from junlearn.files import replacing
 from junlearn.headings import first_columns
 from junlearn.records import Record
+from junlearn.terminal import printable
 
-__all__ = ["accuracies", "curves", "relearning", "write"]
+__all__ = ["accuracies", "caption", "curves", "relearning", "save", "write"]
 
 GAP = "relearn_retain/gap/"
 """What the name of a metric begins with, before the number of steps."""
@@ -26,8 +28,19 @@ def write(records: Sequence[Record], directory: Path) -> list[Path]:
         if figure is None:
             continue
         paths.append(directory / f"{name}.png")
-        figure.savefig(paths[-1], dpi=120, bbox_inches="tight")
+        save(figure, paths[-1])
     return paths
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture as PNG in one step; a link in its place is replaced, not followed."""
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=120, bbox_inches="tight")
+
+
+def caption(text: str) -> str:
+    """`text` as a picture shows it, in which no `$` begins a formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def curves(record: Record) -> Figure | None:
@@ -48,8 +61,8 @@ def curves(record: Record) -> Figure | None:
         axis.set_visible(False)
     for axis, ((stage, name), points) in zip(axes.flat, series.items(), strict=False):
         axis.plot(*zip(*points, strict=True), marker=".")
-        axis.set_title(stage, fontsize="medium")
-        axis.set_ylabel(name)
+        axis.set_title(caption(stage), fontsize="medium")
+        axis.set_ylabel(caption(name))
         axis.xaxis.get_major_locator().set_params(integer=True)
     figure.supxlabel("epoch", fontsize="medium")
     figure.suptitle(_title(record, record["method"]))
@@ -66,7 +79,9 @@ def accuracies(records: Sequence[Record]) -> Figure:
         heights = [100 * r["metrics"].get(column.metric, 0.0) for r in records]
         places = [i + (number - (len(shown) - 1) / 2) * width for i in range(len(records))]
         axis.bar(places, heights, width, label=column.heading)
-    axis.set_xticks(range(len(records)), [r["method"] for r in records], rotation=30, ha="right")
+    axis.set_xticks(
+        range(len(records)), [caption(r["method"]) for r in records], rotation=30, ha="right"
+    )
     axis.set_ylabel("accuracy in %")
     axis.set_ylim(0, 100)
     axis.legend(ncols=len(shown), fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -84,7 +99,9 @@ def relearning(records: Sequence[Record]) -> Figure | None:
         found = record["metrics"].items()
         points = [(int(n.removeprefix(GAP)), 100 * v) for n, v in found if n.startswith(GAP)]
         if points:
-            axis.plot(*zip(*sorted(points), strict=True), marker=".", label=record["method"])
+            axis.plot(
+                *zip(*sorted(points), strict=True), marker=".", label=caption(record["method"])
+            )
     if not axis.lines:
         return None
     axis.set_xlabel("steps on the retain set")
@@ -95,4 +112,4 @@ def relearning(records: Sequence[Record]) -> Figure | None:
 
 
 def _title(record: Record, last: str) -> str:
-    return ", ".join([record["dataset"], record["model"], record["scenario"], last])
+    return caption(", ".join([record["dataset"], record["model"], record["scenario"], last]))

@@ -16,6 +16,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 
 from junlearn.run import Progress
+from junlearn.terminal import printable
 
 __all__ = ["Reporter"]
 
@@ -31,7 +32,7 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """One line that stays."""
-        self.console.print(text, highlight=False)
+        self.console.print(printable(text), highlight=False, markup=False, emoji=False)
 
     @contextmanager
     def counting(self, title: str) -> Iterator[Callable[[int, int], None]]:
@@ -43,13 +44,13 @@ class Reporter:
     def following(self, title: str) -> Iterator[Progress]:
         """The progress of a run as a bar for each stage, with the time left and the last loss."""
         bars = Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[loss]}"),
+            TextColumn("{task.fields[loss]}", markup=False),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
@@ -60,7 +61,9 @@ class Reporter:
             if stage not in tasks:
                 if len(tasks) >= SHOWN:
                     bars.update(list(tasks.values())[-SHOWN], visible=False)
-                tasks[stage] = bars.add_task(f"{title} {stage}".strip(), total=total, loss="")
+                tasks[stage] = bars.add_task(
+                    printable(f"{title} {stage}".strip()), total=total, loss=""
+                )
             loss = f"loss {metrics['loss']:.4g}" if "loss" in metrics else ""
             bars.update(tasks[stage], completed=done, total=total, loss=loss)
 

@@ -156,7 +156,8 @@ class _Scan(NamedTuple):
 
 def _scan(path: Path) -> _Scan:
     found = _Scan([], [])
-    content = path.read_bytes() if path.exists() else b""
+    # A pipe in its place would never end.
+    content = path.read_bytes() if path.is_file() else b""
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         # Blank lines and carriage returns are an editor's, and say nothing else than what was written.
         if line := line.strip():

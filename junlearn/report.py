@@ -6,10 +6,12 @@ from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from junlearn.effect import same_figures
 from junlearn.headings import FORGETTING, Column, first_columns
 from junlearn.records import Record, spent
+from junlearn.terminal import Terminal, printable
 
 __all__ = ["table"]
 
@@ -36,9 +38,13 @@ def table(records: Sequence[Record], console: Console) -> None:
     """Print one row a record; what does not fit the terminal's width stands below, in tables of its own."""
     first = records[0]
     console.print(
-        f"\n{first['dataset']}, {first['model']}, scenario {first['scenario']}, "
-        f"seed {first['seed']}, on {first['device']}",
+        "\n"
+        + printable(
+            f"{first['dataset']}, {first['model']}, scenario {first['scenario']}, "
+            f"seed {first['seed']}, on {first['device']}"
+        ),
         style="bold",
+        markup=False,
         highlight=False,
     )
     present = {name for record in records for name in record["metrics"]}
@@ -70,7 +76,7 @@ def _fitting(
 
 def _width(records: Sequence[Record], columns: Sequence[Column], first: bool = False) -> int:
     grid = _grid(records, columns, seconds=first)
-    wide = Console(width=10_000)
+    wide = Terminal(width=10_000)
     return Measurement.get(wide, wide.options, grid).maximum
 
 
@@ -87,7 +93,7 @@ def _grid(records: Sequence[Record], columns: Sequence[Column], *, seconds: bool
         if seconds:
             values += [f"{spent(record):.1f}", "=" if _idle(record, records) else ""]
         emphasis = "bold" if record["role"] == "retrain" else None
-        grid.add_row(record["method"], *values, style=emphasis)
+        grid.add_row(Text(printable(record["method"])), *values, style=emphasis)
     return grid
 
 

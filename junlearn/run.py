@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from junlearn import checkpoint, feeds, processes
+from junlearn import checkpoint, compiling, feeds, interrupts, processes
 from junlearn.batches import PLAIN_VIEWS, Rows, Spec, pixel, specify, view_of
 from junlearn.errors import CheckpointError, ConfigError
 from junlearn.evaluation import evaluate_accuracy
@@ -41,6 +41,9 @@ from junlearn.types import (
 )
 
 __all__ = ["Progress", "Result", "Staged", "conclude", "place", "run", "run_stages"]
+
+CHEAP_SECONDS = 1.0
+"""Work that is worth a snapshot when a signal ends the run."""
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 """`(stage, steps done, steps in all, metrics)`: called about twice a second."""
@@ -178,7 +181,8 @@ def run_stages(
     first on a CPU (where XLA's own convolutions in a scan are slow) and the second elsewhere. With `mesh` (one axis,
     "data") every batch is split over its devices. With `store` the run goes on from the newest snapshot there, saves
     one every `save_seconds` and one at the end; a finished run is only read back. As long as there is none it goes on
-    from the newest one in `begun`: of a run with the same arguments, a state like this one's and its first stages.
+    from the newest one in `begun`: of a run with the same arguments, a state like this one's and its first stages. When
+    the command line handles a signal, the run saves a snapshot at the next look of the host and ends with Interrupted.
 
     Raises ConfigError when the method needs `initial` and it is not given, DivergedError when a metric of a step, or a
     network in the state at the end of a stage, is NaN or infinite, CheckpointError as `junlearn.checkpoint` does.
@@ -219,55 +223,64 @@ def run_stages(
     program: Program | None = None
     clocks: dict[Program, Clock] = {}
     rows: Rows | None = None
-    while position.stage < len(stages):
-        stage = stages[position.stage]
-        if rows is None:
-            spec, rows = _draw(stage, seed, position, state, mesh)
-            program = program_of(stage.step, spec, spec.shown(views), mesh, scan)
-            clock = clocks.setdefault(program, Clock(position.seconds))
-            epoch_key = jax.random.fold_in(
-                jax.random.fold_in(view_key, position.stage), position.epoch
+    with interrupts.held():
+        while position.stage < len(stages):
+            stage, epoch = stages[position.stage], position.epoch
+            if rows is None:
+                spec, rows = _draw(stage, seed, position, state, mesh)
+                program = program_of(stage.step, spec, spec.shown(views), mesh, scan)
+                clock = clocks.setdefault(program, Clock(position.seconds))
+                epoch_key = jax.random.fold_in(
+                    jax.random.fold_in(view_key, position.stage), position.epoch
+                )
+                steps = rows[0][0].shape[0]
+            assert program is not None
+            limit = min(steps, _next_check(position.step, stage))
+            before = position.seconds["run"]
+            state, metrics, count = program.advance(
+                state,
+                Epoch(sources, rows, (epoch_key, frozen_key)),
+                position.step,
+                limit,
+                where=f"stage {stage.name!r}, epoch {position.epoch}",
+                clock=clock,
             )
-            steps = rows[0][0].shape[0]
-        assert program is not None
-        limit = min(steps, _next_check(position.step, stage))
-        before = position.seconds["run"]
-        state, metrics, count = program.advance(
-            state,
-            Epoch(sources, rows, (epoch_key, frozen_key)),
-            position.step,
-            limit,
-            where=f"stage {stage.name!r}, epoch {position.epoch}",
-            clock=clock,
-        )
-        position.add(metrics, count)
-        took = position.seconds["run"] - before
-        position.stages[stage.name] = position.stages.get(stage.name, 0.0) + took
-        if progress is not None:
-            last = {name: float(values[-1]) for name, values in metrics.items()}
-            done = position.epoch * steps + position.step
-            progress(stage.name, done, stage.epochs * steps, last)
+            position.add(metrics, count)
+            took = position.seconds["run"] - before
+            position.stages[stage.name] = position.stages.get(stage.name, 0.0) + took
+            if progress is not None:
+                last = {name: float(values[-1]) for name, values in metrics.items()}
+                done = position.epoch * steps + position.step
+                progress(stage.name, done, stage.epochs * steps, last)
 
-        epoch_ends = position.step == steps
-        stops = False
-        if stage.until is not None and (epoch_ends or position.step == limit):
-            asked = time.perf_counter()
-            stops = stage.until(state, evaluate)
-            position.seconds["evaluate"] += time.perf_counter() - asked
-        if epoch_ends or stops:
-            position.close_epoch(stage.name)
-            rows = None
-        if stops or position.epoch == stage.epochs:
-            check_networks(state, f"end of stage {stage.name!r}")
-            position.stage, position.epoch = position.stage + 1, 0
-        now = time.perf_counter()
-        # All processes save, or none: as the clock of the first one says.
-        due = processes.first(lambda: now - saved >= save_seconds)  # noqa: B023
-        if position.stage == len(stages) or due:
-            position.seconds["total"] = earlier + now - began
-            if store is not None:
-                checkpoint.save(store, state, asdict(position))
-            saved = time.perf_counter()
+            epoch_ends = position.step == steps
+            stops = False
+            if stage.until is not None and (epoch_ends or position.step == limit):
+                asked = time.perf_counter()
+                with compiling.measured() as compilation:
+                    stops = stage.until(state, evaluate)
+                looked = time.perf_counter() - asked
+                compiled = min(compilation.seconds, looked)
+                position.seconds["compile"] += compiled
+                position.seconds["evaluate"] += looked - compiled
+            if epoch_ends or stops:
+                position.close_epoch(stage.name)
+                rows = None
+            if stops or position.epoch == stage.epochs:
+                check_networks(state, f"end of stage {stage.name!r}")
+                position.stage, position.epoch = position.stage + 1, 0
+            now = time.perf_counter()
+            # All processes save and stop, or none: as the clock of the first one and its signals say.
+            stopped = processes.first(interrupts.pending)
+            patience = min(CHEAP_SECONDS, save_seconds) if stopped else save_seconds
+            due = processes.first(lambda: now - saved >= patience)  # noqa: B023
+            if position.stage == len(stages) or due:
+                position.seconds["total"] = earlier + now - began
+                if store is not None:
+                    checkpoint.save(store, state, asdict(position))
+                saved = time.perf_counter()
+            if stopped:
+                raise interrupts.Interrupted(stopped, f"stage {stage.name!r}, epoch {epoch}")
     if not stages:
         position.seconds["total"] = time.perf_counter() - began
 

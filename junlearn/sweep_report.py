@@ -12,12 +12,15 @@ from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from junlearn import tables
 from junlearn.headings import FORGETTING, Column, first_columns
 from junlearn.metrics.aggregate import measured
+from junlearn.plots import caption, save
 from junlearn.records import spent
 from junlearn.sweep import Point, Trial, done, originals
+from junlearn.terminal import Terminal, printable
 
 __all__ = ["curves", "plan", "summary", "table", "times", "write"]
 
@@ -42,12 +45,14 @@ def plan(points: Sequence[Point], workdir: Path, console: Console) -> None:
     grid.add_column("", justify="right")
     grid.add_column("")
     for key, values in axes.items():
-        grid.add_row(key, str(len(values)), ", ".join(values))
+        grid.add_row(_shown(key), str(len(values)), _shown(", ".join(values)))
     methods: dict[str, int] = {}
     for method, _ in first.settings.values():
         methods[method] = methods.get(method, 0) + 1
     for method, count in methods.items():
-        grid.add_row(f"method {method}", str(count), "setting" if count == 1 else "settings")
+        grid.add_row(
+            _shown(f"method {method}"), str(count), "setting" if count == 1 else "settings"
+        )
     grid.add_row("points", str(len(points)), "an experiment each")
     grid.add_row("originals", str(originals(points)), "to train, or to be found in the cache")
     grid.add_row("networks", str(networks), f"to judge, {finished} of them done")
@@ -116,7 +121,7 @@ def table(runs: Sequence[Sequence[Trial]], over: Collection[str], console: Conso
     axes = [key for key in runs[0][0].axes if key not in over]
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for key in axes:
-        grid.add_column(key.rpartition(".")[2], justify="right")
+        grid.add_column(_shown(key.rpartition(".")[2]), justify="right")
     grid.add_column("method", no_wrap=True)
     grid.add_column("settings")
     for column in columns:
@@ -125,11 +130,17 @@ def table(runs: Sequence[Sequence[Trial]], over: Collection[str], console: Conso
     for row in rows:
         cells = [_cell(row, column.metric, column.factor) for column in columns]
         cells.append(_cell(row, "seconds", 1, 1))
-        grid.add_row(*(str(row[key]) for key in axes), row["method"], row["settings"], *cells)
+        names = (*(str(row[key]) for key in axes), row["method"], row["settings"])
+        grid.add_row(*(_shown(name) for name in names), *cells)
     # Rows longer than the terminal go on in its next line; broken cells could not be read.
     needed = Measurement.get(console, console.options.update(max_width=10_000), grid).maximum
-    wide = Console(file=console.file, width=max(needed, console.width))
+    wide = Terminal(file=console.file, width=max(needed, console.width))
     wide.print(grid, highlight=False)
+
+
+def _shown(text: str) -> Text:
+    """A cell with what a configuration says, as it is."""
+    return Text(printable(text))
 
 
 def _cell(row: dict[str, Any], name: str, factor: int, digits: int | None = None) -> str:
@@ -155,7 +166,7 @@ def write(
     for name, figure in {"curves": curves(runs, over), "times": times(runs)}.items():
         if figure is not None:
             paths.append(workdir / f"{name}.png")
-            figure.savefig(paths[-1], dpi=120, bbox_inches="tight")
+            save(figure, paths[-1])
     return paths
 
 
@@ -183,18 +194,18 @@ def curves(runs: Sequence[Sequence[Trial]], over: Collection[str] = ("seed",)) -
                 if method == "original":
                     axis.axhline(scaled[0][0], color="grey", linestyle="--", label="original")
                 else:
-                    axis.errorbar(shares, *scaled, marker=".", capsize=2, label=method)
+                    axis.errorbar(shares, *scaled, marker=".", capsize=2, label=caption(method))
             axis.set_ylabel(f"{column.heading} in %")
             axis.set_ylim(0, 100)
             if row == 0:
-                axis.set_title(title, fontsize="medium")
+                axis.set_title(caption(title), fontsize="medium")
     axes[0][0].legend(fontsize="small")
     figure.supxlabel(
         "share of the manipulated set that is known" if axis_of_x == SHARE else "examples known",
         fontsize="medium",
     )
     record = runs[0][0].record
-    figure.suptitle(", ".join([record["dataset"], record["model"], record["scenario"]]))
+    figure.suptitle(caption(", ".join([record["dataset"], record["model"], record["scenario"]])))
     return figure
 
 
@@ -220,6 +231,8 @@ def times(runs: Sequence[Sequence[Trial]]) -> Figure:
     figure = Figure(figsize=(max(4.0, 0.9 * len(seconds)), 3.2), layout="constrained")
     axis = figure.subplots()
     axis.bar(range(len(seconds)), [statistics.fmean(values) for values in seconds.values()])
-    axis.set_xticks(range(len(seconds)), list(seconds), rotation=30, ha="right")
+    axis.set_xticks(
+        range(len(seconds)), [caption(name) for name in seconds], rotation=30, ha="right"
+    )
     axis.set_ylabel("seconds")
     return figure

@@ -2,12 +2,14 @@
 
 import csv
 import importlib.util
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from junlearn.errors import ConfigError
+from junlearn.files import replace, replacing
 from junlearn.metrics.aggregate import Measured, aus_with_error, measured
 from junlearn.records import Record
 
@@ -18,6 +20,8 @@ Row = dict[str, str | int | float | bool | None]
 FORMATS = (".csv", ".parquet")
 IDENTITY = ("dataset", "model", "scenario", "method", "role", "seed")
 ENVIRONMENT = ("config_hash", "device", "time")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How cells begin that table software computes."""
 GROUPS = ("seconds/", "versions/", "config/")
 """What the other columns' names begin with; those of the metrics stand for themselves."""
 
@@ -45,16 +49,24 @@ def write_rows(table: Sequence[Row], path: Path) -> None:
     check(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(table[0]) if table else list(IDENTITY))
-            writer.writeheader()
-            writer.writerows(table)
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        names = list(table[0]) if table else list(IDENTITY)
+        writer.writerow(map(_inert, names))
+        writer.writerows([_inert(row[name]) for name in names] for row in table)
+        replace(path, text.getvalue())
         return
     import pyarrow
     from pyarrow import parquet
 
     columns = {name: _column([row[name] for row in table]) for name in (table[0] if table else ())}
-    parquet.write_table(pyarrow.table(columns), path)
+    with replacing(path) as file:
+        parquet.write_table(pyarrow.table(columns), file)
+
+
+def _inert(value: Any) -> Any:
+    """A cell of a CSV file; text that table software would take for a formula gets an apostrophe in front."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def check(path: Path) -> None:

@@ -249,6 +249,7 @@ def test_a_broken_file(tmp_path):
 
 
 def test_compilations_are_kept(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     before = jax.config.jax_compilation_cache_dir
     try:
         cli.keep_compilations(str(tmp_path))

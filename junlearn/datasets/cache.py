@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from junlearn.errors import DamagedError, DataError
-from junlearn.files import array_digest, keep_damaged, replacing, seal, unseal
+from junlearn.files import array_digest, clear_temporaries, keep_damaged, replacing, seal, unseal
 from junlearn.types import Data, Sources
 
 __all__ = [
@@ -108,6 +108,7 @@ def save_cache(path: Path, content: Cached) -> None:
     del meta["sources"]
     arrays = {"meta": np.frombuffer(seal(meta, SEAL).encode(), np.uint8)}
     path.parent.mkdir(parents=True, exist_ok=True)
+    clear_temporaries(path.parent)
     with replacing(path) as file:
         np.savez(file, **arrays, **_members(content.sources))  # type: ignore[arg-type]
 

@@ -8,7 +8,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from PIL import Image
 
 from junlearn.datasets.cache import Cached, cached, digests, identify, load_orphan
 from junlearn.datasets.config import Progress
+from junlearn.datasets.tfds_metadata import check_features, shard_names
 from junlearn.errors import DataError
 from junlearn.types import Data, Sources
 
@@ -36,6 +37,9 @@ FILE_FORMAT = "array_record"
 DECODE_BATCH = 512
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 """The name of a directory that TFDS prepared."""
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, IndexError)
+"""What reading metadata that are not as TFDS writes them ends with."""
 
 TRAILING_NUMBER = re.compile(rb"(?<!\d)\d{1,9}$")
 
@@ -74,14 +78,22 @@ def find_prepared(root: Path) -> Prepared | None:
         return None
     directory = max(candidates, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
     metadata = [directory / "dataset_info.json", directory / "features.json"]
+    _check_regular(metadata)
     try:
         texts = [path.read_text(encoding="utf-8") for path in metadata]
         info, _ = (json.loads(text) for text in texts)
         version = str(info["version"])
         file_format = info.get("fileFormat", "tfrecord")
-        splits = {split["name"]: _shards(directory, info, split) for split in info["splits"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        splits = {
+            split["name"]: [directory / shard for shard in shard_names(info, split)]
+            for split in info["splits"]
+        }
+        check_features(texts[1])
+    except DataError as error:
+        raise DataError(f"{directory}: {error}") from error
+    except UNREADABLE as error:
         raise DataError(f"{directory}: the metadata cannot be read ({error!r})") from error
+    _check_regular(shard for shards in splits.values() for shard in shards)
     sizes = [
         (path.name, path.stat().st_size if path.exists() else None)
         for paths in splits.values()
@@ -90,20 +102,11 @@ def find_prepared(root: Path) -> Prepared | None:
     return Prepared(directory, version, file_format, splits, identify(texts, sizes))
 
 
-def _shards(directory: Path, info: Mapping[str, Any], split: Mapping[str, Any]) -> list[Path]:
-    count = len(split.get("shardLengths", ()))
-    template = split.get("filepathTemplate", "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}")
-    values = {
-        "DATASET": info["name"],
-        "SPLIT": split["name"],
-        "FILEFORMAT": info.get("fileFormat", "tfrecord"),
-        "NUM_SHARDS": f"{count:05d}",
-    }
-    return [
-        directory
-        / template.format(**values, SHARD_INDEX=f"{i:05d}", SHARD_X_OF_Y=f"{i:05d}-of-{count:05d}")
-        for i in range(count)
-    ]
+def _check_regular(paths: Iterable[Path]) -> None:
+    """A pipe or a device in a file's place would never end."""
+    for path in paths:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path} is no regular file")
 
 
 def read(
