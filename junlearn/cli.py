@@ -6,27 +6,23 @@ import dataclasses
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import tyro
 
-from junlearn import config
-from junlearn.datasets import DATASETS
+from junlearn import config, sweep
+from junlearn.arguments import Parser, path, text
 from junlearn.errors import ConfigError, unknown
-from junlearn.methods import METHODS
-from junlearn.metrics import METRICS
-from junlearn.models import MODELS
-from junlearn.scenarios import SCENARIOS
 
 __all__ = [
-    "catalogue",
     "default_workdir",
     "experiment",
     "keep_compilations",
     "split_arguments",
+    "sweep_workdir",
 ]
 
 NAMED = (*config.COMPONENTS, *config.OPTIONAL)
@@ -34,20 +30,30 @@ NAMED = (*config.COMPONENTS, *config.OPTIONAL)
 
 
 def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """What must be known before the other options can be: files, directories and the names of components."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--workdir")
-    parser.add_argument("--cache-dir", "--cache_dir")
+    """What must be known before the other options can be: files, directories and the names of components.
+
+    Raises ConfigError.
+    """
+    parser = Parser(prog="junlearn", add_help=False)
+    parser.add_argument("--config", type=path)
+    parser.add_argument("--workdir", type=text)
+    parser.add_argument("--cache-dir", "--cache_dir", type=text)
     parser.add_argument("--plot", action="store_true")
-    parser.add_argument("--table", type=Path, action="append", default=[])
+    parser.add_argument("--table", type=path, action="append", default=[])
     for kind in NAMED:
-        parser.add_argument(f"--{kind}.name")
-    parser.add_argument("--methods", nargs="+")
-    try:
-        return parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ConfigError(str(error)) from error
+        parser.add_argument(f"--{kind}.name", type=text)
+    parser.add_argument("--methods", nargs="+", type=text)
+    options, rest = parser.parse_known_args(arguments)
+    given = [_option(argument) for argument in rest if argument.startswith("--")]
+    for name in given:
+        if given.count(name) > 1:
+            raise ConfigError(f"{name} stands twice")
+    return options, rest
+
+
+def _option(argument: str) -> str:
+    """The name of an option, whichever way it is written."""
+    return argument.partition("=")[0].replace("_", "-")
 
 
 def experiment(options: argparse.Namespace, rest: list[str], description: str = "") -> Any:
@@ -67,11 +73,12 @@ def experiment(options: argparse.Namespace, rest: list[str], description: str = 
     table = _short_method(table)
     for kind in NAMED:
         name = getattr(options, f"{kind}.name")
-        if name is not None and table.get(kind, {}).get("name") != name:
+        section = config.table_of(kind, table.get(kind, {}))
+        if name is not None and section.get("name") != name:
             table[kind] = {"name": name}
     if options.methods is not None:
         table["methods"] = options.methods
-        sections = table.get("method", {})
+        sections = config.table_of("method", table.get("method", {}))
         table["method"] = {label: sections[label] for label in options.methods if label in sections}
     start = config.parse(table)
     if len(start.methods) == 1:
@@ -83,7 +90,7 @@ def experiment(options: argparse.Namespace, rest: list[str], description: str = 
             for argument in rest
         ]
     driver = [f"--{name.replace('_', '-')}" for name in vars(options)]
-    changed = _tyro(start, rest, description, driver)
+    changed = _tyro(start, rest, description, [*driver, "--help", "--version"])
     return config.parse(config.plain(changed))
 
 
@@ -98,6 +105,13 @@ def default_workdir(file: Path | None, experiment: Any) -> Path:
     return Path("runs", f"{whole.parent.name}_{whole.stem}")
 
 
+def sweep_workdir(file: Path, points: Sequence[sweep.Point]) -> Path:
+    """`runs/FOLDER_FILE`, as of a run; `runs/FILE`, as it was once, where this sweep was begun there and not here."""
+    now, once = default_workdir(file, None), Path("runs", file.stem)
+    begun = not now.exists() and any(sweep.done(point, once) for point in points)
+    return once if begun else now
+
+
 def keep_compilations(cache_dir: str | None) -> None:
     """Let JAX keep compiled programs below the cache directory, so that the next run starts at once."""
     import jax
@@ -109,34 +123,13 @@ def keep_compilations(cache_dir: str | None) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
-def catalogue() -> dict[str, dict[str, str]]:
-    """Everything that a configuration can name, with a line on each."""
-
-    def first_line(thing: Any) -> str:
-        return (thing.__doc__ or "").strip().splitlines()[0]
-
-    registries: dict[str, Mapping[str, Any]] = {
-        "models": MODELS,
-        "datasets": DATASETS,
-        "scenarios": SCENARIOS,
-    }
-    return {
-        "methods": {name: first_line(module) for name, module in METHODS.items()},
-        **{
-            kind: {name: component.summary for name, component in registry.items()}
-            for kind, registry in registries.items()
-        },
-        "metrics": {name: first_line(function) for name, function in METRICS.items()},
-    }
-
-
 def _short_method(table: dict[str, Any]) -> dict[str, Any]:
     """`[method]` with the fields themselves, where there is only one method, as `[method.LABEL]`."""
     labels, section = table.get("methods"), table.get("method", {})
     bare = isinstance(section, Mapping) and any(
         not isinstance(v, Mapping) for v in section.values()
     )
-    if bare and isinstance(labels, list) and len(labels) == 1:
+    if bare and isinstance(labels, list) and len(labels) == 1 and isinstance(labels[0], str):
         return {**table, "method": {labels[0]: section}}
     return dict(table)
 

@@ -40,12 +40,15 @@ __all__ = ["execute", "original_network"]
 
 
 def execute(experiment: Any, workdir: Path, cache_dir: str | None, reporter: Reporter) -> Outcome:
-    """Run the experiment in `workdir`. A method that fails does not keep those after it from running."""
+    """Run the experiment in `workdir`. A method that fails does not keep those after it from running.
+
+    The directory is made when the data have been read and every method made: a mistake leaves nothing behind.
+    """
+    problem = prepare(experiment, cache_dir, reporter)
+    cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", reporter)
     with exclusive(workdir):
         text = json.dumps(plain(experiment), indent=2) + "\n"
         processes.first(lambda: replace(workdir / "config.json", text))
-        problem = prepare(experiment, cache_dir, reporter)
-        cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", reporter)
         return judged(problem, cases, workdir / "records.jsonl", reporter)
 
 
