@@ -8,7 +8,10 @@ from typing import Any, NoReturn
 
 from junlearn.errors import ConfigError, unknown
 
-__all__ = ["Parser", "path", "power", "text"]
+__all__ = ["PROGRAM", "Parser", "path", "power", "text"]
+
+PROGRAM = "python -m junlearn.main"
+"""How it is called in help and messages."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -20,7 +23,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError in the place of printing the usage."""
-        raise ConfigError(f"{self.prog.removeprefix('junlearn ')}: {message}")
+        command = self.prog.removeprefix(PROGRAM).strip()
+        raise ConfigError(f"{command}: {message}" if command else message)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """As argparse does; what is left over names what it can have meant. Raises ConfigError."""

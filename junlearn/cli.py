@@ -14,8 +14,8 @@ from typing import Any
 import tyro
 
 from junlearn import config, sweep
-from junlearn.arguments import Parser, path, text
-from junlearn.errors import ConfigError, unknown
+from junlearn.arguments import PROGRAM, Parser, path, text
+from junlearn.errors import ConfigError, short, unknown
 
 __all__ = [
     "default_workdir",
@@ -34,7 +34,7 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
 
     Raises ConfigError.
     """
-    parser = Parser(prog="junlearn", add_help=False)
+    parser = Parser(prog=PROGRAM, add_help=False)
     parser.add_argument("--config", type=path)
     parser.add_argument("--workdir", type=text)
     parser.add_argument("--cache-dir", "--cache_dir", type=text)
@@ -44,6 +44,8 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
         parser.add_argument(f"--{kind}.name", type=text)
     parser.add_argument("--methods", nargs="+", type=text)
     options, rest = parser.parse_known_args(arguments)
+    if "--" in arguments:
+        raise ConfigError("unexpected argument '--'")
     given = [_option(argument) for argument in rest if argument.startswith("--")]
     for name in given:
         if given.count(name) > 1:
@@ -155,6 +157,8 @@ def _tyro(start: Any, arguments: list[str], description: str, driver: list[str])
         if not stop.code:
             raise
         raise ConfigError(_one_line(complaint.getvalue())) from None
+    if unparsed and not unparsed[0].startswith("-"):
+        raise ConfigError(f"unexpected argument {short(unparsed[0])}")
     if unparsed:
         raise unknown("option", unparsed[0].split("=")[0], {*driver, *_options(type(start))})
     return changed
@@ -162,7 +166,7 @@ def _tyro(start: Any, arguments: list[str], description: str, driver: list[str])
 
 def _one_line(box: str) -> str:
     """The message in one of tyro's boxes, without the frame and the help that follows it."""
-    lines = [line.strip(" │╭╰╮╯") for line in box.splitlines()]
+    lines = [re.sub(r"^-{4,}", "──", line.strip(" │╭╰╮╯|+")) for line in box.splitlines()]
     body = [line for line in lines if line and not line.startswith("─")]
     rules = [i for i, line in enumerate(lines) if line.startswith("──") and i > 0]
     if rules:

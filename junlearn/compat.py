@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from junlearn.arguments import Parser, text
+from junlearn.arguments import PROGRAM, Parser, text
 from junlearn.errors import ConfigError
 
 __all__ = ["Request", "parse", "parser"]
@@ -73,13 +73,13 @@ class Request(NamedTuple):
 def parse(arguments: Sequence[str]) -> Request:
     """The experiment of `compat PROGRAM ...`. Raises ConfigError for whatever cannot be done."""
     if not arguments or arguments[0] != "corrective":
-        raise ConfigError(f"compat {' '.join(arguments[:1])}: known programs: corrective")
+        raise ConfigError(f"{' '.join(['compat', *arguments[:1]])}: known programs: corrective")
     return _translate(parser().parse_args(list(arguments[1:])))
 
 
 def parser() -> Parser:
     """The options of the released program, and a few of ours."""
-    own = Parser(prog="python -m junlearn.main compat corrective", description=HEAD)
+    own = Parser(prog=f"{PROGRAM} compat corrective", description=HEAD)
     add = own.add_argument
     add("--dataset", default="CIFAR10", choices=[*DATASETS, *UNUSABLE])
     add("--model", default="resnet9", choices=list(MODELS))
@@ -101,7 +101,7 @@ def parser() -> Parser:
     add("--unlearn_lr", type=float, default=0.025)
     add("--pretrain_lr", type=float, default=0.025)
     add("--wd", type=float, default=0.0005)
-    add("--data_dir", help="where TFDS prepared its datasets")
+    add("--data_dir", type=text, help="where TFDS prepared its datasets")
     add("--save_dir", default="runs", type=text)
     add("--exp_name", default="unlearn", type=text)
     add("--device", help="JAX takes the accelerator that is there")

@@ -11,7 +11,7 @@ import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -23,7 +23,7 @@ from junlearn.methods import METHODS, retrain
 from junlearn.metrics import DEFAULT_METRICS, METRICS
 from junlearn.models import MODELS
 from junlearn.precision import Precision
-from junlearn.reading import read, sound
+from junlearn.reading import INTEGERS, read, sound
 from junlearn.scenarios import SCENARIOS
 
 __all__ = [
@@ -196,6 +196,10 @@ def _schema(components: tuple[tuple[str, str], ...], named: tuple[tuple[str, str
 def parse(table: Mapping[str, Any]) -> Any:
     """The experiment in `table`, all defaults filled in. Raises ConfigError for anything that is not allowed."""
     experiment = build(schema(table), table)
+    # Fields without bounds of their own hold what an array can.
+    sound(plain(experiment), INTEGERS)
+    if not experiment.metrics:
+        raise ConfigError("metrics: a list of at least one metric is needed")
     for name in experiment.metrics:
         if name not in METRICS:
             raise unknown("metric", name, METRICS)
@@ -214,9 +218,29 @@ def build(cls: type, table: Mapping[str, Any], where: str = "") -> Any:
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         place = ".".join(part for part in (where, path.rstrip("`").lstrip(".")) if part)
+        message = _with_choices(cls, path, message)
         raise ConfigError(f"{place}: {message}" if place else message) from error
     except OverflowError as error:
         raise ConfigError(f"{where or 'configuration'}: {error}") from error
+
+
+def _with_choices(cls: Any, path: str, message: str) -> str:
+    """The message on a value that is none of a few, cut to a line, with those that there are."""
+    if not message.startswith("Invalid enum value "):
+        return message
+    for name in path.rstrip("`").strip(".").split("."):
+        fields = {f.name: f.type for f in dataclasses.fields(cls)}
+        cls = fields.get(name.partition("[")[0], cls)
+    choices = [repr(choice) for choice in _choices(cls)]
+    message = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."
+    return f"{message}; known: {', '.join(choices)}" if choices else message
+
+
+def _choices(kind: Any) -> list[Any]:
+    """What a field of type Literal can be, also within a union or a tuple."""
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    return [choice for inner in get_args(kind) for choice in _choices(inner)]
 
 
 def plain(value: Any) -> Any:

@@ -19,13 +19,16 @@ __all__ = [
     "unknown",
 ]
 
-CUTOFF = 0.6
+CUTOFF = 0.65
 """How alike two spellings must be (`difflib`) for one to be taken for the other."""
 SHOWN = 72
 """Characters of a wrong value in a message."""
 LISTED = 40
 """Names that a message lists; of more it says where they are."""
-LISTS = {"option": "python -m junlearn.main --help all has them"}
+LISTS = {
+    "option": "python -m junlearn.main --help all has them",
+    "topic": "python -m junlearn.main list has the names",
+}
 
 
 class JunlearnError(Exception):

@@ -5,7 +5,7 @@ from typing import Any
 
 from junlearn import judge, processes
 from junlearn.config import digest, plain
-from junlearn.errors import ConfigError, DataError
+from junlearn.errors import JunlearnError
 from junlearn.methods import made
 from junlearn.problem import choose, read
 from junlearn.progress import Reporter
@@ -19,7 +19,7 @@ def foresee(
     """Read the data, resolve the request and make every method of `(title, experiment)`, one after the other.
 
     Returns the names of the splits of each that are not empty, those with true labels beside wrong ones as
-    `SPLIT_clean`. Raises ConfigError or DataError, which begins with the title, for the first that cannot be run.
+    `SPLIT_clean`. Raises a JunlearnError, which begins with the title, for the first that cannot be run.
     """
     return processes.together(lambda: _foresee(experiments, cache_dir, reporter))
 
@@ -40,7 +40,7 @@ def _foresee(
             for label in experiment.methods:
                 config = getattr(experiment.method, label)
                 made(config.name, config, model)
-        except (ConfigError, DataError) as error:
+        except JunlearnError as error:
             raise type(error)(f"{title}: {error}" if title else str(error)) from error
         clean = judge.clean(seen.sources, split, seen.views)
         names = judge.labels(seen.sources, split, seen.views)

@@ -99,8 +99,10 @@ def show(about: str, arguments: Sequence[str] = ()) -> None:
         raise ConfigError(f"help {about}: there is none yet; choose one, --{about}.name")
     else:
         names = {name for registry in catalogue.REGISTRIES.values() for name in registry}
-        error = unknown("method", about, [*names, *commands, *SECTIONS, "method", "all"])
-        raise ConfigError(f"help: {str(error).replace('unknown method', 'unknown topic')}")
+        known = [*names, *commands, *SECTIONS, "method", "all"]
+        guesses = [str(unknown(kind, about, known)) for kind in ("method", "topic")]
+        guess = next((text for text in guesses if "did you mean" in text), guesses[-1])
+        raise ConfigError(f"help: {guess.replace('unknown method', 'unknown topic')}")
 
 
 def _fields(kind: str, name: str) -> str:

@@ -242,7 +242,7 @@ def _version(arguments: list[str]) -> int:
     from junlearn.arguments import Parser
     from junlearn.provenance import versions
 
-    Parser(prog="junlearn --version").parse_args(arguments)
+    Parser(prog="--version").parse_args(arguments)
     of = versions()
     print(f"junlearn {of['junlearn']} (jax {of['jax']}, Python {of['python']})")
     return 0

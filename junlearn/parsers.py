@@ -1,10 +1,8 @@
 """The arguments of each command of `python -m junlearn.main`."""
 
-from junlearn.arguments import Parser, path, power, text
+from junlearn.arguments import PROGRAM, Parser, path, power, text
 
 __all__ = ["listing", "prepare", "statistics", "sweep"]
-
-PROGRAM = "python -m junlearn.main"
 
 
 def sweep() -> Parser:

@@ -10,7 +10,7 @@ from typing import Any
 
 from junlearn.errors import ConfigError, short
 
-__all__ = ["read", "sound"]
+__all__ = ["INTEGERS", "read", "sound"]
 
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -24,7 +24,10 @@ LARGEST = 16 * 2**20
 """Bytes of a configuration: more is another kind of file."""
 DEEPEST = 16
 """Tables and lists in one another."""
-INTEGERS = range(-(2**63), 2**63)
+LONGEST = 4096
+"""Letters of a text: no path is longer."""
+INTEGERS = range(-(2**31), 2**32)
+"""What arrays hold, and seeds."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -60,16 +63,16 @@ def read(path: Path) -> dict[str, Any]:
     return table
 
 
-def sound(table: Mapping[str, Any], where: str = "") -> None:
+def sound(table: Mapping[str, Any], integers: range | None = None) -> None:
     """Raise ConfigError, with the place, for what no configuration can hold, at any depth of `table`.
 
-    That is: keys that are not text, numbers that are not finite or beyond 64 bits, dates, text with NUL or half a
-    character, and tables in one another without an end.
+    That is: keys that are not text, numbers that are not finite, dates, text with NUL or half a character, tables in
+    one another without an end, and integers that are not in `integers`.
     """
-    _sound(table, where, 0)
+    _sound(table, "", 0, integers)
 
 
-def _sound(value: Any, where: str, depth: int) -> None:
+def _sound(value: Any, where: str, depth: int, integers: range | None) -> None:
     if depth > DEEPEST:
         raise ConfigError(f"{where[:60]}...: tables and lists are nested more than {DEEPEST} deep")
     if isinstance(value, Mapping):
@@ -79,19 +82,19 @@ def _sound(value: Any, where: str, depth: int) -> None:
             _check_text(key, where or "configuration")
             if not key.strip():
                 raise ConfigError(f"{where or 'configuration'}: key {key!r} is empty")
-            _sound(inner, f"{where}.{key}" if where else key, depth + 1)
+            _sound(inner, f"{where}.{key}" if where else key, depth + 1, integers)
     elif isinstance(value, list | tuple):
         for inner in value:
-            _sound(inner, where, depth + 1)
+            _sound(inner, where, depth + 1, integers)
     elif isinstance(value, str):
         _check_text(value, where)
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise ConfigError(f"{where}: expected a finite number, got {value}")
     elif isinstance(value, int):
-        if value not in INTEGERS:
+        if integers is not None and value not in integers:
             raise ConfigError(
-                f"{where}: {short(value)} is beyond 64 bits; expected int <= {INTEGERS[-1]}"
+                f"{where}: {short(value)} is out of range: expected int >= {integers[0]}, <= {integers[-1]}"
             )
     elif value is not None:
         kind = type(value).__name__
@@ -102,6 +105,8 @@ def _sound(value: Any, where: str, depth: int) -> None:
 
 
 def _check_text(text: str, where: str) -> None:
+    if len(text) > LONGEST:
+        raise ConfigError(f"{where}: {short(text)} is longer than {LONGEST} characters")
     half = any("\ud800" <= letter <= "\udfff" for letter in text)
     if half or "\0" in text:
         what = "half a character" if half else "a NUL character"
