@@ -1,30 +1,22 @@
 """`python -m junlearn.main cache list|purge`: what the cache directory holds, and its removal."""
 
-import argparse
 import json
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from junlearn import stored
+from junlearn.arguments import PROGRAM, Parser, path, text
 from junlearn.errors import ConfigError, unknown
 from junlearn.stored import Entry
 
-__all__ = ["command"]
-
-
-class Parser(argparse.ArgumentParser):
-    """Mistakes are a ConfigError of one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"cache: {message}")
+__all__ = ["command", "parser"]
 
 
 def command(arguments: list[str]) -> int:
     """Carry out `cache list` or `cache purge`; returns the exit status. Raises ConfigError for mistakes."""
-    options, rest = _parser().parse_known_args(arguments)
+    options, rest = parser().parse_known_args(arguments)
     if rest and (options.action == "list" or options.request is None):
         raise ConfigError(f"cache {options.action}: unknown option {rest[0]!r}")
     found = stored.entries(options.cache_dir)
@@ -48,13 +40,14 @@ def command(arguments: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="junlearn cache", description=__doc__, allow_abbrev=False)
+def parser() -> Parser:
+    """Of the command."""
+    parser = Parser(prog=f"{PROGRAM} cache", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|purge")
-    for name, text in (("list", "show what lies in the cache"), ("purge", "remove it")):
-        action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
+    for name, does in (("list", "show what lies in the cache"), ("purge", "remove it")):
+        action = actions.add_parser(name, help=does, description=does)
         action.add_argument(
-            "--cache-dir", help="default: JUNLEARN_CACHE_DIR, else ~/.cache/junlearn"
+            "--cache-dir", type=text, help="default: JUNLEARN_CACHE_DIR, else ~/.cache/junlearn"
         )
         action.add_argument("--json", action="store_true", help="for programs")
     action.add_argument(
@@ -62,11 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     action.add_argument(
         "--request",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="what learned the rows of a request; with --config and other options of the run",
     )
-    action.add_argument("--config", type=Path, help="the experiment that the request belongs to")
+    action.add_argument("--config", type=path, help="the experiment that the request belongs to")
     action.add_argument("--all", action="store_true", help="everything")
     action.add_argument("--dry-run", action="store_true", help="say it and remove nothing")
     return parser

@@ -7,29 +7,24 @@ import io
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import tyro
 
-from junlearn import config
-from junlearn.datasets import DATASETS
-from junlearn.errors import ConfigError, unknown
+from junlearn import config, sweep
+from junlearn.arguments import PROGRAM, Parser, fresh, path, text
+from junlearn.errors import ConfigError, short, unknown
 from junlearn.files import writers
-from junlearn.methods import METHODS
-from junlearn.metrics import METRICS
-from junlearn.models import MODELS
-from junlearn.scenarios import SCENARIOS
 
 __all__ = [
-    "catalogue",
     "default_workdir",
     "experiment",
-    "fresh_option",
     "keep_compilations",
     "split_arguments",
+    "sweep_workdir",
 ]
 
 log = logging.getLogger(__name__)
@@ -39,33 +34,33 @@ NAMED = (*config.COMPONENTS, *config.OPTIONAL)
 
 
 def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """What must be known before the other options can be: files, directories and the names of components."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--workdir")
-    parser.add_argument("--cache-dir", "--cache_dir")
+    """What must be known before the other options can be: files, directories and the names of components.
+
+    Raises ConfigError.
+    """
+    parser = Parser(prog=PROGRAM, add_help=False)
+    parser.add_argument("--config", type=path)
+    parser.add_argument("--workdir", type=text)
+    parser.add_argument("--cache-dir", "--cache_dir", type=text)
     parser.add_argument("--plot", action="store_true")
-    parser.add_argument("--table", type=Path, action="append", default=[])
-    fresh_option(parser)
+    parser.add_argument("--table", type=path, action="append", default=[])
+    fresh(parser)
     for kind in NAMED:
-        parser.add_argument(f"--{kind}.name")
-    parser.add_argument("--methods", nargs="+")
-    try:
-        return parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ConfigError(str(error)) from error
+        parser.add_argument(f"--{kind}.name", type=text)
+    parser.add_argument("--methods", nargs="+", type=text)
+    options, rest = parser.parse_known_args(arguments)
+    if "--" in arguments:
+        raise ConfigError("unexpected argument '--'")
+    given = [_option(argument) for argument in rest if argument.startswith("--")]
+    for name in given:
+        if given.count(name) > 1:
+            raise ConfigError(f"{name} stands twice")
+    return options, rest
 
 
-def fresh_option(parser: argparse.ArgumentParser) -> None:
-    """Add `--fresh`, which a run and a sweep have."""
-    parser.add_argument(
-        "--fresh",
-        nargs="?",
-        choices=("all", "changed"),
-        const="all",
-        default="nothing",
-        help="make all networks and records anew, or (changed) those of other versions, code or devices",
-    )
+def _option(argument: str) -> str:
+    """The name of an option, whichever way it is written."""
+    return argument.partition("=")[0].replace("_", "-")
 
 
 def experiment(options: argparse.Namespace, rest: list[str], description: str = "") -> Any:
@@ -85,11 +80,12 @@ def experiment(options: argparse.Namespace, rest: list[str], description: str = 
     table = _short_method(table)
     for kind in NAMED:
         name = getattr(options, f"{kind}.name")
-        if name is not None and table.get(kind, {}).get("name") != name:
+        section = config.table_of(kind, table.get(kind, {}))
+        if name is not None and section.get("name") != name:
             table[kind] = {"name": name}
     if options.methods is not None:
         table["methods"] = options.methods
-        sections = table.get("method", {})
+        sections = config.table_of("method", table.get("method", {}))
         table["method"] = {label: sections[label] for label in options.methods if label in sections}
     start = config.parse(table)
     if len(start.methods) == 1:
@@ -101,7 +97,7 @@ def experiment(options: argparse.Namespace, rest: list[str], description: str = 
             for argument in rest
         ]
     driver = [f"--{name.replace('_', '-')}" for name in vars(options)]
-    changed = _tyro(start, rest, description, driver)
+    changed = _tyro(start, rest, description, [*driver, "--help", "--version"])
     return config.parse(config.plain(changed))
 
 
@@ -114,6 +110,13 @@ def default_workdir(file: Path | None, experiment: Any) -> Path:
         return Path("runs", f"{experiment.dataset.name}_{experiment.scenario.name}")
     whole = Path(os.path.abspath(file))
     return Path("runs", f"{whole.parent.name}_{whole.stem}")
+
+
+def sweep_workdir(file: Path, points: Sequence[sweep.Point]) -> Path:
+    """`runs/FOLDER_FILE`, as of a run; `runs/FILE`, as it was once, where this sweep was begun there and not here."""
+    now, once = default_workdir(file, None), Path("runs", file.stem)
+    begun = not now.exists() and any(sweep.done(point, once, lambda line: None) for point in points)
+    return once if begun else now
 
 
 def keep_compilations(cache_dir: str | None) -> None:
@@ -144,34 +147,13 @@ def keep_compilations(cache_dir: str | None) -> None:
     jax.config.update("jax_compilation_cache_dir", None)
 
 
-def catalogue() -> dict[str, dict[str, str]]:
-    """Everything that a configuration can name, with a line on each."""
-
-    def first_line(thing: Any) -> str:
-        return (thing.__doc__ or "").strip().splitlines()[0]
-
-    registries: dict[str, Mapping[str, Any]] = {
-        "models": MODELS,
-        "datasets": DATASETS,
-        "scenarios": SCENARIOS,
-    }
-    return {
-        "methods": {name: first_line(module) for name, module in METHODS.items()},
-        **{
-            kind: {name: component.summary for name, component in registry.items()}
-            for kind, registry in registries.items()
-        },
-        "metrics": {name: first_line(function) for name, function in METRICS.items()},
-    }
-
-
 def _short_method(table: dict[str, Any]) -> dict[str, Any]:
     """`[method]` with the fields themselves, where there is only one method, as `[method.LABEL]`."""
     labels, section = table.get("methods"), table.get("method", {})
     bare = isinstance(section, Mapping) and any(
         not isinstance(v, Mapping) for v in section.values()
     )
-    if bare and isinstance(labels, list) and len(labels) == 1:
+    if bare and isinstance(labels, list) and len(labels) == 1 and isinstance(labels[0], str):
         return {**table, "method": {labels[0]: section}}
     return dict(table)
 
@@ -197,6 +179,8 @@ def _tyro(start: Any, arguments: list[str], description: str, driver: list[str])
         if not stop.code:
             raise
         raise ConfigError(_one_line(complaint.getvalue())) from None
+    if unparsed and not unparsed[0].startswith("-"):
+        raise ConfigError(f"unexpected argument {short(unparsed[0])}")
     if unparsed:
         raise unknown("option", unparsed[0].split("=")[0], {*driver, *_options(type(start))})
     return changed
@@ -204,7 +188,7 @@ def _tyro(start: Any, arguments: list[str], description: str, driver: list[str])
 
 def _one_line(box: str) -> str:
     """The message in one of tyro's boxes, without the frame and the help that follows it."""
-    lines = [line.strip(" │╭╰╮╯") for line in box.splitlines()]
+    lines = [re.sub(r"^-{4,}", "──", line.strip(" │╭╰╮╯|+")) for line in box.splitlines()]
     body = [line for line in lines if line and not line.startswith("─")]
     rules = [i for i, line in enumerate(lines) if line.startswith("──") and i > 0]
     if rules:

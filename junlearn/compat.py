@@ -7,15 +7,17 @@ documentation (`labeltargeted`, `labelrandom`), they are taken.
 """
 
 import argparse
-import io
 from collections.abc import Sequence
-from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from junlearn.arguments import PROGRAM, Parser, text
 from junlearn.errors import ConfigError
 
-__all__ = ["Request", "parse"]
+__all__ = ["Request", "parse", "parser"]
+
+HEAD = """The commands of the corrective unlearning benchmark (Goel et al., TMLR 2024) as
+they are: its names, its defaults and its rules."""
 
 DATASETS = {
     "CIFAR10": ("cifar10", 10),
@@ -71,23 +73,14 @@ class Request(NamedTuple):
 def parse(arguments: Sequence[str]) -> Request:
     """The experiment of `compat PROGRAM ...`. Raises ConfigError for whatever cannot be done."""
     if not arguments or arguments[0] != "corrective":
-        raise ConfigError(f"compat {' '.join(arguments[:1])}: known programs: corrective")
-    complaint = io.StringIO()
-    try:
-        with redirect_stderr(complaint):
-            options = _parser().parse_args(arguments[1:])
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise ConfigError(complaint.getvalue().strip().splitlines()[-1]) from None
-    return _translate(options)
+        raise ConfigError(f"{' '.join(['compat', *arguments[:1]])}: known programs: corrective")
+    return _translate(parser().parse_args(list(arguments[1:])))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="compat corrective", description=__doc__.split("\n\n")[1], allow_abbrev=False
-    )
-    add = parser.add_argument
+def parser() -> Parser:
+    """The options of the released program, and a few of ours."""
+    own = Parser(prog=f"{PROGRAM} compat corrective", description=HEAD)
+    add = own.add_argument
     add("--dataset", default="CIFAR10", choices=[*DATASETS, *UNUSABLE])
     add("--model", default="resnet9", choices=list(MODELS))
     add("--dataset_method", default="randomlabelswap", choices=list(MANIPULATIONS))
@@ -108,9 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--unlearn_lr", type=float, default=0.025)
     add("--pretrain_lr", type=float, default=0.025)
     add("--wd", type=float, default=0.0005)
-    add("--data_dir", help="where TFDS prepared its datasets")
-    add("--save_dir", default="runs")
-    add("--exp_name", default="unlearn")
+    add("--data_dir", type=text, help="where TFDS prepared its datasets")
+    add("--save_dir", default="runs", type=text)
+    add("--exp_name", default="unlearn", type=text)
     add("--device", help="JAX takes the accelerator that is there")
     for name, default in DEAD.items():
         add(f"--{name}", type=type(default), default=None, help="read by nothing")
@@ -122,8 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--checkpoint", default="best_test", choices=list(KEEP), help="which weights are kept")
     add("--precision", default="float32", choices=["float32", "bfloat16"])
-    add("--cache_dir")
-    return parser
+    add("--cache_dir", type=text)
+    return own
 
 
 def _translate(options: argparse.Namespace) -> Request:

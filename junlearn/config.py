@@ -7,11 +7,10 @@ The schema of a run depends on the names it uses: the section `[dataset]` has th
 import dataclasses
 import hashlib
 import json
-import tomllib
+import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -19,12 +18,13 @@ import msgspec
 from junlearn import metrics
 from junlearn.datasets import DATASETS
 from junlearn.datasets.surrogate import SURROGATES
-from junlearn.errors import ConfigError, unknown
+from junlearn.errors import ConfigError, short, unknown
 from junlearn.fields import Count, Fraction, NonNegative, Seed
 from junlearn.methods import METHODS, retrain
 from junlearn.metrics import DEFAULT_METRICS
 from junlearn.models import MODELS
 from junlearn.precision import MatmulPrecision, Precision
+from junlearn.reading import INTEGERS, read, sound
 from junlearn.scenarios import SCENARIOS
 
 __all__ = [
@@ -33,10 +33,12 @@ __all__ = [
     "Seeds",
     "build",
     "digest",
+    "labels_of",
     "parse",
     "plain",
     "read",
     "schema",
+    "table_of",
 ]
 
 COMPONENTS: dict[str, Mapping[str, Any]] = {
@@ -45,6 +47,10 @@ COMPONENTS: dict[str, Mapping[str, Any]] = {
     "scenario": SCENARIOS,
 }
 OPTIONAL: dict[str, Mapping[str, Any]] = {"surrogate": SURROGATES}
+LONGEST = 64
+"""Letters of a label: it is a part of the names of folders."""
+ROLES = ("original",)
+"""Labels of records that are no method's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,37 +119,57 @@ class Experiment:
     loop: Loop = field(default_factory=Loop)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The table in a TOML file, or in a JSON file such as a run's `config.json`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"configuration {path} is not valid: {error}") from error
-
-
 def schema(table: Mapping[str, Any]) -> type:
     """The dataclass for the names that `table` uses. Raises ConfigError for a name that does not exist."""
+    sound(table_of("configuration", table))
     kinds = [*COMPONENTS, *(kind for kind in OPTIONAL if kind in table)]
     components = tuple((kind, _component(kind, table.get(kind, {}))) for kind in kinds)
-    labels = table.get("methods")
-    if not isinstance(labels, list | tuple) or not labels:
-        raise ConfigError("methods: a list of at least one method is needed")
-    given = _table("method", table.get("method", {}))
+    labels = labels_of(table)
+    given = table_of("method", table.get("method", {}))
     for label in given:
         if label not in labels:
-            raise ConfigError(f"method.{label} is configured but not in methods {list(labels)}")
+            raise ConfigError(
+                f"method.{label} is configured but not in methods [{', '.join(labels)}]"
+            )
     named = []
     for label in labels:
-        name = _table(f"method.{label}", given.get(label, {})).get("name", label)
-        if name not in METHODS:
-            raise unknown("method", name, METHODS)
-        named.append((label, name))
-    if len(set(labels)) != len(labels):
-        raise ConfigError(f"methods: a label stands twice in {list(labels)}")
+        section = table_of(f"method.{label}", given.get(label, {}))
+        place = f"method.{label}.name" if "name" in section else "methods"
+        named.append((label, _known("method", section.get("name", label), METHODS, place)))
     return _schema(components, tuple(named))
+
+
+def labels_of(table: Mapping[str, Any]) -> list[str]:
+    """The labels in `methods`. Raises ConfigError unless it is a list of different names."""
+    labels = table.get("methods")
+    if not isinstance(labels, list | tuple) or not labels:
+        hint = "" if labels is None else f", got {short(labels)}"
+        raise ConfigError(f"methods: a list of at least one method is needed{hint}")
+    for label in labels:
+        if not isinstance(label, str):
+            raise ConfigError(f"methods: expected names of methods, got {short(label)}")
+        if label not in METHODS:
+            _check_label(label, table)
+    folded = [label.lower() for label in labels]
+    for label in labels:
+        if folded.count(label.lower()) > 1:
+            raise ConfigError(f"methods: a label stands twice in [{', '.join(labels)}]: {label!r}")
+    return list(labels)
+
+
+def _check_label(label: str, table: Mapping[str, Any]) -> None:
+    """A label names a section, an option, a field and a folder: it has to be fit for all of them."""
+    sections = table.get("method", {})
+    if not isinstance(sections, Mapping) or label not in sections:
+        raise unknown("method", label, METHODS)
+    fit = label.isascii() and label.isidentifier() and label.strip("_") == label
+    if not fit or keyword.iskeyword(label) or len(label) > LONGEST:
+        raise ConfigError(
+            f"methods: the label {short(label)} must be a word of at most {LONGEST} letters a to z, digits and "
+            "underscores that begins with a letter and ends with none of the latter, and no keyword of Python"
+        )
+    if label in ROLES:
+        raise ConfigError(f"methods: the label {label!r} is that of a network every run has")
 
 
 @lru_cache(maxsize=32)
@@ -174,6 +200,10 @@ def _schema(components: tuple[tuple[str, str], ...], named: tuple[tuple[str, str
 def parse(table: Mapping[str, Any]) -> Any:
     """The experiment in `table`, all defaults filled in. Raises ConfigError for anything that is not allowed."""
     experiment = build(schema(table), table)
+    # Fields without bounds of their own hold what an array can.
+    sound(plain(experiment), INTEGERS)
+    if not experiment.metrics:
+        raise ConfigError("metrics: a list of at least one metric is needed")
     metrics.check(experiment.metrics)
     if experiment.loop.distributed and experiment.loop.devices == "one":
         raise ConfigError(
@@ -190,7 +220,29 @@ def build(cls: type, table: Mapping[str, Any], where: str = "") -> Any:
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         place = ".".join(part for part in (where, path.rstrip("`").lstrip(".")) if part)
+        message = _with_choices(cls, path, message)
         raise ConfigError(f"{place}: {message}" if place else message) from error
+    except OverflowError as error:
+        raise ConfigError(f"{where or 'configuration'}: {error}") from error
+
+
+def _with_choices(cls: Any, path: str, message: str) -> str:
+    """The message on a value that is none of a few, cut to a line, with those that there are."""
+    if not message.startswith("Invalid enum value "):
+        return message
+    for name in path.rstrip("`").strip(".").split("."):
+        fields = {f.name: f.type for f in dataclasses.fields(cls)}
+        cls = fields.get(name.partition("[")[0], cls)
+    choices = [repr(choice) for choice in _choices(cls)]
+    message = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."
+    return f"{message}; known: {', '.join(choices)}" if choices else message
+
+
+def _choices(kind: Any) -> list[Any]:
+    """What a field of type Literal can be, also within a union or a tuple."""
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    return [choice for inner in get_args(kind) for choice in _choices(inner)]
 
 
 def plain(value: Any) -> Any:
@@ -210,9 +262,15 @@ def digest(value: Any) -> str:
 def _component(kind: str, section: Any) -> str:
     """The name in the section of a component."""
     registry = (COMPONENTS | OPTIONAL)[kind]
-    name = _table(kind, section).get("name")
+    name = table_of(kind, section).get("name")
     if name is None:
         raise ConfigError(f"{kind}.name is missing; known: {', '.join(sorted(registry))}")
+    return _known(kind, name, registry, f"{kind}.name")
+
+
+def _known(kind: str, name: Any, registry: Mapping[str, Any], place: str) -> str:
+    if not isinstance(name, str):
+        raise ConfigError(f"{place}: expected the name of a {kind}, got {short(name)}")
     if name not in registry:
         raise unknown(kind, name, registry)
     return name
@@ -229,9 +287,10 @@ def _named(title: str, name: str, config: type) -> type:
     )
 
 
-def _table(where: str, value: Any) -> Mapping[str, Any]:
+def table_of(where: str, value: Any) -> Mapping[str, Any]:
+    """`value`, which has to be a table. Raises ConfigError."""
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}: expected a table, got {value!r}")
+        raise ConfigError(f"{where}: expected a table, got {short(value)}")
     return value
 
 
@@ -241,13 +300,18 @@ def _check_keys(cls: type, table: Mapping[str, Any], where: str) -> None:
     for key, value in table.items():
         place = f"{where}.{key}" if where else key
         if key not in known:
-            raise unknown("configuration key", place, _places(known, where))
+            siblings = [f"{where}.{name}" if where else name for name in known]
+            raise unknown("configuration key", place, siblings, _places(cls, where))
         kind = known[key]
-        inner = [kind, *get_args(kind)] if get_origin(kind) is not None else [kind]
-        for option in inner:
-            if dataclasses.is_dataclass(option) and isinstance(value, Mapping):
-                _check_keys(option, value, place)  # type: ignore[arg-type]
+        if dataclasses.is_dataclass(kind):
+            _check_keys(kind, table_of(place, value), place)  # type: ignore[arg-type]
 
 
-def _places(names: Mapping[str, Any], where: str) -> list[str]:
-    return [f"{where}.{name}" if where else name for name in names]
+def _places(cls: type, where: str) -> list[str]:
+    """Every key that the schema has, at every depth."""
+    names = []
+    for item in dataclasses.fields(cls):
+        place = f"{where}.{item.name}" if where else item.name
+        inner = dataclasses.is_dataclass(item.type)
+        names += _places(item.type, place) if inner else [place]  # type: ignore[arg-type]
+    return names

@@ -68,14 +68,15 @@ def execute(
 ) -> Outcome:
     """Run the experiment in `workdir`. A method that fails does not keep those after it from running.
 
-    `fresh` says which networks and records are made anew although they are there.
+    The directory is made when the data have been read and every method made: a mistake leaves nothing behind. `fresh`
+    says which networks and records are made anew although they are there.
     """
+    problem = prepare(experiment, cache_dir, reporter)
+    renewal = Renewal(fresh)
+    cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", renewal, reporter)
     with exclusive(workdir):
         text = json.dumps(plain(experiment), indent=2) + "\n"
         processes.first(lambda: replace(workdir / "config.json", text))
-        problem = prepare(experiment, cache_dir, reporter)
-        renewal = Renewal(fresh)
-        cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", renewal, reporter)
         asked = (experiment.scenario, problem.dataset, problem.split)
         processes.first(lambda: request.write(*asked, workdir))
         outcome = judged(problem, cases, workdir / "records.jsonl", renewal, reporter)

@@ -4,12 +4,27 @@ from typing import Annotated
 
 from msgspec import Meta
 
-__all__ = ["Count", "Fraction", "Momentum", "NonNegative", "Positive", "Seed", "Whole"]
+__all__ = [
+    "BatchSize",
+    "Count",
+    "Epochs",
+    "Fraction",
+    "ImageSize",
+    "Momentum",
+    "NonNegative",
+    "Positive",
+    "Seed",
+    "Whole",
+]
 
-Count = Annotated[int, Meta(ge=1)]
-Whole = Annotated[int, Meta(ge=0)]
-Seed = Annotated[int, Meta(ge=0)]
-Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Whole = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Epochs = Annotated[int, Meta(ge=1, le=10**6)]
+BatchSize = Annotated[int, Meta(ge=1, le=2**20)]
+ImageSize = Annotated[int, Meta(ge=1, le=2**14)]
+Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+"""JAX's keys have 32 bits of a seed: 2**32 would be 0 again."""
+Positive = Annotated[float, Meta(gt=0, le=3e38)]
 NonNegative = Annotated[float, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Momentum = Annotated[float, Meta(ge=0, lt=1)]

@@ -1,24 +1,4 @@
-"""The command line: parsing and calls only.
-
-    python -m junlearn.main                                  the first run: digits, class removal, several methods
-    python -m junlearn.main --config FILE [--seed 1] [--method.epochs 10] ...
-                             [--workdir DIR]             where records, checkpoints and plots go; default: named
-                                                         after FILE and its folder, runs/FOLDER_FILE
-                             [--cache-dir DIR]           where datasets and networks are kept that all runs share
-                             [--fresh [changed]]         make everything anew, or what other versions, code or
-                                                         devices made
-                             [--plot]                    loss curves and accuracies as PNG below the workdir
-                             [--table FILE.csv]          all records of the workdir as a table (or FILE.parquet)
-    python -m junlearn.main sweep --config FILE [--dry-run] [--select oracle | developer] [--over KEY ...]
-                                                         a grid of experiments: its plan, a table, curves
-    python -m junlearn.main compat corrective --dataset CIFAR10 ...
-                                                         the options of the released corrective benchmark
-    python -m junlearn.main statistics FILE.npz --config FILE [--delta 0.5] [--signed]
-                                                         class statistics of the original, to ship with it (SCAR)
-    python -m junlearn.main prepare NAME ... [--data-dir DIR]    download and prepare datasets through TFDS
-    python -m junlearn.main cache list|purge [--dataset NAME | --request FILE --config FILE | --all] [--dry-run]
-                                                         what lies in the cache, and its removal
-    python -m junlearn.main list [--json]                    methods, models, datasets, scenarios, metrics
+"""The command line: parsing and calls only. `--help` shows it; the commands' arguments are in `junlearn.parsers`.
 
 Exit status: 0 success, 2 a mistake in usage, configuration or files (one line on stderr), 1 a failure while running,
 130, 143 or 129 when SIGINT (Ctrl-C), SIGTERM or SIGHUP ended it (a run that is training saves first, and the same
@@ -26,7 +6,6 @@ command goes on there; a second signal ends it at once), 141 when whoever read i
 A method that fails does not keep the others from running: they are in the table, it is named on stderr.
 """
 
-import argparse
 import json
 import signal
 import sys
@@ -72,6 +51,7 @@ def _command(arguments: list[str]) -> int:
     commands = {
         "cache": _cache,
         "compat": _compat,
+        "help": _help,
         "list": _list,
         "prepare": _prepare,
         "statistics": _statistics,
@@ -79,10 +59,12 @@ def _command(arguments: list[str]) -> int:
     }
     named = bool(arguments) and not arguments[0].startswith("-")
     try:
+        if arguments[:1] in (["--version"], ["-V"]):
+            return _version(arguments[1:])
         if not named:
             return _run(arguments)
         if arguments[0] not in commands:
-            raise unknown("command", arguments[0], commands)
+            raise unknown("command", arguments[0], [*commands, "--version"])
         return commands[arguments[0]](arguments[1:])
     except (JunlearnError, DivergedError) as error:
         return _complain(error)
@@ -104,16 +86,30 @@ def _complain(error: Exception, about: str = "") -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from junlearn import cli, tables
+    from junlearn import cli, guide, places, tables
 
+    if (asked := guide.topic(arguments)) is not None:
+        guide.show(*asked)
+        sys.exit(0)
     options, rest = cli.split_arguments(arguments)
     for path in options.table:
         tables.check(path)
-    experiment = cli.experiment(options, rest, (__doc__ or "").partition("\n\n")[2])
+    experiment = cli.experiment(options, rest)
     workdir = Path(options.workdir or cli.default_workdir(options.config, experiment))
+    _check_places(workdir, options.cache_dir)
+    for path in options.table:
+        places.check_file("--table", path, within=workdir)
     return _carry_out(
         experiment, workdir, options.cache_dir, options.fresh, options.plot, options.table
     )
+
+
+def _check_places(workdir: Path, cache_dir: str | None) -> None:
+    from junlearn import places
+    from junlearn.datasets.cache import dataset_cache_dir
+
+    places.check_folder("--workdir", workdir)
+    places.check_folder("--cache-dir", dataset_cache_dir(cache_dir).parent)
 
 
 def _carry_out(
@@ -151,57 +147,60 @@ def _carry_out(
 
 
 def _sweep(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="junlearn sweep", description="A grid of experiments.")
-    parser.add_argument("--config", type=Path, required=True, help="a file with a table [sweep]")
-    parser.add_argument("--workdir", type=Path, help="default: runs/NAME_OF_THE_FILE")
-    parser.add_argument("--cache-dir", help="where datasets and trained networks are kept")
-    parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
-    parser.add_argument(
-        "--select",
-        metavar="RULE",
-        help="show only the best setting of each method: RULE is oracle (by the test set) or developer (by S_f and "
-        "validation data)",
-    )
-    parser.add_argument(
-        "--over",
-        nargs="+",
-        default=["seed"],
-        metavar="AXIS",
-        help="axes over which means are taken (default: seed), such as seed scenario.classes",
-    )
-    from junlearn import cli, config, processes, sweep, sweep_report
+    from junlearn import cli, config, parsers, processes, sweep, sweep_report
 
-    cli.fresh_option(parser)
-    options = parser.parse_args(arguments)
-
+    options = parsers.sweep().parse_args(arguments)
     points = sweep.expand(config.read(options.config))
-    workdir = options.workdir or Path("runs") / options.config.stem
+    workdir = options.workdir or cli.sweep_workdir(options.config, points)
+    _check_places(workdir, options.cache_dir)
+    sweep.check(points, options.select, options.over)
     console = _joined([] if options.dry_run else [point.experiment for point in points])
     sweep_report.plan(points, workdir, console)
-    sweep.check(points, options.select, options.over)
     if options.dry_run:
         return 0
+    from junlearn.errors import ConfigError, DivergedError
     from junlearn.experiment import execute
+    from junlearn.foresight import foresee
     from junlearn.progress import Reporter
     from junlearn.terminal import printable
 
+    reporter = Reporter(console)
     cli.keep_compilations(options.cache_dir)
+    titled = [(point.title(), point.experiment) for point in points]
+    splits = foresee(titled, options.cache_dir, reporter)
+    sweep.check(points, options.select, options.over, splits)
     found: list[sweep.Trial] = []
     failures: list[tuple[str, Exception]] = []
-    for number, point in enumerate(points, start=1):
-        console.print(f"point {number} of {len(points)}: {printable(point.title())}")
-        outcome = execute(
-            *(point.experiment, point.directory(workdir), options.cache_dir, Reporter(console)),
-            fresh=options.fresh,
-        )
-        found += sweep.trials(point, outcome.records)
-        failures += [(f"{point.title()}, {label}: ", e) for label, e in outcome.failures.items()]
+    try:
+        for number, point in enumerate(points, start=1):
+            console.print(f"point {number} of {len(points)}: {printable(point.title())}")
+            try:
+                outcome = execute(
+                    *(point.experiment, point.directory(workdir), options.cache_dir, reporter),
+                    fresh=options.fresh,
+                )
+            except DivergedError as error:
+                failures.append((f"{point.title()}: ", error))
+                continue
+            found += sweep.trials(point, outcome.records)
+            failures += [
+                (f"{point.title()}, {label}: ", e) for label, e in outcome.failures.items()
+            ]
+    finally:
+        # Whatever ends the sweep: what was measured is in the tables.
+        if processes.is_first() and found:
+            try:
+                runs = sweep.best(found, options.select, options.over)
+            except ConfigError as error:
+                failures.append(("", error))
+                runs = sweep.best(found, None, options.over)
+            paths = sweep_report.write(found, runs, options.over, workdir)
     if not processes.is_first():
         return 0
-    runs = sweep.best(found, options.select, options.over)
-    sweep_report.table(runs, options.over, console)
-    for path in sweep_report.write(found, runs, options.over, workdir):
-        console.print(f"written: {printable(path)}", soft_wrap=True)
+    if found:
+        sweep_report.table(runs, options.over, console)
+        for path in paths:
+            console.print(f"written: {printable(path)}", soft_wrap=True)
     return min((_complain(error, where) for where, error in failures), default=0)
 
 
@@ -213,33 +212,29 @@ def _cache(arguments: list[str]) -> int:
 
 def _compat(arguments: list[str]) -> int:
     from junlearn import compat, config
-    from junlearn.terminal import complain
 
     request = compat.parse(arguments)
-    for line in request.remarks:
-        complain(line)
     experiment = config.parse(request.table)
+    _check_places(request.workdir, request.cache_dir)
+    for line in request.remarks:
+        print(f"note: {line}")
     return _carry_out(experiment, request.workdir, request.cache_dir)
 
 
 def _statistics(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="junlearn statistics",
-        description="Write the class statistics of an experiment's original network to a file: with it SCAR needs no "
-        "retain data. Options that are not listed change the experiment, as in a run.",
-    )
-    parser.add_argument("file", type=Path, metavar="FILE.npz")
-    parser.add_argument("--delta", type=float, default=0.5, help="power of the features")
-    parser.add_argument("--signed", action="store_true", help="for features that can be negative")
-    own, others = parser.parse_known_args(arguments)
+    from junlearn import parsers, places
+
+    own, others = parsers.statistics().parse_known_args(arguments)
     from junlearn import class_statistics, cli, processes
     from junlearn.errors import ConfigError
     from junlearn.progress import Reporter
 
     if own.file.suffix != ".npz":
         raise ConfigError(f"statistics {str(own.file)!r}: the name must end in .npz")
+    places.check_file("statistics", own.file)
     options, rest = cli.split_arguments(others)
     experiment = cli.experiment(options, rest)
+    _check_places(own.file.parent, options.cache_dir)
     console = _joined([experiment])
     from junlearn.experiment import original_network
 
@@ -269,36 +264,39 @@ def _joined(experiments: Sequence[Any]) -> Any:
 
 
 def _list(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="junlearn list", description="What can be named in a configuration."
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
-    options = parser.parse_args(arguments)
-    from junlearn import cli
+    from junlearn import catalogue, parsers
 
-    catalogue = cli.catalogue()
-    if options.json:
-        print(json.dumps(catalogue, indent=2))
-        return 0
-    width = max(len(name) for entries in catalogue.values() for name in entries)
-    for kind, entries in catalogue.items():
-        print(kind)
-        for name, summary in entries.items():
-            print(f"  {name:<{width}} {summary}")
+    options = parsers.listing().parse_args(arguments)
+    chosen = catalogue.chosen(options.kind, options.name)
+    print(json.dumps(chosen.data, indent=2) if options.json else chosen.text)
+    return 0
+
+
+def _help(arguments: list[str]) -> int:
+    from junlearn import guide
+
+    guide.show(arguments[0] if arguments else "", arguments[1:])
+    return 0
+
+
+def _version(arguments: list[str]) -> int:
+    from junlearn.arguments import Parser
+    from junlearn.provenance import versions
+
+    Parser(prog="--version").parse_args(arguments)
+    of = versions()
+    print(f"junlearn {of['junlearn']} (jax {of['jax']}, Python {of['python']})")
     return 0
 
 
 def _prepare(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="junlearn prepare", description="Download and prepare datasets through TFDS."
-    )
-    parser.add_argument("names", nargs="+", metavar="NAME")
-    parser.add_argument(
-        "--data-dir", help="where to; default: TFDS_DATA_DIR, else ~/tensorflow_datasets"
-    )
-    options = parser.parse_args(arguments)
+    from junlearn import parsers, places
+
+    options = parsers.prepare().parse_args(arguments)
     from junlearn.datasets.prepare import prepare
 
+    if options.data_dir is not None:
+        places.check_folder("--data-dir", Path(options.data_dir))
     for line in prepare(options.names, options.data_dir):
         print(line)
     return 0

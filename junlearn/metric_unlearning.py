@@ -15,7 +15,7 @@ import numpy as np
 from junlearn import class_statistics, feeds, losses, whitening
 from junlearn.class_statistics import Moments, Power
 from junlearn.errors import ConfigError
-from junlearn.fields import Count, NonNegative, Positive
+from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
 from junlearn.optimizers import Optimizer
 from junlearn.remember import remembered
 from junlearn.types import (
@@ -62,10 +62,10 @@ class MetricConfig(Optimizer):
 
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     learning_rate: Positive = 5e-4
-    epochs: Count = 30
-    batch_size: Count = 1024
+    epochs: Epochs = 30
+    batch_size: BatchSize = 1024
     """Of images of the training set."""
-    surrogate_batch_size: Count = 1024
+    surrogate_batch_size: BatchSize = 1024
     lambda_1: NonNegative = 1.0
     """Weight of the distance."""
     lambda_2: NonNegative = 5.0

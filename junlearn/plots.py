@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -14,6 +15,8 @@ __all__ = ["accuracies", "caption", "curves", "relearning", "save", "write"]
 
 GAP = "relearn_retain/gap/"
 """What the name of a metric begins with, before the number of steps."""
+MARK: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": "x-small"}
+"""How a word stands in the place of a bar."""
 COLUMNS = 3
 """Panels side by side in a figure of curves."""
 
@@ -69,21 +72,34 @@ def curves(record: Record) -> Figure | None:
     return figure
 
 
-def accuracies(records: Sequence[Record]) -> Figure:
-    """A group of bars for every network, one bar a split, in percent."""
+def accuracies(records: Sequence[Record]) -> Figure | None:
+    """A group of bars for every network, one bar a split, in percent; None if no accuracy was measured.
+
+    A value that is not there leaves a gap with "n/a" in it, a true zero says "0".
+    """
     shown = first_columns({name for record in records for name in record["metrics"]})
+    if not shown:
+        return None
     width = 0.8 / len(shown)
     figure = Figure(figsize=(max(6.0, 1.3 * len(records)), 3.6), layout="constrained")
     axis = figure.subplots()
     for number, column in enumerate(shown):
-        heights = [100 * r["metrics"].get(column.metric, 0.0) for r in records]
+        found = [record["metrics"].get(column.metric) for record in records]
         places = [i + (number - (len(shown) - 1) / 2) * width for i in range(len(records))]
-        axis.bar(places, heights, width, label=column.heading)
-    axis.set_xticks(
-        range(len(records)), [caption(r["method"]) for r in records], rotation=30, ha="right"
-    )
+        heights = [float("nan") if value is None else 100 * value for value in found]
+        bars = axis.bar(places, heights, width, label=column.heading)
+        for place, value in zip(places, found, strict=True):
+            if value is None:
+                axis.text(place, 1, "n/a", color="grey", rotation="vertical", **MARK)
+            elif value == 0:
+                axis.text(
+                    place, 1, "0", color=bars.patches[0].get_facecolor(), weight="bold", **MARK
+                )
+    names = [caption(record["method"]) for record in records]
+    axis.set_xticks(range(len(records)), names, rotation=30, ha="right")
+    axis.set_xlim(-0.5, len(records) - 0.5)
     axis.set_ylabel("accuracy in %")
-    axis.set_ylim(0, 100)
+    axis.set_ylim(0, 102)
     axis.legend(ncols=len(shown), fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0))
     figure.suptitle(_title(records[0], f"seed {records[0]['seed']}"))
     return figure

@@ -29,12 +29,14 @@ __all__ = [
     "RELEARN",
     "RETRAIN",
     "Problem",
+    "choose",
     "identities",
     "judgement",
     "key_for",
     "method_identity",
     "model_identity",
     "prepare",
+    "read",
     "run_options",
     "surrogate_identity",
 ]
@@ -70,6 +72,25 @@ def prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Probl
 
 
 def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
+    dataset, surrogate = read(experiment, cache_dir, reporter)
+    dataset, split, model, seeds = choose(experiment, dataset)
+    mesh = None
+    if experiment.loop.devices == "all" and jax.device_count() > 1:
+        mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    reporter.say(
+        f"{dataset.name} {dataset.version}: {len(split.forget):,} training examples to forget, "
+        f"{len(split.retain):,} to retain"
+    )
+    for line in _remarks(experiment.scenario, dataset, surrogate, split):
+        reporter.say(line)
+    sources = place(dataset.sources, mesh)
+    return Problem(experiment, dataset, model, split, sources, seeds, mesh, surrogate)
+
+
+def read(
+    experiment: Any, cache_dir: str | None, reporter: Reporter
+) -> tuple[Dataset, Dataset | None]:
+    """The data of an experiment, on the host, and where the source "surrogate" in it comes from."""
     with reporter.counting(f"reading {experiment.dataset.name}") as progress:
         dataset = DATASETS[experiment.dataset.name].make(
             experiment.dataset, cache_dir=cache_dir, progress=progress
@@ -89,6 +110,11 @@ def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Prob
         raise ConfigError(
             f"dataset {dataset.name} has {len(dataset.classes)} class: a network needs two or more, an output each"
         )
+    return dataset, surrogate
+
+
+def choose(experiment: Any, dataset: Dataset) -> tuple[Dataset, Split, Model, dict[str, int]]:
+    """The data as training sees them, what is forgotten, the network (not trained) and the seeds."""
     seeds = {
         name: experiment.seed if seed is None else seed
         for name, seed in plain(experiment.seeds).items()
@@ -99,17 +125,7 @@ def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Prob
     scenario = SCENARIOS[experiment.scenario.name]
     made = scenario.make(experiment.scenario, dataset, key_for(seeds["scenario"], SCENARIO))
     dataset, split = made if scenario.manipulates else (dataset, made)
-    mesh = None
-    if experiment.loop.devices == "all" and jax.device_count() > 1:
-        mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
-    reporter.say(
-        f"{dataset.name} {dataset.version}: {len(split.forget):,} training examples to forget, "
-        f"{len(split.retain):,} to retain"
-    )
-    for line in _remarks(experiment.scenario, dataset, surrogate, split):
-        reporter.say(line)
-    sources = place(dataset.sources, mesh)
-    return Problem(experiment, dataset, model, split, sources, seeds, mesh, surrogate)
+    return dataset, split, model, seeds
 
 
 def _remarks(

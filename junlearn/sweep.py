@@ -10,29 +10,32 @@
     dampening = [0.5, 1]
 
 The rest of the file is the experiment that all of them begin from. A method's section may be a list of tables
-(`[[sweep.method.ssd]]`), a grid each.
+(`[[sweep.method.ssd]]`), a grid each. An axis may be a section, its values tables: where they name another component
+than the file does, or none is named there, they take its place, and else they change its fields.
+
+    scenario = [{name = "class", classes = [0]}, {name = "random", fraction = 0.1}]
 """
 
 import copy
 import itertools
-import re
+import math
 import statistics
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
-from junlearn import config, records
-from junlearn.errors import ConfigError, unknown
+from junlearn import config, records, ruling
+from junlearn.errors import ConfigError, short, unknown
+from junlearn.folders import folders, words
 from junlearn.problem import PLACES
 from junlearn.records import Record
 from junlearn.scenarios import SCENARIOS
 
-__all__ = ["Point", "Rule", "Trial", "best", "check", "done", "expand", "originals", "trials"]
-
-Rule = Literal["oracle", "developer"]
-"""By which a method's setting is chosen: with the test set, or with what whoever repairs the network has."""
+__all__ = ["Point", "Trial", "best", "check", "done", "expand", "originals", "trials"]
 
 ROLES = ("original", "retrain")
+MOST = 100_000
+"""Networks in one sweep: more are a mistake in an axis."""
 
 
 class Point(NamedTuple):
@@ -43,15 +46,16 @@ class Point(NamedTuple):
     experiment: Any
     settings: dict[str, tuple[str, dict[str, Any]]]
     """Label of a method in the experiment -> its label in the sweep, and what the grid sets."""
+    folder: str = "only"
+    """Name of its directory, its own among the points of the sweep."""
 
     def title(self) -> str:
         """Its place on the grid in words."""
-        return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in self.axes.items())
+        return words(self.axes)
 
     def directory(self, workdir: Path) -> Path:
         """Where its records are."""
-        name = re.sub(r"[^\w.-]+", "-", self.title().replace(", ", "_"))
-        return workdir / "points" / (name.strip("-") or "only")
+        return workdir / "points" / self.folder
 
 
 class Trial(NamedTuple):
@@ -66,65 +70,116 @@ class Trial(NamedTuple):
 
 def expand(table: Mapping[str, Any]) -> list[Point]:
     """All points of the sweep in `table`, the last axis running fastest. Raises ConfigError for what is not allowed."""
+    config.sound(table)
     base = copy.deepcopy(dict(table))
     section = base.pop("sweep", None)
     if not isinstance(section, Mapping):
         raise ConfigError("a sweep needs a table [sweep]: the axes of the grid and their values")
-    grids = section.get("method", {})
-    axes = {key: values for key, values in section.items() if key != "method"}
-    for key, values in axes.items():
-        if not isinstance(values, list) or not values:
-            raise ConfigError(f"sweep.{key}: expected a list of values, got {values!r}")
-    labels = base.get("methods", [])
+    grids = config.table_of("sweep.method", section.get("method", {}))
+    axes = {key: _values(f"sweep.{key}", v) for key, v in section.items() if key != "method"}
+    labels = config.labels_of(base)
     for label in grids:
         if label not in labels:
             raise unknown("method of the sweep", label, labels)
-    sections, settings = _methods(labels, base.get("method", {}), grids)
+    given = config.table_of("method", base.get("method", {}))
+    sections, settings = _methods(labels, given, grids)
+    count = len(sections) * math.prod(len(values) for values in axes.values())
+    if count > MOST:
+        raise ConfigError(f"the sweep has {count:,} networks to judge; at most {MOST:,} are taken")
+    places = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     points = []
-    for values in itertools.product(*axes.values()):
-        chosen = copy.deepcopy(base) | {"methods": list(sections), "method": sections}
-        for key, value in zip(axes, values, strict=True):
-            _assign(chosen, key, value)
-        place = dict(zip(axes, values, strict=True))
-        points.append(Point(place, config.parse(chosen), settings))
+    for place, folder in zip(places, folders(places), strict=True):
+        chosen = copy.deepcopy(base) | {
+            "methods": list(sections),
+            "method": copy.deepcopy(sections),
+        }
+        for key, value in place.items():
+            _assign(chosen, key, value, settings)
+        points.append(Point(place, config.parse(chosen), settings, folder))
     return points
+
+
+def _values(where: str, values: Any) -> list[Any]:
+    """The values on an axis, each of them once."""
+    if not isinstance(values, list) or not values:
+        raise ConfigError(f"{where}: expected a list of values, got {short(values)}")
+    known = set()
+    for value in values:
+        name = config.digest(value)
+        if name in known:
+            raise ConfigError(f"{where}: the value {short(value)} stands twice")
+        known.add(name)
+    return values
 
 
 def _methods(
     labels: Sequence[str], given: Mapping[str, Any], grids: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, tuple[str, dict[str, Any]]]]:
     """One section a setting, and what each of them is."""
+    for label in given:
+        if label not in labels:
+            raise ConfigError(
+                f"method.{label} is configured but not in methods [{', '.join(labels)}]"
+            )
     sections: dict[str, Any] = {}
     settings: dict[str, tuple[str, dict[str, Any]]] = {}
     for label in labels:
-        section = {"name": label} | given.get(label, {})
+        own_section = config.table_of(f"method.{label}", given.get(label, {}))
         choices = list(_combinations(label, grids.get(label, {})))
         digits = len(str(len(choices)))
         for number, choice in enumerate(choices, start=1):
             own = label if len(choices) == 1 else f"{label}_{number:0{digits}}"
-            sections[own] = section | choice
+            if own in sections or (own in labels and own != label):
+                raise ConfigError(
+                    f"sweep.method.{label}: its setting {number} is called {own}, and so is another method; rename that"
+                )
+            sections[own] = {"name": label} | dict(own_section) | choice
             settings[own] = (label, choice)
     return sections, settings
 
 
 def _combinations(label: str, grid: Any) -> Iterator[dict[str, Any]]:
-    for part in grid if isinstance(grid, list) else [grid]:
-        for field, values in part.items():
-            if not isinstance(values, list) or not values:
-                raise ConfigError(
-                    f"sweep.method.{label}.{field}: expected a list of values, got {values!r}"
-                )
-        for values in itertools.product(*part.values()):
-            yield dict(zip(part, values, strict=True))
+    where = f"sweep.method.{label}"
+    parts = [config.table_of(where, part) for part in (grid if isinstance(grid, list) else [grid])]
+    if not parts:
+        raise ConfigError(f"{where}: expected a table, or a list of at least one, got []")
+    for part in parts:
+        axes = {field: _values(f"{where}.{field}", values) for field, values in part.items()}
+        for values in itertools.product(*axes.values()):
+            yield dict(zip(axes, values, strict=True))
 
 
-def _assign(table: dict[str, Any], key: str, value: Any) -> None:
+def _assign(
+    table: dict[str, Any], key: str, value: Any, settings: Mapping[str, tuple[str, Any]]
+) -> None:
+    """Put a value of an axis into the table of an experiment; that of a method, into all settings of the method."""
     *path, last = key.split(".")
+    if not all((*path, last)):
+        raise ConfigError(f"sweep.{key}: an axis is the name of a field, such as scenario.classes")
+    if path[:1] == ["method"] or (not path and last == "methods"):
+        label = (*path, last)[1] if path else None
+        own = [name for name, (origin, _) in settings.items() if origin == label]
+        if not own:
+            raise ConfigError(
+                f"sweep.{key}: an axis of a method is method.LABEL or method.LABEL.FIELD, with a label of methods"
+            )
+        for name in own:
+            _put(table, ["method", name, *(*path, last)[2:]], value, key)
+    else:
+        _put(table, [*path, last], value, key)
+
+
+def _put(table: dict[str, Any], path: Sequence[str], value: Any, key: str) -> None:
+    *path, last = path
     for name in path:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
             raise ConfigError(f"sweep.{key}: {name} is not a table")
-    table[last] = value
+    before = table.get(last)
+    if isinstance(value, Mapping) and isinstance(before, Mapping):
+        same = "name" not in value or value["name"] == before.get("name")
+        value = {**before, **value} if same else value
+    table[last] = copy.deepcopy(value)
 
 
 def originals(points: Sequence[Point]) -> int:
@@ -183,23 +238,35 @@ def trials(point: Point, found: Sequence[Record]) -> list[Trial]:
     return placed
 
 
-def check(points: Sequence[Point], rule: str | None, over: Collection[str]) -> None:
-    """Raise ConfigError for a rule of selection or an axis that does not exist."""
-    if rule is not None and rule not in get_args(Rule):
-        raise unknown("rule of selection", rule, get_args(Rule))
+def check(
+    points: Sequence[Point],
+    rule: str | None,
+    over: Collection[str],
+    splits: Sequence[Collection[str]] | None = None,
+) -> None:
+    """Raise ConfigError for a rule of selection or an axis that does not exist, or a rule that a point cannot compute.
+
+    `splits`: those of each point that are not empty, once the data have been read (`junlearn.foresight.foresee`).
+    """
+    if rule is not None:
+        ruling.rule_of(rule)
     for axis in over:
         if axis != "seed" and axis not in points[0].axes:
             raise unknown("axis", axis, points[0].axes)
+    for number, point in enumerate(points):
+        if rule is not None:
+            known = None if splits is None else splits[number]
+            ruling.check_rule(rule, point.experiment, known)
 
 
 def best(
-    found: Sequence[Trial], rule: Rule | None, over: Collection[str] = ("seed",)
+    found: Sequence[Trial], rule: str | None, over: Collection[str] = ("seed",)
 ) -> list[list[Trial]]:
     """The runs of each setting along the axes `over`, in the order of the sweep; with a rule only of the best setting.
 
-    The best setting of a method is that with the largest mean of the score `corrective/oracle` or
-    `corrective/developer`, at each place on the other axes by itself. Raises ConfigError where a choice is to be made
-    and the score is not there.
+    The best setting of a method is that with the largest (or smallest, as the rule says) mean of what the rule names
+    (`junlearn.ruling.rule_of`), at each place on the other axes by itself. Raises ConfigError where a choice is to be
+    made and the value is not there.
     """
     cells: dict[str, dict[str, list[Trial]]] = {}
     for trial in found:
@@ -213,17 +280,20 @@ def best(
     return chosen
 
 
-def _score(rule: Rule) -> Callable[[Sequence[Trial]], float]:
-    name = f"corrective/{rule}"
+def _score(text: str) -> Callable[[Sequence[Trial]], float]:
+    """Of the runs of a setting; the larger, the better."""
+    rule = ruling.rule_of(text)
+    sign = 1 if rule.better == "max" else -1
 
     def mean(runs: Sequence[Trial]) -> float:
-        values = [trial.record["metrics"].get(name) for trial in runs]
+        values = [trial.record["metrics"].get(rule.name) for trial in runs]
         known = [value for value in values if value is not None]
         if len(known) < len(values):
-            needed = " (it needs validation = ... in the experiment)" if rule == "developer" else ""
+            developer = rule.name == "corrective/developer"
+            needed = " (it needs validation = ... in the experiment)" if developer else ""
             raise ConfigError(
-                f"{runs[0].method}: nothing to choose by, the records have no {name}{needed}"
+                f"{runs[0].method}: nothing to choose by, the records have no {rule.name}{needed}"
             )
-        return statistics.fmean(known)
+        return sign * statistics.fmean(known)
 
     return mean

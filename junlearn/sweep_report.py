@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from junlearn import tables
+from junlearn.folders import in_words, title_of, words
 from junlearn.headings import FORGETTING, Column, first_columns
 from junlearn.metrics.aggregate import measured
 from junlearn.plots import caption, save
@@ -39,7 +40,7 @@ def plan(points: Sequence[Point], workdir: Path, console: Console) -> None:
     networks = sum(len(p.settings) + 1 + p.experiment.reference for p in points)
     remark = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     finished = sum(done(point, workdir, remark) for point in points)
-    axes = {key: list(dict.fromkeys(str(p.axes[key]) for p in points)) for key in first.axes}
+    axes = {key: list(dict.fromkeys(in_words(p.axes[key]) for p in points)) for key in first.axes}
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     grid.add_column("sweep")
     grid.add_column("", justify="right")
@@ -121,16 +122,21 @@ def table(runs: Sequence[Sequence[Trial]], over: Collection[str], console: Conso
     axes = [key for key in runs[0][0].axes if key not in over]
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for key in axes:
-        grid.add_column(_shown(key.rpartition(".")[2]), justify="right")
+        grid.add_column(_shown(title_of(key)), justify="right")
     grid.add_column("method", no_wrap=True)
     grid.add_column("settings")
     for column in columns:
         grid.add_column(column.heading.replace(" ", "\n"), justify="right")
     grid.add_column("seconds", justify="right")
-    for row in rows:
+    for group, row in zip(runs, rows, strict=True):
+        place = {
+            k: in_words(v) if isinstance(v, dict) else row[k]
+            for k, v in group[0].axes.items()
+            if k in axes
+        }
         cells = [_cell(row, column.metric, column.factor) for column in columns]
         cells.append(_cell(row, "seconds", 1, 1))
-        names = (*(str(row[key]) for key in axes), row["method"], row["settings"])
+        names = (*(str(place[key]) for key in axes), row["method"], row["settings"])
         grid.add_row(*(_shown(name) for name in names), *cells)
     # Rows longer than the terminal go on in its next line; broken cells could not be read.
     needed = Measurement.get(console, console.options.update(max_width=10_000), grid).maximum
@@ -163,7 +169,8 @@ def write(
     paths = [workdir / "runs.csv", workdir / "summary.csv"]
     tables.write([trial.record for trial in found], paths[0])
     tables.write_rows(summary(runs, over), paths[1])
-    for name, figure in {"curves": curves(runs, over), "times": times(runs)}.items():
+    figures = {"curves": curves(runs, over), "times": times(runs)} if runs else {}
+    for name, figure in figures.items():
         if figure is not None:
             paths.append(workdir / f"{name}.png")
             save(figure, paths[-1])
@@ -181,8 +188,7 @@ def curves(runs: Sequence[Sequence[Trial]], over: Collection[str] = ("seed",)) -
     panels: dict[str, list[Sequence[Trial]]] = {}
     for group in runs:
         others = {k: v for k, v in group[0].axes.items() if k not in (*over, axis_of_x)}
-        title = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in others.items())
-        panels.setdefault(title, []).append(group)
+        panels.setdefault(words(others), []).append(group)
     figure = Figure(figsize=(4.2 * len(panels), 3.2 * len(metrics)), layout="constrained")
     axes = figure.subplots(len(metrics), len(panels), squeeze=False)
     for place, (title, groups) in enumerate(panels.items()):
@@ -215,7 +221,10 @@ def _lines(
     """Of every method (share, mean, standard deviation) of a metric."""
     lines: dict[str, list[tuple[float, float, float]]] = {}
     for group in groups:
-        values = [trial.record["metrics"][name] for trial in group]
+        found = [trial.record["metrics"].get(name) for trial in group]
+        values = [value for value in found if value is not None]
+        if not values:
+            continue
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         place = (group[0].axes[axis_of_x], statistics.fmean(values), spread)
         lines.setdefault(group[0].method, []).append(place)

@@ -12,7 +12,7 @@ import optax
 
 from junlearn import feeds
 from junlearn.descent import Descent, descend, start, supervised
-from junlearn.fields import Count, Fraction, NonNegative, Positive
+from junlearn.fields import BatchSize, Count, Epochs, Fraction, NonNegative, Positive
 from junlearn.optimizers import (
     Optimizer,
     ScheduleKind,
@@ -31,12 +31,12 @@ __all__ = ["Length", "Recipe", "Supervised", "fit", "length", "optimizer", "sche
 class Recipe(Optimizer):
     """What supervised training has beside its data."""
 
-    epochs: Count = 10
+    epochs: Epochs = 10
     steps: Count | None = None
     """Number of optimiser steps; it replaces `epochs`, and the last epoch is cut."""
     overshoot: bool = False
     """Make one step more than `steps` unless an epoch ends just there, as the release of Corrective Unlearning does."""
-    batch_size: Count = 128
+    batch_size: BatchSize = 128
     schedule: ScheduleKind = "constant"
     """`one_cycle` cycles the momentum of sgd too, from 0.95 to 0.85 and back; `warm_linear` is that of Corrective
     Unlearning, with a warm-up of its own."""

@@ -281,7 +281,9 @@ def test_a_cut_off_record_is_written_again(place, capsys, monkeypatch):
 )
 def test_mistakes_end_with_one_line_and_status_2(place, capsys, arguments, message):
     (place / "grid.toml").write_text(SMALL + "[sweep]\nseed = [0, 1]\n")
-    own = ["--config", "small.toml", "--workdir", "w"] if arguments[0].startswith("--") else []
+    run = arguments[0].startswith("--")
+    file = [] if "--config" in arguments else ["--config", "small.toml"]
+    own = [*file, "--workdir", "w"] if run else []
     status, _, err = call(capsys, *(arguments if not own else own + arguments))
     assert status == 2
     assert message in err

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from pathlib import Path
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_every_combination_is_a_point(table):
         assert experiment.method.ssd_3.alpha == 8 and experiment.method.ssd_3.name == "ssd"
         assert experiment.method.ssd_3.order == "shuffled"
         assert point.settings["ssd_3"] == ("ssd", {"alpha": 8, "dampening": 0.1})
-    assert len({p.directory(config.Path("w")) for p in points}) == 4
+    assert len({p.directory(Path("w")) for p in points}) == 4
     # The share does not change what the original is trained on.
     assert sweep.originals(points) == 2
 

@@ -9,7 +9,7 @@ import numpy as np
 from junlearn.augment import AUGMENTATIONS, CROP_PADDING, make_views
 from junlearn.datasets.cache import fingerprint
 from junlearn.errors import ConfigError, unknown
-from junlearn.fields import Count
+from junlearn.fields import Count, ImageSize
 from junlearn.types import Data, Dataset, Sources
 
 __all__ = ["Augmentation", "DatasetConfig", "Progress", "assemble"]
@@ -27,7 +27,7 @@ class DatasetConfig:
 
     data_dir: str | None = None
     """Where TFDS prepared its datasets; None: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
-    image_size: Count | None = None
+    image_size: ImageSize | None = None
     """Side of the images that the network gets; None: as they are."""
     mean: tuple[float, ...] | None = None
     """Subtracted from pixels in [0, 1], one for each channel; None: the dataset's own."""

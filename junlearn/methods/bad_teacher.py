@@ -49,7 +49,7 @@ import numpy as np
 
 from junlearn import feeds, losses
 from junlearn.descent import Descent, descend, start
-from junlearn.fields import Count, Fraction, Positive
+from junlearn.fields import BatchSize, Epochs, Fraction, Positive
 from junlearn.selection import keeping
 from junlearn.training import Recipe, optimizer, stages
 from junlearn.types import (
@@ -85,8 +85,8 @@ class Config(Recipe):
     temperature: Positive = 1.0
     reduction: Literal["batch", "element"] = "batch"
     """Mean over the examples, or over the examples and the classes as released."""
-    epochs: Count = 1
-    batch_size: Count = 256
+    epochs: Epochs = 1
+    batch_size: BatchSize = 256
 
 
 class Teachers(NamedTuple):

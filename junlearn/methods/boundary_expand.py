@@ -34,7 +34,7 @@ import numpy as np
 
 from junlearn import feeds, losses
 from junlearn.descent import Descent, descend, start
-from junlearn.fields import Count, Positive
+from junlearn.fields import BatchSize, Epochs, Positive
 from junlearn.forward import embedding_of
 from junlearn.optimizers import Optimizer, transformation
 from junlearn.types import (
@@ -64,8 +64,8 @@ class Config(Optimizer):
     """Hyper-parameters of Boundary Expand."""
 
     learning_rate: Positive = 1e-4
-    epochs: Count = 10
-    batch_size: Count = 64
+    epochs: Epochs = 10
+    batch_size: BatchSize = 64
     augment: bool = False
     """Use the training augmentation of the dataset."""
 

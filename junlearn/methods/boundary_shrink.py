@@ -44,7 +44,7 @@ import optax
 
 from junlearn import feeds, losses
 from junlearn.descent import Descent, descend, start, supervised
-from junlearn.fields import Count, NonNegative, Positive
+from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
 from junlearn.forward import written
 from junlearn.optimizers import Optimizer, transformation
 from junlearn.types import (
@@ -77,8 +77,8 @@ class Config(Optimizer):
     steps: Count = 1
     step_size: Positive | None = None
     """Of each step of the attack, pixels in [0, 1]; None: epsilon. Usual with 5 steps: 8/255."""
-    epochs: Count = 10
-    batch_size: Count = 64
+    epochs: Epochs = 10
+    batch_size: BatchSize = 64
     augment: bool = False
     """Use the training augmentation of the dataset in (3)."""
 

@@ -54,7 +54,7 @@ import optax
 
 from junlearn import feeds, losses
 from junlearn.descent import Descent, Loss, updater
-from junlearn.fields import Count, NonNegative, Positive
+from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
 from junlearn.forward import apart, embedding_of, written
 from junlearn.methods.random_labels import relabel
 from junlearn.optimizers import Optimizer, only, transformation
@@ -95,8 +95,8 @@ NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 class Config:
     """Hyper-parameters of CaMU."""
 
-    epochs: Count = 2
-    batch_size: Count = 32
+    epochs: Epochs = 2
+    batch_size: BatchSize = 32
     representation_learning_rate: Positive = 4e-4
     """Rate of the Adam of equation 2."""
     output_learning_rate: Positive = 1e-3

@@ -37,7 +37,7 @@ Reference: Goel, Prabhu, Sanyal, Lim, Torr, Kumaraguru, arXiv 2201.06640.
 from dataclasses import dataclass
 
 from junlearn.descent import Descent
-from junlearn.fields import Count, NonNegative, Positive
+from junlearn.fields import BatchSize, Count, NonNegative, Positive
 from junlearn.optimizers import ScheduleKind
 from junlearn.training import Supervised, fit
 from junlearn.trees import last_layers
@@ -58,7 +58,7 @@ class Corrective(Supervised):
     weight_decay: NonNegative = 5e-4
     steps: Count | None = 1000
     """Number of optimiser steps; it replaces `epochs`, and the last epoch is cut. None: go by `epochs`."""
-    batch_size: Count = 512
+    batch_size: BatchSize = 512
     schedule: ScheduleKind = "warm_linear"
     augment: bool = True
     """Use the training augmentation of the dataset."""

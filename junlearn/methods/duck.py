@@ -67,7 +67,7 @@ import optax
 from junlearn import feeds, losses
 from junlearn.class_statistics import marks
 from junlearn.errors import ConfigError
-from junlearn.fields import Count, Fraction, NonNegative, Positive, Whole
+from junlearn.fields import BatchSize, Count, Epochs, Fraction, NonNegative, Positive, Whole
 from junlearn.forward import apart
 from junlearn.optimizers import Optimizer, move, multistep, schedule, transformation
 from junlearn.remember import remembered
@@ -103,8 +103,8 @@ class Config(Optimizer):
 
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     learning_rate: Positive = 5e-4
-    epochs: Count = 30
-    batch_size: Count = 1024
+    epochs: Epochs = 30
+    batch_size: BatchSize = 1024
     centroid_batches: Count = 10
     """Retain batches that the centroids are means over."""
     retain_batches: Count = 6

@@ -41,7 +41,7 @@ import optax
 from junlearn import feeds, noise_images
 from junlearn.descent import Descent, descend, start, supervised
 from junlearn.errors import ConfigError
-from junlearn.fields import Count, NonNegative, Positive
+from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
 from junlearn.noise_images import NoiseImages, Used
 from junlearn.optimizers import Optimizer, transformation
 from junlearn.types import (
@@ -78,8 +78,8 @@ class Config(Optimizer):
     noise_used: Used = "all"
     copies: Count = 80
     """Copies of every noise image in an epoch."""
-    epochs: Count = 2
-    batch_size: Count = 4
+    epochs: Epochs = 2
+    batch_size: BatchSize = 4
 
 
 class State(NamedTuple):

@@ -30,7 +30,7 @@ fine-tuning of Corrective Machine Unlearning is the method `cf_k`, which can als
 from dataclasses import dataclass
 
 from junlearn.descent import Descent
-from junlearn.fields import Count, NonNegative, Positive
+from junlearn.fields import BatchSize, Epochs, NonNegative, Positive
 from junlearn.training import Supervised, fit
 from junlearn.types import Key, Method, Model, Sources, Variables
 
@@ -47,8 +47,8 @@ class Config(Supervised):
 
     learning_rate: Positive = 0.02
     weight_decay: NonNegative = 5e-4
-    epochs: Count = 5
-    batch_size: Count = 64
+    epochs: Epochs = 5
+    batch_size: BatchSize = 64
 
 
 def make(config: Config, model: Model) -> Method:

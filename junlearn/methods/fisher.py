@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 
 from junlearn import feeds, trees
-from junlearn.fields import Count, Positive
+from junlearn.fields import BatchSize, Positive
 from junlearn.gradients import sum_of_powers
 from junlearn.types import (
     Array,
@@ -55,7 +55,7 @@ class Config:
 
     alpha: Positive = 1e-6
     """Scale of the noise variance."""
-    batch_size: Count = 16
+    batch_size: BatchSize = 16
 
 
 class State(NamedTuple):

@@ -54,7 +54,7 @@ import optax
 
 from junlearn import feeds, losses, optimizers, trees
 from junlearn.errors import ConfigError
-from junlearn.fields import Count, Fraction, Momentum, NonNegative, Positive
+from junlearn.fields import BatchSize, Count, Fraction, Momentum, NonNegative, Positive
 from junlearn.models.generator import make_generator
 from junlearn.types import (
     Array,
@@ -87,7 +87,7 @@ class Config:
     """Cycles of equation 6."""
     generator_steps: Count = 2
     student_steps: Count = 15
-    batch_size: Count = 128
+    batch_size: BatchSize = 128
     """Images generated in an iteration, before the gate."""
     threshold: Fraction = 0.01
     """Largest probability of the forgotten classes that the gate lets through."""

@@ -49,7 +49,7 @@ import optax
 
 from junlearn import feeds, losses
 from junlearn.descent import Descent, Loss, start, updater
-from junlearn.fields import Count, Positive
+from junlearn.fields import BatchSize, Count, Epochs, Positive
 from junlearn.optimizers import only
 from junlearn.trees import last_layers
 from junlearn.types import (
@@ -86,8 +86,8 @@ class Config:
     """Standard deviation of the noise, in normalised image values."""
     perturbations: Count = 25
     """N of equation 2."""
-    epochs: Count = 1
-    batch_size: Count = 128
+    epochs: Epochs = 1
+    batch_size: BatchSize = 128
     stop_gradient: bool = False
     """No gradient through the perturbed pass, as released."""
     accumulate_gradients: bool = False

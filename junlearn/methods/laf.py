@@ -59,7 +59,7 @@ import optax
 
 from junlearn import feeds, losses, trees
 from junlearn.descent import Descent, Loss, start, supervised, update_on, updater
-from junlearn.fields import Count, NonNegative, Positive, Whole
+from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive, Whole
 from junlearn.forward import embedding_of, written
 from junlearn.models.vae import Vae, make_vae
 from junlearn.optimizers import only
@@ -104,10 +104,10 @@ class Config:
     """Last layer of the VAEs. A sigmoid cannot reach embeddings outside of (0, 1), which leaves a large error."""
     vae_source: Literal["all", "retain"] = "all"
     """What h_r models: the embeddings of D as released, or those of D_r."""
-    vae_epochs: Count = 10
+    vae_epochs: Epochs = 10
     vae_learning_rate: Positive = 1e-3
     kl_weight: NonNegative = 0.025
-    epochs: Count = 20
+    epochs: Epochs = 20
     """Of unlearning; each is one pass over the set with fewer batches."""
     unlearn_learning_rate: Positive = 5e-5
     """Of the step on L_UE."""
@@ -115,7 +115,7 @@ class Config:
     """Of the step on L_RA."""
     temperature: Positive = 20.0
     """Forget examples are pushed away with about 1 / temperature of the force that holds the others."""
-    batch_size: Count = 32
+    batch_size: BatchSize = 32
     augment: bool = False
     """Use the training augmentation of the dataset, drawn afresh every epoch."""
     repair_epochs: Whole = 0

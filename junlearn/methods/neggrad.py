@@ -40,7 +40,7 @@ import optax
 
 from junlearn import feeds
 from junlearn.descent import Descent, descend, start, supervised
-from junlearn.fields import Count, Fraction, Positive, Whole
+from junlearn.fields import BatchSize, Count, Epochs, Fraction, Positive, Whole
 from junlearn.optimizers import Optimizer, multistep
 from junlearn.types import (
     Array,
@@ -67,8 +67,8 @@ class Config(Optimizer):
     """Hyper-parameters of NegGrad."""
 
     learning_rate: Positive = 1e-3
-    epochs: Count = 5
-    batch_size: Count = 64
+    epochs: Epochs = 5
+    batch_size: BatchSize = 64
     milestones: tuple[Whole, ...] = ()
     """Epochs, from 0, at whose start the rate is multiplied by `decay`."""
     decay: Positive = 0.5

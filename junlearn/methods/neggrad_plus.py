@@ -28,7 +28,7 @@ import numpy as np
 
 from junlearn import feeds, losses
 from junlearn.descent import Descent, descend, start
-from junlearn.fields import Count, Fraction, Positive
+from junlearn.fields import BatchSize, Epochs, Fraction, Positive
 from junlearn.optimizers import Optimizer, transformation
 from junlearn.types import (
     Array,
@@ -58,8 +58,8 @@ class Config(Optimizer):
     beta: Fraction = 0.95
     """Weight of the retain loss; 1 is fine-tuning, 0 is ascent alone."""
     learning_rate: Positive = 1e-3
-    epochs: Count = 5
-    batch_size: Count = 64
+    epochs: Epochs = 5
+    batch_size: BatchSize = 64
     augment: bool = False
     """Use the training augmentation of the dataset."""
 

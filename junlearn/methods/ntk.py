@@ -32,7 +32,7 @@ from jax.flatten_util import ravel_pytree
 
 from junlearn import feeds, gradients
 from junlearn.errors import ConfigError
-from junlearn.fields import Count, Positive
+from junlearn.fields import BatchSize, Count, Positive
 from junlearn.forward import written
 from junlearn.types import (
     Array,
@@ -64,7 +64,7 @@ class Config:
     weight_decay: Positive = 0.1
     retain_count: Count | None = None
     """Retain examples that stand for D_r, drawn once; None: all of it."""
-    batch_size: Count = 16
+    batch_size: BatchSize = 16
     """Examples whose Jacobian is computed in a step."""
     max_entries: Count = 2**28
     """Most numbers that the Jacobian, or the matrix of equation 2, may hold: 1 GiB in float32."""

@@ -43,7 +43,7 @@ import optax
 
 from junlearn import feeds
 from junlearn.descent import Descent, start, supervised, updater
-from junlearn.fields import Count, Fraction, Positive, Whole
+from junlearn.fields import BatchSize, Epochs, Fraction, Positive, Whole
 from junlearn.optimizers import Optimizer, multistep
 from junlearn.remember import remembered
 from junlearn.types import (
@@ -71,8 +71,8 @@ class Config(Optimizer):
 
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     learning_rate: Positive = 1e-4
-    epochs: Count = 3
-    batch_size: Count = 128
+    epochs: Epochs = 3
+    batch_size: BatchSize = 128
     augment: bool = False
     """Use the training augmentation of the dataset."""
     labels: Literal["once", "fresh"] = "once"

@@ -65,7 +65,7 @@ import optax
 from junlearn import feeds, losses
 from junlearn.descent import Descent, Loss, descend, start
 from junlearn.errors import ConfigError
-from junlearn.fields import Count, NonNegative, Positive, Whole
+from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive, Whole
 from junlearn.optimizers import Optimizer, clipped, transformation, warm_linear
 from junlearn.remember import remembered
 from junlearn.selection import Keep, Rewind, keeping, wrong
@@ -105,7 +105,7 @@ class Config(Optimizer):
     temperature: Positive = 2.0
     ascent: Literal["kd", "ce+kd"] = "kd"
     """What a max pass maximises: KD, or all of equation 3 with the labels of the forget set."""
-    epochs: Count = 10
+    epochs: Epochs = 10
     max_epochs: Whole = 3
     """Epochs that begin with a max pass."""
     msteps: Whole | None = None
@@ -123,8 +123,8 @@ class Config(Optimizer):
     two where a max pass crosses the number, none where an epoch ends just there."""
     clip: Positive | None = None
     """Largest norm of a gradient."""
-    forget_batch_size: Count = 128
-    batch_size: Count = 128
+    forget_batch_size: BatchSize = 128
+    batch_size: BatchSize = 128
     """Of the min passes."""
     augment: bool = False
     """Use the training augmentation of the dataset."""

@@ -46,7 +46,7 @@ import numpy as np
 from junlearn import feeds
 from junlearn.descent import Descent, descend, supervised
 from junlearn.errors import ConfigError
-from junlearn.fields import Count, Positive
+from junlearn.fields import BatchSize, Count, Epochs, Positive
 from junlearn.optimizers import Optimizer, transformation
 from junlearn.remember import remembered
 from junlearn.types import (
@@ -90,9 +90,9 @@ class Config(Optimizer):
     """S."""
     slices: Count = 3
     """R, slices a shard."""
-    epochs: Count = 5
+    epochs: Epochs = 5
     """Epochs after each slice that is added."""
-    batch_size: Count = 128
+    batch_size: BatchSize = 128
     aggregate: Literal["vote", "mean"] = "vote"
     augment: bool = True
     """Use the training augmentation of the dataset."""

@@ -62,7 +62,7 @@ from msgspec import Meta
 
 from junlearn import feeds
 from junlearn.errors import ConfigError
-from junlearn.fields import Count, Fraction, NonNegative, Positive
+from junlearn.fields import BatchSize, Fraction, NonNegative, Positive
 from junlearn.importance import Importance, Kind, Loss, empty, observe, percentile_of_ratios
 from junlearn.types import (
     Array,
@@ -116,7 +116,7 @@ class Config:
     order: Literal["class_sorted", "stored", "shuffled"] = "class_sorted"
     """Order of the denominator's set in the pass over it; it matters for importance="batch" only. "stored": as in the
     split, the forget set last. "shuffled" shuffles the pass over the forget set too."""
-    batch_size: Count = 64
+    batch_size: BatchSize = 64
     augment: bool = False
     """Use the training augmentation of the dataset."""
 

@@ -35,7 +35,7 @@ import jax
 import jax.numpy as jnp
 
 from junlearn import feeds, losses
-from junlearn.fields import Count, Positive
+from junlearn.fields import BatchSize, Count, Positive
 from junlearn.types import (
     Array,
     Batch,
@@ -65,7 +65,7 @@ class Config:
     """Eta, the rate of the original's training."""
     epochs_seen: Count = 10
     """m, the epochs of the original's training."""
-    batch_size: Count = 128
+    batch_size: BatchSize = 128
     """b, the batch size of the original's training."""
 
 

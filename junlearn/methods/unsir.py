@@ -43,7 +43,7 @@ import optax
 from junlearn import feeds, noise_images
 from junlearn.descent import Descent, descend, supervised
 from junlearn.errors import ConfigError
-from junlearn.fields import Count, NonNegative, Positive
+from junlearn.fields import BatchSize, Count, NonNegative, Positive
 from junlearn.noise_images import NoiseImages, Used
 from junlearn.optimizers import Optimizer, transformation
 from junlearn.types import (
@@ -84,8 +84,8 @@ class Config(Optimizer):
     """Copies of every noise image in the impair phase."""
     per_class: Count = 500
     """Retain examples of each class in R."""
-    impair_batch_size: Count = 32
-    repair_batch_size: Count = 128
+    impair_batch_size: BatchSize = 32
+    repair_batch_size: BatchSize = 128
 
 
 class State(NamedTuple):
