@@ -1,5 +1,6 @@
 """`python -m junlearn.main cache list|purge`: what the cache directory holds, and its removal."""
 
+import argparse
 import json
 from collections.abc import Iterator
 from contextlib import suppress
