@@ -7,7 +7,7 @@ documentation (`labeltargeted`, `labelrandom`), they are taken.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,12 +79,13 @@ def parse(arguments: Sequence[str]) -> Request:
 
 def parser() -> Parser:
     """The options of the released program, and a few of ours."""
-    own = Parser(prog=f"{PROGRAM} compat corrective", description=HEAD)
+    usage = "%(prog)s [--OPTION VALUE ...]"
+    own = Parser(prog=f"{PROGRAM} compat corrective", usage=usage, description=HEAD)
     add = own.add_argument
-    add("--dataset", default="CIFAR10", choices=[*DATASETS, *UNUSABLE])
-    add("--model", default="resnet9", choices=list(MODELS))
-    add("--dataset_method", default="randomlabelswap", choices=list(MANIPULATIONS))
-    add("--unlearn_method", default="Naive", choices=list(METHODS))
+    _choice(add, "dataset", "CIFAR10", [*DATASETS, *UNUSABLE])
+    _choice(add, "model", "resnet9", list(MODELS))
+    _choice(add, "dataset_method", "randomlabelswap", list(MANIPULATIONS))
+    _choice(add, "unlearn_method", "Naive", list(METHODS))
     add("--num_classes", type=int, help="has to be that of the dataset; default: is")
     add("--forget_set_size", type=int, default=500, help="|S_m|")
     add("--patch_size", type=int, default=3)
@@ -113,10 +114,16 @@ def parser() -> Parser:
         default=0,
         help="of weights and data order; the sets are those of seed 0",
     )
-    add("--checkpoint", default="best_test", choices=list(KEEP), help="which weights are kept")
-    add("--precision", default="float32", choices=["float32", "bfloat16"])
+    _choice(add, "checkpoint", "best_test", list(KEEP))
+    _choice(add, "precision", "float32", ["float32", "bfloat16"])
     add("--cache_dir", type=text)
     return own
+
+
+def _choice(add: Callable[..., Any], name: str, default: str, choices: list[str]) -> None:
+    """An option that takes one of a few names, which its help lists: a usage of all of them could not be read."""
+    told = f"{', '.join(choices)}; default: {default}"
+    add(f"--{name}", default=default, choices=choices, metavar="NAME", help=told)
 
 
 def _translate(options: argparse.Namespace) -> Request:

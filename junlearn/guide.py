@@ -128,7 +128,9 @@ def _section(title: str, section: Any) -> str:
         field._replace(default=getattr(section, field.name)) for field in fields_of(type(section))
     ]
     name = getattr(section, "name", None)
-    head = f"{title}{f' ({name})' if name else ''}: fields, each an option --{title}.FIELD"
+    known = name is None or title.endswith(f".{name}")
+    head = title if known else f"{title} ({name})"
+    head += f": fields, each an option --{title.replace('_', '-')}.FIELD"
     return "\n".join([head, *(field_lines(values, "here") or ["  it has none"])])
 
 

@@ -79,7 +79,7 @@ def listing() -> Parser:
     """Of `list`."""
     parser = Parser(
         prog=f"{PROGRAM} list",
-        description="What can be named in a configuration: all of it, one kind of it, or one thing in full.",
+        description="What can be named in a configuration: all of it, one kind, or one thing in full.",
         epilog="""examples:
   python -m junlearn.main list
   python -m junlearn.main list methods

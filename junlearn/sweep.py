@@ -255,8 +255,11 @@ def check(
             raise unknown("axis", axis, points[0].axes)
     for number, point in enumerate(points):
         if rule is not None:
-            known = None if splits is None else splits[number]
-            ruling.check_rule(rule, point.experiment, known)
+            try:
+                known = None if splits is None else splits[number]
+                ruling.check_rule(rule, point.experiment, known)
+            except ConfigError as error:
+                raise ConfigError(f"{point.title()}: {error}" if point.axes else error) from error
 
 
 def best(

@@ -50,6 +50,19 @@ def test_a_bar_for_every_split_of_every_network():
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["forget train", "test"]
 
 
+def test_a_missing_value_is_a_gap_and_a_zero_is_marked():
+    figure = plots.accuracies(
+        [record("retrain", test=0.5, forget_train=0.0), record("laf", test=0.0), record("ssd")]
+    )
+    (axis,) = figure.axes
+    places = {(round(text.get_position()[0]), text.get_text()) for text in axis.texts}
+    assert places == {(0, "0"), (1, "n/a"), (1, "0"), (2, "n/a")}
+    assert len(axis.texts) == 5
+    heights = [bar.get_height() for bar in axis.patches]
+    assert [height == height for height in heights] == [True, False, False, True, True, False]
+    assert plots.accuracies([record("ssd")]) is None
+
+
 def test_a_line_for_every_network_that_was_trained_on():
     curve = {"relearn_retain/gap": 0.3, "relearn_retain/gap/100": 0.25, "relearn_retain/gap/0": 0.5}
     other = record("ssd", test=0.5)
