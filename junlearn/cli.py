@@ -187,13 +187,15 @@ def _tyro(start: Any, arguments: list[str], description: str, driver: list[str])
 
 
 def _one_line(box: str) -> str:
-    """The message in one of tyro's boxes, without the frame and the help that follows it."""
-    lines = [re.sub(r"^-{4,}", "──", line.strip(" │╭╰╮╯|+")) for line in box.splitlines()]
-    body = [line for line in lines if line and not line.startswith("─")]
-    rules = [i for i, line in enumerate(lines) if line.startswith("──") and i > 0]
-    if rules:
-        body = [line for line in lines[1 : rules[0]] if line]
-    return " ".join(body)
+    """The message in one of tyro's boxes, drawn or in ASCII: what stands between its title and the next rule."""
+    lines = [stripped for line in box.splitlines() if (stripped := line.strip(" │╭╰╮╯|+"))]
+    body: list[str] = []
+    for line in lines[1:]:
+        if not re.match("[─-]{4}", line):
+            body.append(line)
+        elif body:
+            break
+    return " ".join(body or lines)
 
 
 def _options(cls: type, prefix: str = "--") -> list[str]:

@@ -253,7 +253,8 @@ def test_compilations_are_kept(tmp_path, monkeypatch):
     before = jax.config.jax_compilation_cache_dir
     try:
         cli.keep_compilations(str(tmp_path))
-        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "compiled")
+        kept = jax.config.jax_compilation_cache_dir
+        assert kept == f"junlearn-sealed://{tmp_path / 'compiled'}"
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
 
