@@ -227,6 +227,7 @@ def _statistics(arguments: list[str]) -> int:
     own, others = parsers.statistics().parse_known_args(arguments)
     from junlearn import class_statistics, cli, processes
     from junlearn.errors import ConfigError
+    from junlearn.precision import matmuls
     from junlearn.progress import Reporter
 
     if own.file.suffix != ".npz":
@@ -242,13 +243,14 @@ def _statistics(arguments: list[str]) -> int:
     reporter = Reporter(console)
     problem, original = original_network(experiment, options.cache_dir, reporter)
     power = class_statistics.Power(own.delta, own.signed)
-    moments = class_statistics.collect(
-        problem.model,
-        original.variables,
-        problem.sources["train"],
-        view=problem.dataset.views["eval"],
-        power=power,
-    )
+    with matmuls(experiment.matmul_precision):
+        moments = class_statistics.collect(
+            problem.model,
+            original.variables,
+            problem.sources["train"],
+            view=problem.dataset.views["eval"],
+            power=power,
+        )
     processes.first(lambda: class_statistics.save(own.file, moments, power))
     reporter.say(f"statistics of {len(moments.count)} classes: {own.file}")
     return 0

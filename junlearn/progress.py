@@ -32,7 +32,9 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """One line that stays."""
-        self.console.print(printable(text), highlight=False, markup=False, emoji=False)
+        self.console.print(
+            printable(text), highlight=False, markup=False, emoji=False, soft_wrap=True
+        )
 
     @contextmanager
     def counting(self, title: str) -> Iterator[Callable[[int, int], None]]:

@@ -9,7 +9,7 @@ bit for bit.
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from junlearn import checkpoint, compiling, feeds, interrupts, processes
 from junlearn.batches import PLAIN_VIEWS, Rows, Spec, pixel, specify, view_of
-from junlearn.errors import CheckpointError, ConfigError
+from junlearn.errors import ConfigError
 from junlearn.evaluation import evaluate_accuracy
 from junlearn.finite import check_networks
 from junlearn.inputs.arrays import kind_of
@@ -27,6 +27,7 @@ from junlearn.inputs.networks import check_images, check_model
 from junlearn.inputs.options import run_options
 from junlearn.inputs.sources import sources_of
 from junlearn.inputs.splits import check_rows
+from junlearn.position import Position, read_position
 from junlearn.program import Clock, Epoch, Program, program_of
 from junlearn.types import (
     Key,
@@ -73,34 +74,6 @@ class Staged(NamedTuple):
     history: list[dict[str, Any]]
     seconds: dict[str, float]
     stages: dict[str, float]
-
-
-@dataclass
-class _Position:
-    """How far a run has come: what a snapshot holds beside the state."""
-
-    stage: int = 0
-    epoch: int = 0
-    step: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    """Sums of the metrics over the steps of the current epoch."""
-    history: list[dict[str, Any]] = field(default_factory=list)
-    seconds: dict[str, float] = field(
-        default_factory=lambda: {"compile": 0.0, "run": 0.0, "evaluate": 0.0, "total": 0.0}
-    )
-    stages: dict[str, float] = field(default_factory=dict)
-
-    def add(self, metrics: dict[str, np.ndarray], count: int) -> None:
-        """Account for `count` steps with one value each of every metric."""
-        self.step += count
-        for name, values in metrics.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(values.sum(dtype=np.float64))
-
-    def close_epoch(self, stage: str) -> None:
-        """Turn the sums into an entry of the history and go to the next epoch."""
-        means = {name: total / self.step for name, total in self.sums.items()}
-        self.history.append({"stage": stage, "epoch": self.epoch, "steps": self.step, **means})
-        self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
 
 
 def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
@@ -207,10 +180,10 @@ def run_stages(
     stages = method.plan(split)
     # Beside the keys of the stages: that of all slots.
     frozen_key = jax.random.fold_in(view_key, len(stages))
-    position = _Position()
+    position = Position()
     for snapshots in (store, begun):
         if snapshots is not None and (found := checkpoint.restore(snapshots, state)) is not None:
-            state, position = found[0], _read_position(found[1], snapshots)
+            state, position = found[0], read_position(found[1], snapshots)
             break
     earlier = position.seconds["total"]
     scan = loop == "scan" or (loop == "auto" and jax.default_backend() != "cpu")
@@ -287,25 +260,13 @@ def run_stages(
     return Staged(state, position.history, position.seconds, position.stages)
 
 
-def _read_position(content: dict[str, Any], store: checkpoint.Store) -> _Position:
-    """The position that a snapshot holds. Raises CheckpointError where it is none."""
-    start = asdict(_Position())
-    kinds = {name: type(value) for name, value in content.items()}
-    if kinds != {name: type(value) for name, value in start.items()}:
-        raise CheckpointError(
-            f"a checkpoint in {store.directory} does not say how far its run had come: delete this folder to go on "
-            "without it"
-        )
-    return _Position(**content)
-
-
 def _spread(tree: PyTree, mesh: Mesh | None) -> PyTree:
     """`tree` on every device of `mesh`, where there is one."""
     return tree if mesh is None else processes.put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def _draw(
-    stage: Stage, seed: int, position: _Position, state: PyTree, mesh: Mesh | None
+    stage: Stage, seed: int, position: Position, state: PyTree, mesh: Mesh | None
 ) -> tuple[Spec, Rows]:
     """The feed of the current epoch, its batches a multiple of the number of devices."""
     rng = np.random.default_rng((seed, position.stage, position.epoch))

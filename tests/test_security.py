@@ -262,7 +262,7 @@ def test_compiled_programs_are_kept_where_nobody_else_writes(
     if mode == 0o700:
         own = directory / "junlearn" if by_name else directory
         assert kept == f"junlearn-sealed://{own}"
-        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+        assert stat.S_IMODE(own.stat().st_mode) == 0o700
     else:
         assert kept is None
         assert "chmod go-w" in caplog.text

@@ -12,7 +12,7 @@ import pytest
 from junlearn import checkpoint, files, snapshots
 from junlearn.checkpoint import Store
 from junlearn.errors import CheckpointError
-from junlearn.run import _Position, _read_position
+from junlearn.position import Position, read_position
 
 STATE = {"a": jnp.arange(6.0).reshape(2, 3), "b": {"c": jnp.int32(7)}}
 
@@ -211,17 +211,17 @@ def test_a_snapshot_of_an_earlier_version_is_told(store):
     [
         {},
         {"stage": 1},
-        {**vars(_Position()), "more": 1},
-        {**vars(_Position()), "step": "1"},
-        {**vars(_Position()), "step": True},
-        {**vars(_Position()), "epoch": 1.5},
-        {**vars(_Position()), "history": {}},
-        {**vars(_Position()), "seconds": None},
+        {**vars(Position()), "more": 1},
+        {**vars(Position()), "step": "1"},
+        {**vars(Position()), "step": True},
+        {**vars(Position()), "epoch": 1.5},
+        {**vars(Position()), "history": {}},
+        {**vars(Position()), "seconds": None},
     ],
 )
 def test_a_position_that_is_none_is_told(content):
     with pytest.raises(CheckpointError, match="how far"):
-        _read_position(content, Store(Path("here"), "owner"))
+        read_position(content, Store(Path("here"), "owner"))
 
 
 def test_metrics_that_are_infinite_come_back(tmp_path):
