@@ -101,8 +101,11 @@ def run(
         )
     check_model(model)
     options = run_options(options)
-    sources = sources_of(sources, "sources", values=False)
-    check_images(model, sources, options.get("views"), "sources")
+    # A network that says nothing of its input may take vectors, too.
+    images = model.input_shape is not None
+    sources = sources_of(sources, "sources", values=False, images=images)
+    if images:
+        check_images(model, sources, options.get("views"), "sources")
     split = check_rows(sources, split)
     variables = Variables.from_linen(variables)
     return conclude(method, model, run_stages(method, model, variables, sources, split, **options))

@@ -123,12 +123,16 @@ class Model(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Images with their labels, one row an example. On the host numpy, in a run resident on the device."""
+    """Images with their labels, one row an example. On the host numpy, in a run resident on the device.
+
+    A tuple checks nothing itself: `junlearn.train` and its neighbours convert what has another form (lists, tensors,
+    labels of other number types) and refuse what does not fit.
+    """
 
     x: Any
-    """uint8[N,H,W,C]; float arrays are allowed and taken as already scaled."""
+    """uint8[N,H,W,C], 0 to 255; float arrays are allowed and taken as already scaled."""
     y: Any
-    """int32[N]: the label that training sees."""
+    """int32[N]: the label that training sees, from 0 to K - 1."""
     id: Any = None
     """int32[N]: the example's number in the dataset's own numbering, where there is one."""
     fine: Any = None

@@ -7,30 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 
 import junlearn
 from junlearn import Data
-from junlearn.errors import ConfigError
 from junlearn.inputs import arrays, sources
-from junlearn.models import MODELS
+from tests.door import DATA, KEY, MODEL, Linear, X, Y, refused
 
-RNG = np.random.default_rng(0)
-X = RNG.integers(0, 256, (24, 4, 4, 1)).astype(np.uint8)
 F = X.astype(np.float32) / 255
-Y = (np.arange(24) % 3).astype(np.int32)
-DATA = Data(X, Y)
-MLP = MODELS["mlp"]
-MODEL = MLP.make(MLP.Config(hidden=(8,)), 3, (4, 4, 1))
-KEY = jax.random.key(0)
-
-
-class Linear(nn.Module):
-    outputs: int = 3
-
-    @nn.compact
-    def __call__(self, x):
-        return nn.Dense(self.outputs)(x.reshape(len(x), -1))
 
 
 class Tensor:
@@ -146,13 +129,6 @@ WRONG = {
     "marks": (DATA._replace(triggered=Y), "triggered is int32, and one True or False"),
     "fine labels": (DATA._replace(fine=Y - 1), "data.fine: labels run from -1"),
 }
-
-
-def refused(message, call, *arguments, **options):
-    with pytest.raises(ConfigError, match=message) as caught:
-        call(*arguments, **options)
-    text = str(caught.value)
-    assert "\n" not in text and len(text) < 300
 
 
 @pytest.fixture(scope="module")

@@ -132,8 +132,7 @@ def network_of(variables: Any, shapes: Shapes | None, argument: str = "variables
     """
     inside = getattr(variables, "variables", None)
     if isinstance(inside, Variables):
-        stack = hasattr(variables, "chunk") and shapes is not None
-        many = "junlearn.pick(many, i)" if stack else "its .variables"
+        many = "junlearn.pick(many, i)" if hasattr(variables, "chunk") else "its .variables"
         raise ConfigError(f"{argument} is {kind_of(variables)}: pass {many}")
     try:
         network = Variables.from_linen(variables)
@@ -163,6 +162,8 @@ def stack_of(variables: Any, shapes: Shapes, argument: str = "variables") -> int
 
     Raises ConfigError as `network_of` does, and where there is none, or not the same.
     """
+    if isinstance(getattr(variables, "variables", None), Variables):
+        raise ConfigError(f"{argument} is {kind_of(variables)}: pass its .variables")
     network = network_of(variables, None, argument)
     counts = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(network)}
     if len(counts) != 1 or not all(count and count[0] for count in counts):

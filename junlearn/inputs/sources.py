@@ -22,16 +22,19 @@ SOURCES = ("train", "test", "validation", "surrogate")
 WANTED = "pass junlearn.Data(x, y), (x, y), or a dict with one of them under 'train'"
 
 
-def sources_of(data: Any, argument: str = "data", *, values: bool = True) -> Sources:
+def sources_of(
+    data: Any, argument: str = "data", *, values: bool = True, images: bool = True
+) -> Sources:
     """`data` (Data, a pair `(x, y)`, or a dict of them by source) as Sources with the columns that `Data` describes.
 
     Converted are whatever numpy reads as an array, whole labels of any number type, and float64 and bool images. With
-    `values`, pixels must be finite too, no source may be empty, and sources have to be known ones.
+    `values`, pixels must be finite too, no source may be empty, and sources have to be known ones. Without `images`,
+    examples may have any number of axes.
 
     Raises ConfigError, which names the source and the column.
     """
     if isinstance(data, Data) or _is_pair(data):
-        return {"train": _data(data, argument, values)}
+        return {"train": _data(data, argument, values, images)}
     if not isinstance(data, Mapping):
         raise ConfigError(f"{argument} is {kind_of(data)}: {_remedy(data)}")
     if "train" not in data and {str(name)[:5].lower() for name in data} & {"x", "y", "image"}:
@@ -41,7 +44,7 @@ def sources_of(data: Any, argument: str = "data", *, values: bool = True) -> Sou
             raise unknown(f"source in {argument}", name, SOURCES)
     if "train" not in data:
         raise ConfigError(f"{argument} has no 'train', only {_names(data) or 'nothing'}: {WANTED}")
-    return {name: _data(d, f"{argument}[{name!r}]", values) for name, d in data.items()}
+    return {name: _data(d, f"{argument}[{name!r}]", values, images) for name, d in data.items()}
 
 
 def check_labels(sources: Sources, classes: int | None, argument: str = "data") -> None:
@@ -85,7 +88,7 @@ def _names(data: Mapping[Any, Any]) -> str:
     return ", ".join(map(repr, data))
 
 
-def _data(value: Any, where: str, values: bool) -> Data:
+def _data(value: Any, where: str, values: bool, images: bool) -> Data:
     if _is_pair(value):
         value = Data(*value)
     if not isinstance(value, Data):
@@ -94,7 +97,7 @@ def _data(value: Any, where: str, values: bool) -> Data:
         if getattr(value, name) is None:
             raise ConfigError(f"{where}.{name} is missing: pass junlearn.Data(x, y)")
     columns = {"y": whole_numbers(value.y, f"{where}.y", "label")}
-    x = _images(value.x, f"{where}.x", columns["y"].shape[0])
+    x = _images(value.x, f"{where}.x", columns["y"].shape[0], images)
     count = x.shape[0]
     for name, what in (("id", "number"), ("fine", "label"), ("clean", "label")):
         if getattr(value, name) is not None:
@@ -118,10 +121,10 @@ def _data(value: Any, where: str, values: bool) -> Data:
     return Data(x, **columns)
 
 
-def _images(value: Any, where: str, labels: int) -> Any:
+def _images(value: Any, where: str, labels: int, images: bool) -> Any:
     """uint8[N,H,W,C], or floats that are taken as they are."""
     x = array_of(value, where)
-    if x.ndim != 4:
+    if x.ndim != 4 and (images or x.ndim < 2):
         raise ConfigError(
             f"{where} has {shape_of(x)}, and [N,H,W,C] is wanted: {_axes_remedy(x, labels)}"
         )
