@@ -165,13 +165,15 @@ def _tyro(start: Any, arguments: list[str], description: str, driver: list[str])
 
 
 def _one_line(box: str) -> str:
-    """The message in one of tyro's boxes, without the frame and the help that follows it."""
-    lines = [re.sub(r"^-{4,}", "──", line.strip(" │╭╰╮╯|+")) for line in box.splitlines()]
-    body = [line for line in lines if line and not line.startswith("─")]
-    rules = [i for i, line in enumerate(lines) if line.startswith("──") and i > 0]
-    if rules:
-        body = [line for line in lines[1 : rules[0]] if line]
-    return " ".join(body)
+    """The message in one of tyro's boxes (of lines, or of dashes where a terminal has none): no frame, title, help."""
+    lines = [line.strip(" │╭╰╮╯") for line in box.splitlines()]
+    parts: list[list[str]] = [[]]
+    for line in lines[1:]:
+        if re.match("─{2}|-{4}", line):
+            parts.append([])
+        elif line:
+            parts[-1].append(line)
+    return " ".join(next((part for part in parts if part), lines))
 
 
 def _options(cls: type, prefix: str = "--") -> list[str]:

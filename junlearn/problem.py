@@ -1,6 +1,7 @@
 """What an experiment is about before any network is trained: data, network, request, seeds, and their identities."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 from jax.sharding import AxisType, Mesh
@@ -11,6 +12,7 @@ from junlearn.config import digest, plain
 from junlearn.datasets import DATASETS
 from junlearn.datasets.holdout import hold_out, set_aside
 from junlearn.datasets.surrogate import SURROGATES, attach
+from junlearn.errors import ConfigError
 from junlearn.models import MODELS
 from junlearn.models.weights import file_digest
 from junlearn.precision import Precision, in_precision
@@ -37,7 +39,10 @@ __all__ = [
     "read",
     "run_options",
     "surrogate_identity",
+    "within_memory",
 ]
+
+T = TypeVar("T")
 
 ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM, RELEARN = range(6)
 """Purposes of random keys: streams that never meet, also where their seeds are equal."""
@@ -62,7 +67,9 @@ class Problem(NamedTuple):
 
 def prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
     """Read the data, build the network and choose what is forgotten: the same in all processes of a run."""
-    problem = processes.together(lambda: _prepare(experiment, cache_dir, reporter))
+    problem = processes.together(
+        lambda: within_memory(lambda: _prepare(experiment, cache_dir, reporter))
+    )
     processes.same(
         "configuration or data", lambda: digest([plain(experiment), *identities(problem)])
     )
@@ -118,6 +125,16 @@ def choose(experiment: Any, dataset: Dataset) -> tuple[Dataset, Split, Model, di
     made = scenario.make(experiment.scenario, dataset, key_for(seeds["scenario"], SCENARIO))
     dataset, split = made if scenario.manipulates else (dataset, made)
     return dataset, split, model, seeds
+
+
+def within_memory(work: Callable[[], T]) -> T:
+    """What `work` gives. Raises ConfigError where the memory of this machine does not hold it."""
+    try:
+        return work()
+    except MemoryError as error:
+        raise ConfigError(
+            f"the data or the network of this configuration do not fit into memory ({error}); choose smaller sizes"
+        ) from error
 
 
 @remembered
