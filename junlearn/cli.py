@@ -187,15 +187,15 @@ def _tyro(start: Any, arguments: list[str], description: str, driver: list[str])
 
 
 def _one_line(box: str) -> str:
-    """The message in one of tyro's boxes, drawn or in ASCII: what stands between its title and the next rule."""
-    lines = [stripped for line in box.splitlines() if (stripped := line.strip(" │╭╰╮╯|+"))]
-    body: list[str] = []
+    """The message in one of tyro's boxes (of lines, or of dashes where a terminal has none): no frame, title, help."""
+    lines = [line.strip(" │╭╰╮╯") for line in box.splitlines()]
+    parts: list[list[str]] = [[]]
     for line in lines[1:]:
-        if not re.match("[─-]{4}", line):
-            body.append(line)
-        elif body:
-            break
-    return " ".join(body or lines)
+        if re.match("─{2}|-{4}", line):
+            parts.append([])
+        elif line:
+            parts[-1].append(line)
+    return " ".join(next((part for part in parts if part), lines))
 
 
 def _options(cls: type, prefix: str = "--") -> list[str]:

@@ -7,7 +7,7 @@ from junlearn import judge, processes
 from junlearn.config import digest, plain
 from junlearn.errors import JunlearnError
 from junlearn.methods import made
-from junlearn.problem import choose, read
+from junlearn.problem import choose, read, within_memory
 from junlearn.progress import Reporter
 
 __all__ = ["foresee"]
@@ -21,7 +21,9 @@ def foresee(
     Returns the names of the splits of each that are not empty, those with true labels beside wrong ones as
     `SPLIT_clean`. Raises a JunlearnError, which begins with the title, for the first that cannot be run.
     """
-    return processes.together(lambda: _foresee(experiments, cache_dir, reporter))
+    return processes.together(
+        lambda: within_memory(lambda: _foresee(experiments, cache_dir, reporter))
+    )
 
 
 def _foresee(

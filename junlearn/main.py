@@ -156,6 +156,8 @@ def _sweep(arguments: list[str]) -> int:
     sweep.check(points, options.select, options.over)
     console = _joined([] if options.dry_run else [point.experiment for point in points])
     sweep_report.plan(points, workdir, console)
+    if options.workdir is None and workdir != cli.default_workdir(options.config, None):
+        console.print(f"goes on in {workdir}, where it was begun", highlight=False)
     if options.dry_run:
         return 0
     from junlearn.errors import ConfigError, DivergedError

@@ -1,7 +1,7 @@
 """What an experiment is about before any network is trained: data, network, request, seeds, and their identities."""
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 from jax.sharding import AxisType, Mesh
@@ -39,7 +39,10 @@ __all__ = [
     "read",
     "run_options",
     "surrogate_identity",
+    "within_memory",
 ]
+
+T = TypeVar("T")
 
 ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM, RELEARN = range(6)
 """Purposes of random keys: streams that never meet, also where their seeds are equal."""
@@ -64,7 +67,9 @@ class Problem(NamedTuple):
 
 def prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
     """Read the data, build the network and choose what is forgotten: the same in all processes of a run."""
-    problem = processes.together(lambda: _prepare(experiment, cache_dir, reporter))
+    problem = processes.together(
+        lambda: within_memory(lambda: _prepare(experiment, cache_dir, reporter))
+    )
     processes.same(
         "configuration or data", lambda: digest([plain(experiment), *identities(problem)])
     )
@@ -137,6 +142,16 @@ def _remarks(
     if surrogate is not None:
         yield from (f"surrogate: {line}" for line in surrogate.remarks)
     yield from remarks.twins(dataset, split)
+
+
+def within_memory(work: Callable[[], T]) -> T:
+    """What `work` gives. Raises ConfigError where the memory of this machine does not hold it."""
+    try:
+        return work()
+    except MemoryError as error:
+        raise ConfigError(
+            f"the data or the network of this configuration do not fit into memory ({error}); choose smaller sizes"
+        ) from error
 
 
 @remembered

@@ -224,6 +224,19 @@ def test_mistakes_on_the_command_line(arguments, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "box",
+    [
+        "╭─ Value error ───╮\n│ no int: 'x' │\n│ ──────────── │\n│ Argument │\n╰────╯\n",
+        "╭─ Value error ───╮\n│ no int: 'x' │\n╰────╯\n",
+        " Value error  \n ---------- \n  no int: 'x' \n  ------- \n Argument \n \n",
+        " Value error  \n ---------- \n  no int: \n 'x' \n \n",
+    ],
+)
+def test_one_line_of_a_box(box):
+    assert cli._one_line(box) == "no int: 'x'"
+
+
 def test_every_file_has_a_workdir_of_its_own(monkeypatch):
     """However its path is written; those of sweeps share none with them either."""
     root = Path(__file__).parent.parent
