@@ -34,8 +34,7 @@ SAID: set[Path] = set()
 
 
 def keep(directory: Path, seconds: float) -> None:
-    """Let JAX keep programs that took `seconds` to compile in `directory`. Raises OSError where that cannot be made."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Let JAX keep programs that took `seconds` to compile in `directory`, which is made for the first of them."""
     clear_temporaries(directory)
     jax.config.update("jax_compilation_cache_dir", f"{SCHEME}//{directory.absolute()}")
     jax.config.update("jax_persistent_cache_min_compile_time_secs", seconds)
@@ -56,7 +55,7 @@ class SealedPath(PurePosixPath):
         return Path(self.__fspath__())
 
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
-        self.file.mkdir(parents=parents, exist_ok=exist_ok)
+        """Not yet: a run that ends with a mistake leaves nothing behind."""
 
     def exists(self) -> bool:
         """Whether there is a file as it was written. One that is not is put aside, which is said once a directory."""
@@ -85,8 +84,10 @@ class SealedPath(PurePosixPath):
 
     def write_bytes(self, content: bytes) -> int:
         """Where the file cannot be written the next process compiles again: no other harm is done."""
-        with suppress(OSError), replacing(self.file) as file:
-            file.write(SEAL + _digest(self.name, content) + content)
+        with suppress(OSError):
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with replacing(self.file) as file:
+                file.write(SEAL + _digest(self.name, content) + content)
         return len(content)
 
     def unlink(self) -> None:

@@ -119,4 +119,5 @@ def test_jax_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(jax.config, "update", told.__setitem__)
     compilations.keep(tmp_path / "c", 0.5)
     assert told["jax_compilation_cache_dir"] == f"junlearn-sealed://{tmp_path / 'c'}"
-    assert (tmp_path / "c").is_dir() and told["jax_persistent_cache_min_compile_time_secs"] == 0.5
+    assert not (tmp_path / "c").exists()
+    assert told["jax_persistent_cache_min_compile_time_secs"] == 0.5

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from junlearn import cli, files, locks, plots, tables, terminal
+from junlearn.compilations import SealedPath
 from junlearn.datasets.tfds import find_prepared
 from junlearn.datasets.tfds_metadata import PACKAGE
 from junlearn.errors import DataError
@@ -261,7 +262,8 @@ def test_compiled_programs_are_kept_where_nobody_else_writes(
         jax.config.update("jax_compilation_cache_dir", before)
     if mode == 0o700:
         own = directory / "junlearn" if by_name else directory
-        assert kept == f"junlearn-sealed://{own}"
+        assert kept == f"junlearn-sealed://{own}" and not own.exists()
+        SealedPath(f"{kept}/program-cache").write_bytes(b"program")
         assert stat.S_IMODE(own.stat().st_mode) == 0o700
     else:
         assert kept is None
