@@ -113,7 +113,7 @@ def _begin(store: Store, name: str) -> Path:
     folder = snapshots.begin(store.directory.absolute(), name, store.owner)
     # Where it cannot make directories, Orbax leaves threads behind that wait for them, for minutes.
     probe = folder.joinpath(*"abcd")
-    probe.mkdir(parents=True)
+    os.makedirs(probe)
     os.removedirs(probe)
     return folder
 

@@ -167,7 +167,7 @@ def test_wrong_options(options, message, network):
         ({"metrics": [["mia"]]}, "unknown metric"),
         ({"metrics": "acuracy"}, "did you mean 'accuracy'"),
         ({"views": None}, "views is None"),
-        ({"train_view": 3}, "unknown view '3'"),
+        ({"train_view": 3}, "unknown view 3"),
         ({"relearning": {"epochs": 1}}, "relearning must be"),
         ({"reference_model": Linear()}, "reference_model is a Linear, not a junlearn.Model"),
     ],

@@ -24,7 +24,6 @@ def method(number):
 
 
 def test_programs_of_settings_long_gone_are_let_go(mlp):
-    program_of.cache_clear()
     steps = []
     for number in range(3):
         setting = method(number)

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from junlearn import checkpoint, cli, compiling, evidence, experiment, interrupts
+from junlearn import catalogue, checkpoint, cli, compiling, evidence, experiment, interrupts
 from junlearn.main import main
 from junlearn.progress import Reporter
 from tests.tiny_run import CONFIG, arguments, results
@@ -136,7 +136,7 @@ def test_sweeps_end_as_runs_do(tmp_path, monkeypatch, capfd):
 @pytest.mark.parametrize(
     ("words", "owner", "name"),
     [
-        (["list"], cli, "catalogue"),
+        (["list"], catalogue, "chosen"),
         (["prepare", "digits"], None, "prepare"),
         (["compat", "corrective", "--dataset=CIFAR10"], None, "parse"),
         (["statistics", "a.npz"], cli, "experiment"),
@@ -154,13 +154,13 @@ def test_other_commands_end_so_too(monkeypatch, capfd, words, owner, name):
 
 
 def test_an_error_that_a_library_made_of_it_is_an_interrupt(monkeypatch, capfd):
-    def broken():
+    def broken(*arguments):
         try:
             signal.raise_signal(signal.SIGTERM)
         except KeyboardInterrupt:
             raise RuntimeError("INTERNAL: callback failed") from None
 
-    monkeypatch.setattr(cli, "catalogue", broken)
+    monkeypatch.setattr(catalogue, "chosen", broken)
     assert main(["list"]) == 143
     assert capfd.readouterr().err.count("\n") == 1
 
@@ -170,7 +170,10 @@ def test_an_interrupt_that_cannot_be_raised_says_nothing(monkeypatch, capfd):
         def __del__(self):
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(cli, "catalogue", lambda: [Slow(), {"methods": {"a": ""}}][1])
+    def chosen(*arguments):
+        return [Slow(), catalogue.Chosen({}, "a")][1]
+
+    monkeypatch.setattr(catalogue, "chosen", chosen)
     assert main(["list"]) == 0
     assert capfd.readouterr().err == ""
 
@@ -197,7 +200,7 @@ def test_what_was_ignored_stays_ignored(monkeypatch):
     """As `nohup` and shells do with jobs in the background."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        at(monkeypatch, cli, "catalogue", signal.SIGHUP)
+        at(monkeypatch, catalogue, "chosen", signal.SIGHUP)
         assert main(["list"]) == 0
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:

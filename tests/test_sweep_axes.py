@@ -102,7 +102,9 @@ def test_the_folder_of_a_sweep_and_where_it_was_once(tmp_path, monkeypatch):
     old = point.directory(Path("runs/grid"))
     old.mkdir(parents=True)
     assert cli.sweep_workdir(file, found) == Path("runs/laf_grid")
-    monkeypatch.setattr(sweep, "done", lambda p, workdir: int(p.directory(workdir).exists()))
+    monkeypatch.setattr(
+        sweep, "done", lambda p, workdir, remark: int(p.directory(workdir).exists())
+    )
     assert cli.sweep_workdir(file, found) == Path("runs/grid")
     Path("runs/laf_grid").mkdir()
     assert cli.sweep_workdir(file, found) == Path("runs/laf_grid")
