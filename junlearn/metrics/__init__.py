@@ -104,14 +104,14 @@ DEFAULT_METRICS: tuple[str, ...] = tuple(name for name in METRICS if name not in
 
 
 def compute(context: Context, metrics: Iterable[str] = DEFAULT_METRICS) -> dict[str, float]:
-    """The values of the named metrics in one dict. Raises ConfigError as `check` does.
+    """The values of the named metrics in one dict; an unknown name is a `ConfigError`.
 
     Of a metric that is there on request alone and has no value, `context.remark` is told the name and the reason.
     """
     values: dict[str, float] = {}
-    metrics = tuple(metrics)
-    check(metrics)
     for name in metrics:
+        if name not in METRICS:
+            raise unknown("metric", name, METRICS)
         remarks: list[str] = []
         found = METRICS[name](context._replace(remark=remarks.append))
         if not found and not remarks and name in ON_REQUEST:
