@@ -27,8 +27,8 @@ def jax_work(name: str, input_shape: tuple[int, int, int], batch: int) -> dict[s
     import jax.numpy as jnp
     import optax
 
-    from junlearn.gradients import sum_of_powers
     from junlearn.models import MODELS
+    from junlearn.parts.gradients import sum_of_powers
 
     component = MODELS[name]
     model = component.make(component.Config(), 10, input_shape)

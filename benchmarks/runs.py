@@ -34,18 +34,18 @@ from method_settings import Setting, recipe, settings
 from report import Seconds, Stopwatch, markdown, write_csv
 from step_time import print_machine
 
-from junlearn import judge
+from junlearn import outputs
 from junlearn.cli import keep_compilations
-from junlearn.config import build
 from junlearn.datasets import DATASETS
 from junlearn.datasets.cache import dataset_cache_dir
 from junlearn.datasets.surrogate import SURROGATES, attach
+from junlearn.engine.run import Result, place, run
 from junlearn.errors import DivergedError, JunlearnError
+from junlearn.experiment.schema import build
+from junlearn.experiment.setup import METHOD, ORIGINAL, RANDOM, RETRAIN, SCENARIO, key_for
 from junlearn.methods import METHODS, retrain
 from junlearn.metrics import Context, Outputs, compute
 from junlearn.models import MODELS
-from junlearn.problem import METHOD, ORIGINAL, RANDOM, RETRAIN, SCENARIO, key_for
-from junlearn.run import Result, place, run
 from junlearn.scenarios import SCENARIOS
 from junlearn.train import initial, train
 from junlearn.types import Data, Dataset, Model, Split
@@ -201,18 +201,20 @@ def _train(watch: Stopwatch, job: Job, model: Model, dataset: Dataset, split: Sp
         untrained = model.fresh(key_for(job.seed, RANDOM), dataset.sources)
         networks = {"original": original.variables, "retrain": reference.variables}
         place = (dataset.sources, split, dataset.views)
-        found = {name: judge.outputs(model, network, *place) for name, network in networks.items()}
-        found["random"] = judge.outputs(model, untrained, *place, judge.ZRF_SPLITS)
+        found = {
+            name: outputs.outputs(model, network, *place) for name, network in networks.items()
+        }
+        found["random"] = outputs.outputs(model, untrained, *place, outputs.ZRF_SPLITS)
         for name, result in (("original", original), ("retrain", reference)):
             compute(_context(found, found[name], original, reference, result, dataset, split))
         return found
 
-    outputs, third = watch.timed(evaluate)
+    seen, third = watch.timed(evaluate)
     return Trained(
         model,
         original,
         reference,
-        outputs,
+        seen,
         compile=first.compile + second.compile + third.compile,
         train=first.work + second.work,
         evaluate=third.work,
@@ -220,7 +222,7 @@ def _train(watch: Stopwatch, job: Job, model: Model, dataset: Dataset, split: Sp
 
 
 def _context(
-    outputs: dict[str, Outputs],
+    seen: dict[str, Outputs],
     own: Outputs,
     original: Result,
     reference: Result,
@@ -231,12 +233,12 @@ def _context(
     """What the metrics are given to judge `result` by."""
     return Context(
         own,
-        judge.labels(dataset.sources, split, dataset.views),
-        original=outputs["original"],
-        retrain=outputs["retrain"],
-        random=outputs["random"],
+        outputs.labels(dataset.sources, split, dataset.views),
+        original=seen["original"],
+        retrain=seen["retrain"],
+        random=seen["random"],
         classes=split.classes,
-        sample=judge.sample(split),
+        sample=outputs.sample(split),
         networks={
             "original": original.variables,
             "retrain": reference.variables,
@@ -273,7 +275,7 @@ def _row(
 
     def evaluate(result: Result) -> dict[str, float]:
         place = (dataset.sources, split, dataset.views)
-        own = judge.outputs(result.model, result.variables, *place)
+        own = outputs.outputs(result.model, result.variables, *place)
         networks = (shared.original, shared.reference, result)
         return compute(_context(shared.outputs, own, *networks, dataset, split))
 

@@ -3,8 +3,8 @@
     python benchmarks/scaling.py --output scaling
     python benchmarks/scaling.py --output scaling --axes examples devices --rounds 5
 
-Every point is one epoch of training (adam) on random images, run by `junlearn.run`: the seconds of its steps, the
-median over rounds, with compilation apart. The rounds alternate, so that a change in the machine's load meets all
+Every point is one epoch of training (adam) on random images, run by `junlearn.engine.run`: the seconds of its steps,
+the median over rounds, with compilation apart. The rounds alternate, so that a change in the machine's load meets all
 points. Each axis becomes a CSV file in the folder `--output`, and all of them a picture, `scaling.png`.
 
 The devices are simulated (`--xla_force_host_platform_device_count`), a process of its own for each number: they share

@@ -89,7 +89,7 @@ def driver_overhead(steps: int) -> float:
     import jax.numpy as jnp
 
     import junlearn
-    from junlearn import feeds
+    from junlearn.parts import feeds
 
     model, variables, data = problem()
     split = junlearn.split_off(data, np.arange(FORGET))

@@ -2,12 +2,22 @@
 
 __version__ = "0.1.0"
 
-from junlearn import interrupts  # noqa: F401 - first: it handles Ctrl-C while the others take seconds
+# First: it handles Ctrl-C while the others take seconds.
+from junlearn.engine import interrupts  # noqa: F401
+
+# isort: split
 from junlearn.api import evaluate, initial, split_off, train, train_many, unlearn
+from junlearn.engine.batches import PLAIN_VIEWS
+from junlearn.engine.predict import logits_many
+from junlearn.engine.run import Result, run
+from junlearn.engine.saved import load_variables
 from junlearn.errors import CheckpointError, ConfigError, DataError, DivergedError, JunlearnError
+from junlearn.experiment.own_records import write_record
 from junlearn.many import Many, pick
-from junlearn.own_records import write_record
-from junlearn.run import Result, run
+from junlearn.methods import METHODS
+from junlearn.models import MODELS
+from junlearn.parts import class_statistics
+from junlearn.reports.tables import summary
 from junlearn.types import (
     Batch,
     Data,
@@ -19,9 +29,11 @@ from junlearn.types import (
     Stage,
     Variables,
 )
-from junlearn.weights import load_variables
 
 __all__ = [
+    "METHODS",
+    "MODELS",
+    "PLAIN_VIEWS",
     "Batch",
     "CheckpointError",
     "ConfigError",
@@ -39,12 +51,15 @@ __all__ = [
     "Stage",
     "Variables",
     "__version__",
+    "class_statistics",
     "evaluate",
     "initial",
     "load_variables",
+    "logits_many",
     "pick",
     "run",
     "split_off",
+    "summary",
     "train",
     "train_many",
     "unlearn",

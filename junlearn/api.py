@@ -8,14 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn import config, judge, many, relearn
+from junlearn import many, outputs, relearn
 from junlearn import train as training
-from junlearn.batches import PLAIN_VIEWS
+from junlearn.engine.batches import PLAIN_VIEWS
+from junlearn.engine.inputs.arrays import kind_of
+from junlearn.engine.inputs.networks import are_probabilities, network_of, shapes_of
+from junlearn.engine.inputs.options import MANY_OPTIONS, check_views, key_of, names_of, sort_options
+from junlearn.engine.run import Result, run
 from junlearn.errors import ConfigError, unknown
-from junlearn.inputs.arrays import kind_of
-from junlearn.inputs.networks import are_probabilities, network_of, shapes_of
-from junlearn.inputs.options import MANY_OPTIONS, check_views, key_of, names_of, sort_options
-from junlearn.inputs.requests import check_needs, divide, fitting, labelled, split_of
+from junlearn.experiment import schema
 from junlearn.methods import METHODS, finetune, made, needs_of
 from junlearn.methods import retrain as retraining
 from junlearn.metrics import (
@@ -29,7 +30,7 @@ from junlearn.metrics import (
     compute,
     costly,
 )
-from junlearn.run import Result, run
+from junlearn.scenarios.split_off import check_needs, divide, fitting, labelled, split_of
 from junlearn.types import Data, Key, Model, PyTree, Sources, Split, Variables, View
 
 __all__ = [
@@ -82,15 +83,15 @@ def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Re
 
     `data` is Data, a pair `(x, y)`, or a dict with one of them under "train"; lists, tensors and labels of any number
     type are converted. `key` may be a whole number, its seed. `options` are fields of the recipe
-    (`junlearn.methods.retrain.Config`) and keywords of `junlearn.run.run`. The result holds `variables`, `history`
-    (metrics of every epoch) and `seconds`.
+    (`junlearn.methods.retrain.Config`) and keywords of `junlearn.engine.run.run`. The result holds `variables`,
+    `history` (metrics of every epoch) and `seconds`.
 
     Raises ConfigError, before anything is compiled, for arrays that do not fit each other or the model (columns of
     other lengths, labels out of range, pixels that are not finite), a model with a single logit, and options that do
     not exist or are out of range.
     """
     fields, runs = sort_options(options)
-    recipe = config.build(retraining.Config, fields, "train")
+    recipe = schema.build(retraining.Config, fields, "train")
     key = key_of(key)
     sources, _ = fitting(model, data, runs.get("views"))
     return training.train(recipe, model, sources, key=key, **runs)
@@ -114,7 +115,7 @@ def train_many(
     Raises ConfigError as `train` does, and for sets, keys or seeds that do not fit each other.
     """
     fields, runs = sort_options(options, MANY_OPTIONS)
-    recipe = config.build(retraining.Config, fields, "train_many")
+    recipe = schema.build(retraining.Config, fields, "train_many")
     sources, _ = fitting(model, data, runs.get("views"))
     if forgets is not None:
         if retains is not None:
@@ -141,8 +142,8 @@ def unlearn(
 
     `data` is the training set, or a dict with it under "train"; uint8 images are scaled to [0, 1], float arrays taken
     as they are (other `views` can be passed). `variables` may be Flax's own dict of collections. `split` is a Split or
-    the indices to forget. `options` are fields of the method's `Config` and keywords of `junlearn.run.run`. The result
-    holds `variables` (and `model`, should the method change it), `history` and `seconds`.
+    the indices to forget. `options` are fields of the method's `Config` and keywords of `junlearn.engine.run.run`. The
+    result holds `variables` (and `model`, should the method change it), `history` and `seconds`.
 
     Raises ConfigError for a method or a field that does not exist, a value out of range, arrays that `train` refuses,
     `variables` that are none, not finite or of another model, and a Split with rows that are out of range, repeated,
@@ -151,7 +152,7 @@ def unlearn(
     if not isinstance(method, str) or method not in METHODS:
         raise unknown("method", method, METHODS)
     fields, runs = sort_options(options)
-    settings = config.build(METHODS[method].Config, fields, method)
+    settings = schema.build(METHODS[method].Config, fields, method)
     key = key_of(key)
     sources, shapes = fitting(model, data, runs.get("views"))
     split = split_of(sources, split, shapes.classes)
@@ -220,11 +221,11 @@ def evaluate(
         only: Sequence[str] | None = None,
         extra: Sequence[str] = (),
     ) -> Outputs:
-        return judge.outputs(
+        return outputs.outputs(
             owner, network, sources, split, views, only, train_view=train_view, extra=extra
         )
 
-    def outputs(role: Network, only: Sequence[str] | None = None) -> Outputs | None:
+    def outputs_of(role: Network, only: Sequence[str] | None = None) -> Outputs | None:
         if role not in networks:
             return None
         return judged(references, networks[role], only)
@@ -245,14 +246,14 @@ def evaluate(
         warnings.warn(PROBABILITIES, stacklevel=2)
     context = Context(
         seen,
-        judge.labels(sources, split, views),
-        original=outputs("original"),
-        retrain=outputs("retrain"),
-        random=outputs("random", judge.ZRF_SPLITS),
+        outputs.labels(sources, split, views),
+        original=outputs_of("original"),
+        retrain=outputs_of("retrain"),
+        random=outputs_of("random", outputs.ZRF_SPLITS),
         classes=split.classes,
         target=split.target,
-        clean=judge.clean(sources, split, views),
-        sample=judge.sample(split),
+        clean=outputs.clean(sources, split, views),
+        sample=outputs.sample(split),
         networks=networks,
         relearn=relearned,
         relearn_retain=retained,

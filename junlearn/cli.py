@@ -14,9 +14,9 @@ from typing import Any
 
 import tyro
 
-from junlearn import config, sweep
-from junlearn.arguments import PROGRAM, Parser, fresh, path, text
+from junlearn.commands.arguments import PROGRAM, Parser, fresh, path, text
 from junlearn.errors import ConfigError, short, unknown
+from junlearn.experiment import schema, sweep
 from junlearn.files import writers
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-NAMED = (*config.COMPONENTS, *config.OPTIONAL)
+NAMED = (*schema.COMPONENTS, *schema.OPTIONAL)
 """Sections whose name can be chosen on the command line."""
 
 
@@ -69,9 +69,9 @@ def experiment(options: argparse.Namespace, rest: list[str], description: str = 
     With `--help` among them it prints `description` above the options of this configuration, and exits.
     """
     if options.config is None:
-        table = config.read(Path(str(files("junlearn") / "first_run.toml")))
+        table = schema.read(Path(str(files("junlearn") / "first_run.toml")))
     else:
-        table = config.read(options.config)
+        table = schema.read(options.config)
     if "sweep" in table:
         raise ConfigError(
             f"configuration {options.config} has a table [sweep], so it is a grid of experiments and not one: "
@@ -80,14 +80,14 @@ def experiment(options: argparse.Namespace, rest: list[str], description: str = 
     table = _short_method(table)
     for kind in NAMED:
         name = getattr(options, f"{kind}.name")
-        section = config.table_of(kind, table.get(kind, {}))
+        section = schema.table_of(kind, table.get(kind, {}))
         if name is not None and section.get("name") != name:
             table[kind] = {"name": name}
     if options.methods is not None:
         table["methods"] = options.methods
-        sections = config.table_of("method", table.get("method", {}))
+        sections = schema.table_of("method", table.get("method", {}))
         table["method"] = {label: sections[label] for label in options.methods if label in sections}
-    start = config.parse(table)
+    start = schema.parse(table)
     if len(start.methods) == 1:
         prefix = f"--method.{start.methods[0]}."
         rest = [
@@ -98,7 +98,7 @@ def experiment(options: argparse.Namespace, rest: list[str], description: str = 
         ]
     driver = [f"--{name.replace('_', '-')}" for name in vars(options)]
     changed = _tyro(start, rest, description, [*driver, "--help", "--version"])
-    return config.parse(config.plain(changed))
+    return schema.parse(schema.plain(changed))
 
 
 def default_workdir(file: Path | None, experiment: Any) -> Path:
@@ -128,8 +128,8 @@ def keep_compilations(cache_dir: str | None) -> None:
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
-    from junlearn import compilations
     from junlearn.datasets.cache import dataset_cache_dir
+    from junlearn.engine import compilations
 
     named = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     shared = dataset_cache_dir(cache_dir).parent / "compiled"

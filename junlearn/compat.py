@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from junlearn.arguments import PROGRAM, Parser, text
+from junlearn.commands.arguments import PROGRAM, Parser, text
 from junlearn.errors import ConfigError
 
 __all__ = ["Request", "parse", "parser"]

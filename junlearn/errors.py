@@ -6,7 +6,7 @@ Everything else that goes wrong is a failure while running and ends with status 
 import difflib
 from collections.abc import Iterable, Sequence
 
-from junlearn.synonyms import meant
+from junlearn.text.synonyms import meant
 
 __all__ = [
     "CheckpointError",

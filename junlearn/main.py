@@ -1,4 +1,4 @@
-"""The command line: parsing and calls only. `--help` shows it; the commands' arguments are in `junlearn.parsers`.
+"""The command line: parsing and calls only. `--help` shows it; the arguments are in `junlearn.commands.parsers`.
 
 Exit status: 0 success, 2 a mistake in usage, configuration or files (one line on stderr), 1 a failure while running,
 130, 143 or 129 when SIGINT (Ctrl-C), SIGTERM or SIGHUP ended it (a run that is training saves first, and the same
@@ -18,7 +18,8 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    from junlearn import interrupts, terminal
+    from junlearn.engine import interrupts
+    from junlearn.text import terminal
 
     with interrupts.handled():
         try:
@@ -72,8 +73,8 @@ def _command(arguments: list[str]) -> int:
 
 def _complain(error: Exception, about: str = "") -> int:
     """Say on one line of stderr what went wrong; returns the exit status (the smaller is the graver)."""
-    from junlearn import terminal
     from junlearn.errors import DivergedError, JunlearnError
+    from junlearn.text import terminal
 
     # No space, no permission: what was complete before is on disk.
     text = terminal.fault(error) if isinstance(error, OSError) else str(error)
@@ -86,7 +87,9 @@ def _complain(error: Exception, about: str = "") -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from junlearn import cli, guide, places, tables
+    from junlearn import cli
+    from junlearn.commands import guide, places
+    from junlearn.reports import tables
 
     if (asked := guide.topic(arguments)) is not None:
         guide.show(*asked)
@@ -96,20 +99,12 @@ def _run(arguments: list[str]) -> int:
         tables.check(path)
     experiment = cli.experiment(options, rest)
     workdir = Path(options.workdir or cli.default_workdir(options.config, experiment))
-    _check_places(workdir, options.cache_dir)
+    places.check(workdir, options.cache_dir)
     for path in options.table:
         places.check_file("--table", path, within=workdir)
     return _carry_out(
         experiment, workdir, options.cache_dir, options.fresh, options.plot, options.table
     )
-
-
-def _check_places(workdir: Path, cache_dir: str | None) -> None:
-    from junlearn import places
-    from junlearn.datasets.cache import dataset_cache_dir
-
-    places.check_folder("--workdir", workdir)
-    places.check_folder("--cache-dir", dataset_cache_dir(cache_dir).parent)
 
 
 def _carry_out(
@@ -121,22 +116,24 @@ def _carry_out(
     table_files: Sequence[Path] = (),
 ) -> int:
     """Run an experiment and show what came of it."""
-    from junlearn import cli, processes, report, tables
-    from junlearn.progress import Reporter
-    from junlearn.records import read
-    from junlearn.terminal import printable
+    from junlearn import cli
+    from junlearn.engine import processes
+    from junlearn.experiment.progress import Reporter
+    from junlearn.experiment.records import read
+    from junlearn.reports import table, tables
+    from junlearn.text.terminal import printable
 
     console = _joined([experiment])
-    from junlearn.experiment import execute
+    from junlearn.experiment.execute import execute
 
     cli.keep_compilations(cache_dir)
     records, failures = execute(experiment, workdir, cache_dir, Reporter(console), fresh)
     if not processes.is_first():
         return 0
-    report.table(records, console)
+    table.table(records, console)
     console.print(f"records: {printable(workdir / 'records.jsonl')}")
     if plot:
-        from junlearn import plots
+        from junlearn.reports import plots
 
         for path in plots.write(records, workdir / "plots"):
             console.print(f"plot: {printable(path)}", soft_wrap=True)
@@ -147,12 +144,16 @@ def _carry_out(
 
 
 def _sweep(arguments: list[str]) -> int:
-    from junlearn import cli, config, parsers, processes, sweep, sweep_report
+    from junlearn import cli
+    from junlearn.commands import parsers, places
+    from junlearn.engine import processes
+    from junlearn.experiment import schema, sweep
+    from junlearn.reports import sweep as sweep_report
 
     options = parsers.sweep().parse_args(arguments)
-    points = sweep.expand(config.read(options.config))
+    points = sweep.expand(schema.read(options.config))
     workdir = options.workdir or cli.sweep_workdir(options.config, points)
-    _check_places(workdir, options.cache_dir)
+    places.check(workdir, options.cache_dir)
     sweep.check(points, options.select, options.over)
     console = _joined([] if options.dry_run else [point.experiment for point in points])
     sweep_report.plan(points, workdir, console)
@@ -161,10 +162,10 @@ def _sweep(arguments: list[str]) -> int:
     if options.dry_run:
         return 0
     from junlearn.errors import ConfigError, DivergedError
-    from junlearn.experiment import execute
-    from junlearn.foresight import foresee
-    from junlearn.progress import Reporter
-    from junlearn.terminal import printable
+    from junlearn.experiment.execute import execute
+    from junlearn.experiment.foresight import foresee
+    from junlearn.experiment.progress import Reporter
+    from junlearn.text.terminal import printable
 
     reporter = Reporter(console)
     cli.keep_compilations(options.cache_dir)
@@ -207,39 +208,43 @@ def _sweep(arguments: list[str]) -> int:
 
 
 def _cache(arguments: list[str]) -> int:
-    from junlearn import cache_command
+    from junlearn.commands import cache as cache_command
 
     return cache_command.command(arguments)
 
 
 def _compat(arguments: list[str]) -> int:
-    from junlearn import compat, config
+    from junlearn import compat
+    from junlearn.commands import places
+    from junlearn.experiment import schema
 
     request = compat.parse(arguments)
-    experiment = config.parse(request.table)
-    _check_places(request.workdir, request.cache_dir)
+    experiment = schema.parse(request.table)
+    places.check(request.workdir, request.cache_dir)
     for line in request.remarks:
         print(f"note: {line}")
     return _carry_out(experiment, request.workdir, request.cache_dir)
 
 
 def _statistics(arguments: list[str]) -> int:
-    from junlearn import parsers, places
+    from junlearn.commands import parsers, places
 
     own, others = parsers.statistics().parse_known_args(arguments)
-    from junlearn import class_statistics, cli, processes
+    from junlearn import cli
+    from junlearn.engine import processes
+    from junlearn.engine.precision import matmuls
     from junlearn.errors import ConfigError
-    from junlearn.precision import matmuls
-    from junlearn.progress import Reporter
+    from junlearn.experiment.progress import Reporter
+    from junlearn.parts import class_statistics
 
     if own.file.suffix != ".npz":
         raise ConfigError(f"statistics {str(own.file)!r}: the name must end in .npz")
     places.check_file("statistics", own.file)
     options, rest = cli.split_arguments(others)
     experiment = cli.experiment(options, rest)
-    _check_places(own.file.parent, options.cache_dir)
+    places.check(own.file.parent, options.cache_dir)
     console = _joined([experiment])
-    from junlearn.experiment import original_network
+    from junlearn.experiment.execute import original_network
 
     cli.keep_compilations(options.cache_dir)
     reporter = Reporter(console)
@@ -260,15 +265,15 @@ def _statistics(arguments: list[str]) -> int:
 
 def _joined(experiments: Sequence[Any]) -> Any:
     """The terminal, after the processes of a distributed run have met: only the first of them has one."""
-    from junlearn import processes
-    from junlearn.terminal import Terminal
+    from junlearn.engine import processes
+    from junlearn.text.terminal import Terminal
 
     processes.join(experiments)
     return Terminal(quiet=not processes.is_first())
 
 
 def _list(arguments: list[str]) -> int:
-    from junlearn import catalogue, parsers
+    from junlearn.commands import catalogue, parsers
 
     options = parsers.listing().parse_args(arguments)
     chosen = catalogue.chosen(options.kind, options.name)
@@ -277,15 +282,15 @@ def _list(arguments: list[str]) -> int:
 
 
 def _help(arguments: list[str]) -> int:
-    from junlearn import guide
+    from junlearn.commands import guide
 
     guide.show(arguments[0] if arguments else "", arguments[1:])
     return 0
 
 
 def _version(arguments: list[str]) -> int:
-    from junlearn.arguments import Parser
-    from junlearn.provenance import versions
+    from junlearn.commands.arguments import Parser
+    from junlearn.experiment.provenance import versions
 
     Parser(prog="--version").parse_args(arguments)
     of = versions()
@@ -294,7 +299,7 @@ def _version(arguments: list[str]) -> int:
 
 
 def _prepare(arguments: list[str]) -> int:
-    from junlearn import parsers, places
+    from junlearn.commands import parsers, places
 
     options = parsers.prepare().parse_args(arguments)
     from junlearn.datasets.prepare import prepare

@@ -27,14 +27,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn.batches import PLAIN_VIEWS
-from junlearn.chunks import available
+from junlearn.engine.batches import PLAIN_VIEWS
+from junlearn.engine.inputs.arrays import array_of, kind_of, rows_of
+from junlearn.engine.inputs.options import keys_of, run_options, seed_of
+from junlearn.engine.memory import available
+from junlearn.engine.side_by_side import Lockstep
 from junlearn.errors import ConfigError, unknown
-from junlearn.inputs.arrays import array_of, kind_of, rows_of
-from junlearn.inputs.options import keys_of, run_options, seed_of
-from junlearn.lockstep import Lockstep
 from junlearn.methods import made, retrain
-from junlearn.training import length, scheduled
+from junlearn.parts.recipe import length, scheduled
 from junlearn.types import Key, Model, Sources, Split, Variables, View
 
 __all__ = ["How", "Many", "pick", "train_many"]
@@ -50,7 +50,7 @@ class Many(NamedTuple):
     variables: Variables
     """On the host, every array with a leading axis [S]; see `pick`."""
     history: list[list[dict[str, Any]]]
-    """Of each model what `junlearn.run.Result.history` is of one."""
+    """Of each model what `junlearn.engine.run.Result.history` is of one."""
     seconds: dict[str, float]
     """compile, measure (the timings of "auto"), run (steps alone) and total wall time."""
     how: str
@@ -84,9 +84,10 @@ def train_many(
     """Train S networks, one on each set of indices in `retains` (None: one a key, each on all of "train").
 
     `keys` are those of initialisation and augmentation, one a model; a single one (default: that of seed 0) is split
-    into S. `seeds` order the data, one a model or the same for all. `loop` is that of `junlearn.run.run`. `memory`:
-    bytes for the models of a chunk, their activations included, the sources not; by default 60 % of what is free on
-    the device, 2 GiB where it does not say. `progress(done, total)` counts the steps of all models, a chunk at a time.
+    into S. `seeds` order the data, one a model or the same for all. `loop` is that of `junlearn.engine.run.run`.
+    `memory`: bytes for the models of a chunk, their activations included, the sources not; by default 60 % of what is
+    free on the device, 2 GiB where it does not say. `progress(done, total)` counts the steps of all models, a chunk at
+    a time.
 
     Raises ConfigError for sets, keys or seeds that do not fit each other, a recipe whose `keep` is not "last", and
     memory in which not one model has room; DivergedError, which names the model, when a metric or a

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from junlearn import judge
-from junlearn.evaluation import evaluate_accuracy
+from junlearn import outputs
+from junlearn.engine.predict import evaluate_accuracy
+from junlearn.engine.run import run
 from junlearn.methods import finetune, made, retrain
 from junlearn.metrics import Curve, Relearned
 from junlearn.metrics.accuracy import correct
-from junlearn.run import run
 from junlearn.types import Key, Model, PyTree, Sources, Split, Stage, Variables, View
 
 __all__ = ["CAP", "DEFAULT", "LOOK_EVERY", "SPLITS", "like", "relearn", "relearn_retain"]
@@ -56,8 +56,8 @@ def relearn(
 ) -> Relearned:
     """Fine-tune on `split.forget` until the accuracy there is `level`, asked after every step, at most `config.epochs`.
 
-    `steps` and `keep` of the recipe have no meaning here. `options` go to `junlearn.run.run`. A network that is there
-    already takes no step.
+    `steps` and `keep` of the recipe have no meaning here. `options` go to `junlearn.engine.run.run`. A network
+    that is there already takes no step.
     """
 
     def known(variables: Variables) -> bool:
@@ -107,12 +107,12 @@ def relearn_retain(
 
     Looks before the first step and after every 100th: `{steps: {split: accuracy}}`, in eval mode, training examples
     seen through `train_view`. `epochs`, `steps`, `augment` and `keep` of the recipe have no meaning here. `options` go
-    to `junlearn.run.run`.
+    to `junlearn.engine.run.run`.
     """
-    labels = judge.labels(sources, split, views)
+    labels = outputs.labels(sources, split, views)
 
     def look(variables: Variables) -> dict[str, float]:
-        seen = judge.outputs(
+        seen = outputs.outputs(
             model, variables, sources, split, views, SPLITS, train_view=train_view
         ).logits
         return {n: float(correct(seen[n], labels[n]).mean()) for n in SPLITS if n in seen}

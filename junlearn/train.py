@@ -1,12 +1,12 @@
-"""The original and the retrained network, both as the `retrain` method run by `junlearn.run`."""
+"""The original and the retrained network, both as the `retrain` method run by `junlearn.engine.run`."""
 
 from typing import Any
 
 import jax
 import numpy as np
 
+from junlearn.engine.run import Result, run
 from junlearn.methods import made, retrain
-from junlearn.run import Result, run
 from junlearn.types import Key, Model, Sources, Split, Variables
 
 __all__ = ["everything", "initial", "train"]
@@ -34,7 +34,7 @@ def train(
     key: Key | None = None,
     **options: Any,
 ) -> Result:
-    """Train a fresh network on `split.retain` (None: on all of "train"); `options` go to `junlearn.run.run`."""
+    """Train a fresh network on `split.retain` (None: on all of "train"); `options` go to `junlearn.engine.run.run`."""
     split = everything(sources) if split is None else split
     key = jax.random.key(0) if key is None else key
     nothing = Variables({}, {})

@@ -88,7 +88,7 @@ class Model(NamedTuple):
     examplewise: Callable[..., Callable[[PyTree], Array] | None] | None = None
     """`(variables, x[B,H,W,C], power) -> (params -> logits[B,K]) | None`: the network in eval mode on `x` with another
     derivative. Where a backward pass would give the gradient of a sum over examples, it gives the sum over them of
-    |gradient of the example|^power (1 or 2). None, here or of a call: not known; see `junlearn.gradients`."""
+    |gradient of the example|^power (1 or 2). None, here or of a call: not known; see `junlearn.parts.gradients`."""
 
     def example(self, sources: "Sources") -> Array:
         """Zeros [1,H,W,C] of the shape that the network takes: what `init` wants."""
@@ -269,7 +269,7 @@ class Stage(NamedTuple):
 
 
 class Method(NamedTuple):
-    """An unlearning algorithm: it never loops, logs, evaluates or saves; `junlearn.run` does."""
+    """An unlearning algorithm: it never loops, logs, evaluates or saves; `junlearn.engine.run` does."""
 
     init: Callable[[Key, Variables, Sources, Split], PyTree]
     """`(key, variables, sources, split) -> State`; cheap: passes over the data are stages."""

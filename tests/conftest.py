@@ -47,7 +47,8 @@ from junlearn.types import Data, Model, Sources, Split, Variables  # noqa: E402
 optimised = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 3})
 """`jax.jit` whose loops LLVM optimises: for large networks in float64, which take longer to run than to compile."""
 
-GOLDEN = Path(__file__).parent / "golden"
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests" / "golden"
 
 UNTRACED = {
     "benchmarks",

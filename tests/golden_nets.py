@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from junlearn.batches import gather, specify
-from junlearn.models.layers import BatchNorm, Conv, Dense
+from junlearn.engine.batches import gather, specify
+from junlearn.models.modules import BatchNorm, Conv, Dense
 from junlearn.types import Data, Feed, Model, Variables
 
 VIEWS = {"eval": lambda rows, keys: rows.x}

@@ -15,11 +15,12 @@ from flax.core import freeze
 from rich.console import Console
 
 import junlearn
-from junlearn import headings, provenance, records, report, tables
-from junlearn.batches import PLAIN_VIEWS
+from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError
-from junlearn.locks import exclusive
-from junlearn.progress import Reporter
+from junlearn.experiment import provenance, records
+from junlearn.experiment.locks import exclusive
+from junlearn.experiment.progress import Reporter
+from junlearn.reports import columns, table, tables
 from junlearn.scenarios import SCENARIOS
 
 
@@ -104,7 +105,7 @@ def test_references_bring_their_metrics(trained, digits):
 
 def test_own_loop_gives_what_the_driver_gives(trained):
     """init, plan, step, finish are enough for those who own their loop."""
-    from junlearn import batches
+    from junlearn.engine import batches
     from junlearn.methods import finetune
 
     model, data, variables = trained
@@ -322,7 +323,7 @@ def test_records_survive_a_write_that_was_cut_off(tmp_path):
 
 def printed(width, *rows):
     file = io.StringIO()
-    report.table(list(rows), Console(width=width, file=file))
+    table.table(list(rows), Console(width=width, file=file))
     return file.getvalue()
 
 
@@ -338,7 +339,7 @@ def test_table():
 
 
 def test_the_table_shows_what_was_asked_for_in_the_width_there_is():
-    names = [column.metric for column in (*headings.ACCURACIES, *headings.FORGETTING)]
+    names = [column.metric for column in (*columns.ACCURACIES, *columns.FORGETTING)]
     row = record(metrics=dict.fromkeys(names, 0.25), seconds={"run": 2.5, "evaluate": 1.25})
     for width, count in ((60, 4), (100, 3), (250, 1)):
         lines = printed(width, row).splitlines()
@@ -346,8 +347,8 @@ def test_the_table_shows_what_was_asked_for_in_the_width_there_is():
         rows = [line for line in lines if line.startswith(" ssd")]
         assert len(rows) == count
         cells = " ".join(rows).split()
-        assert cells.count("25.00") == len(headings.ACCURACIES) and cells.count("3.8") == 1
-        assert cells.count("0.250") == len(headings.FORGETTING) - 1  # relearn: whole steps
+        assert cells.count("25.00") == len(columns.ACCURACIES) and cells.count("3.8") == 1
+        assert cells.count("0.250") == len(columns.FORGETTING) - 1  # relearn: whole steps
 
 
 def test_repaired_networks_have_columns_of_their_own():

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from junlearn.config import build
+from junlearn.experiment.schema import build
 from junlearn.methods import METHODS
 from junlearn.models import MODELS
 

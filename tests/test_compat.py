@@ -2,8 +2,9 @@
 
 import pytest
 
-from junlearn import cli, compat, config, records
+from junlearn import cli, compat
 from junlearn.errors import ConfigError
+from junlearn.experiment import records, schema
 from junlearn.main import main
 from tests.prepared import prepare
 
@@ -17,7 +18,7 @@ EXAMPLE = (
 
 def parse(text):
     request = compat.parse(["corrective", *text.split()])
-    return request, config.parse(request.table)
+    return request, schema.parse(request.table)
 
 
 def test_the_example_of_the_documentation():

@@ -18,10 +18,11 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 
 import junlearn
-from junlearn import cli, files, provenance
-from junlearn.checkpoint import Store
+from junlearn import cli, files
 from junlearn.datasets import DATASETS
-from junlearn.evaluation import logits
+from junlearn.engine.checkpoint import Store
+from junlearn.engine.predict import logits
+from junlearn.experiment import provenance
 from junlearn.main import main
 from junlearn.methods import METHODS
 from junlearn.models import MODELS

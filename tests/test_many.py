@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import junlearn
-from junlearn import chunks
-from junlearn.augment import make_views
-from junlearn.batches import PLAIN_VIEWS
+from junlearn.engine import memory
+from junlearn.engine.augment import make_views
+from junlearn.engine.batches import PLAIN_VIEWS
+from junlearn.engine.predict import logits, logits_many
 from junlearn.errors import ConfigError, DivergedError
-from junlearn.evaluation import logits, logits_many
 from junlearn.many import pick, train_many
 from junlearn.methods import retrain
 from junlearn.train import train
@@ -92,7 +92,7 @@ def test_equal_to_one_after_the_other(case, how):
 
 def test_equal_in_a_scan_and_in_chunks(mlp, monkeypatch):
     """Windows of 6 steps, the last one longer than what is left; two chunks of two models, one of them a stand-in."""
-    monkeypatch.setattr("junlearn.lockstep.WINDOW", 6)
+    monkeypatch.setattr("junlearn.engine.side_by_side.WINDOW", 6)
     three = {"keys": KEYS[:3], "seeds": SEEDS[:3], "views": AUGMENTED}
     told = []
     result = train_many(
@@ -123,7 +123,7 @@ def test_a_model_that_waits_does_not_change(mlp):
 
 def test_networks_with_kernels_have_one_candidate_more(convnet, monkeypatch):
     monkeypatch.setattr("junlearn.many._measured", {})
-    monkeypatch.setattr("junlearn.lockstep.TIMED_SECONDS", 0.01)
+    monkeypatch.setattr("junlearn.engine.side_by_side.TIMED_SECONDS", 0.01)
     config = retrain.Config(epochs=1, batch_size=16, augment=False)
     result = train_many(config, convnet.model, convnet.sources, SETS[:2])
     assert set(result.measured) == {"vmap", "patches", "loop"}
@@ -132,7 +132,7 @@ def test_networks_with_kernels_have_one_candidate_more(convnet, monkeypatch):
 
 def test_auto_takes_the_faster_and_says_what_it_measured(mlp, monkeypatch):
     monkeypatch.setattr("junlearn.many._measured", {})
-    monkeypatch.setattr("junlearn.lockstep.TIMED_SECONDS", 0.01)
+    monkeypatch.setattr("junlearn.engine.side_by_side.TIMED_SECONDS", 0.01)
     result = together("mlp", mlp)
     assert set(result.measured) == {"vmap", "loop"}
     assert result.how == min(result.measured, key=result.measured.get)
@@ -209,10 +209,10 @@ def test_chunks_are_as_large_as_memory_allows_and_even():
             return type("", (), {f"{k}_size_in_bytes": v for k, v in wanted.items()})
 
     for limit, expected in ((10_000, 8), (340, 8), (339, 4), (219, 3), (160, 2), (130, 1)):
-        size, program = chunks.fit(Program, 8, 10, 1000, limit)
+        size, program = memory.fit(Program, 8, 10, 1000, limit)
         assert size == program.size == expected
     with pytest.raises(ConfigError, match="one model takes"):
-        chunks.fit(Program, 8, 10, 1000, 129)
+        memory.fit(Program, 8, 10, 1000, 129)
 
 
 @pytest.mark.parametrize("how", ["auto", "vmap", "loop"])

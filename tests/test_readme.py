@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from junlearn.engine.run import run
 from junlearn.methods import METHODS
-from junlearn.run import run
 from junlearn.scenarios import SCENARIOS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

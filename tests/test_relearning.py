@@ -10,9 +10,9 @@ import pytest
 from flax import linen as nn
 
 import junlearn
-from junlearn import cli, judge, relearn
-from junlearn.batches import PLAIN_VIEWS
-from junlearn.evaluation import evaluate_accuracy
+from junlearn import cli, outputs, relearn
+from junlearn.engine.batches import PLAIN_VIEWS
+from junlearn.engine.predict import evaluate_accuracy
 from junlearn.main import main
 from junlearn.methods import finetune, retrain
 from junlearn.metrics import METRICS, Context, Outputs, Relearned, compute
@@ -129,14 +129,14 @@ def test_an_epoch_on_the_retain_set(mlp, monkeypatch):
     """A look before it and one every so many steps, BatchNorm in train mode between any two."""
     monkeypatch.setattr(relearn, "LOOK_EVERY", 2)
     looks = []
-    outputs = judge.outputs
+    original = outputs.outputs
 
     def watched(model, variables, *rest, **options):
-        found = outputs(model, variables, *rest, **options)
+        found = original(model, variables, *rest, **options)
         looks.append((jax.tree.map(np.array, variables), found.logits))
         return found
 
-    monkeypatch.setattr(judge, "outputs", watched)
+    monkeypatch.setattr(outputs, "outputs", watched)
     model = junlearn.Model.from_linen(Normalised())
     variables = model.fresh(jax.random.key(1), mlp.sources)
     config = finetune.Config(epochs=9, batch_size=7, learning_rate=0.05)

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Sequence, Set
 from pathlib import Path
 
-from junlearn.datasets.text import lines_of, not_utf8
+from junlearn.datasets.text_files import lines_of, not_utf8
 from junlearn.errors import DataError
 
 __all__ = ["ANNOTATIONS", "labels_of"]

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from junlearn.augment import AUGMENTATIONS, CROP_PADDING, make_views
 from junlearn.datasets.cache import fingerprint
+from junlearn.engine.augment import AUGMENTATIONS, CROP_PADDING, make_views
 from junlearn.errors import ConfigError, unknown
 from junlearn.fields import Count, ImageSize
 from junlearn.types import Data, Dataset, Sources
@@ -15,7 +15,7 @@ from junlearn.types import Data, Dataset, Sources
 __all__ = ["Augmentation", "DatasetConfig", "Progress", "assemble"]
 
 Augmentation = Literal["none", "crop", "crop_flip", "crop_flip_rotate", "resized_crop_flip"]
-"""See `junlearn.augment.AUGMENTATIONS`."""
+"""See `junlearn.engine.augment.AUGMENTATIONS`."""
 
 Progress = Callable[[int, int], None]
 """`(done, total)` examples decoded."""

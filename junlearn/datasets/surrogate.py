@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn.augment import resize
 from junlearn.datasets import DATASETS
 from junlearn.datasets.cache import digests, fingerprint
+from junlearn.engine.augment import resize
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Seed
-from junlearn.remember import remembered
+from junlearn.memo import remembered
 from junlearn.types import Array, Component, Data, Dataset, Key, View
 
 __all__ = ["SURROGATES", "NoiseConfig", "attach"]

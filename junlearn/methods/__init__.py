@@ -3,6 +3,7 @@
 from types import ModuleType
 from typing import Any
 
+from junlearn.memo import remembered
 from junlearn.methods import (
     bad_teacher,
     boundary_expand,
@@ -31,7 +32,6 @@ from junlearn.methods import (
     unrolling,
     unsir,
 )
-from junlearn.remember import remembered
 from junlearn.types import Method, Model
 
 __all__ = ["METHODS", "made", "needs_of"]

@@ -47,11 +47,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn import feeds, losses
-from junlearn.descent import Descent, descend, start
 from junlearn.fields import BatchSize, Epochs, Fraction, Positive
-from junlearn.selection import keeping
-from junlearn.training import Recipe, optimizer, stages
+from junlearn.parts import feeds, losses
+from junlearn.parts.descent import Descent, descend, start
+from junlearn.parts.recipe import Recipe, optimizer, stages
+from junlearn.parts.selection import keeping
 from junlearn.types import (
     Array,
     Batch,

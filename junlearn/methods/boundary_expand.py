@@ -32,11 +32,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn import feeds, losses
-from junlearn.descent import Descent, descend, start
 from junlearn.fields import BatchSize, Epochs, Positive
-from junlearn.forward import embedding_of
-from junlearn.optimizers import Optimizer, transformation
+from junlearn.parts import feeds, losses
+from junlearn.parts.descent import Descent, descend, start
+from junlearn.parts.optimizers import Optimizer, transformation
+from junlearn.parts.passes import embedding_of
 from junlearn.types import (
     Array,
     Batch,

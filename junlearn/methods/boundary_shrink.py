@@ -42,11 +42,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from junlearn import feeds, losses
-from junlearn.descent import Descent, descend, start, supervised
 from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
-from junlearn.forward import written
-from junlearn.optimizers import Optimizer, transformation
+from junlearn.parts import feeds, losses
+from junlearn.parts.descent import Descent, descend, start, supervised
+from junlearn.parts.optimizers import Optimizer, transformation
+from junlearn.parts.passes import written
 from junlearn.types import (
     Array,
     Batch,

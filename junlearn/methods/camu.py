@@ -52,13 +52,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from junlearn import feeds, losses
-from junlearn.descent import Descent, Loss, updater
 from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
-from junlearn.forward import apart, embedding_of, written
 from junlearn.methods.random_labels import relabel
-from junlearn.optimizers import Optimizer, only, transformation
-from junlearn.trees import extractor
+from junlearn.parts import feeds, losses
+from junlearn.parts.descent import Descent, Loss, updater
+from junlearn.parts.layers import extractor
+from junlearn.parts.optimizers import Optimizer, only, transformation
+from junlearn.parts.passes import apart, embedding_of, written
 from junlearn.types import (
     Array,
     Batch,

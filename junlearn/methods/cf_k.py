@@ -36,11 +36,11 @@ Reference: Goel, Prabhu, Sanyal, Lim, Torr, Kumaraguru, arXiv 2201.06640.
 
 from dataclasses import dataclass
 
-from junlearn.descent import Descent
 from junlearn.fields import BatchSize, Count, NonNegative, Positive
-from junlearn.optimizers import ScheduleKind
-from junlearn.training import Supervised, fit
-from junlearn.trees import last_layers
+from junlearn.parts.descent import Descent
+from junlearn.parts.layers import last_layers
+from junlearn.parts.optimizers import ScheduleKind
+from junlearn.parts.recipe import Supervised, fit
 from junlearn.types import Key, Method, Model, Sources, Variables
 
 __all__ = ["NEEDS", "Config", "Corrective", "State", "make"]

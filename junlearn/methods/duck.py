@@ -64,14 +64,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from junlearn import feeds, losses
-from junlearn.class_statistics import marks
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Epochs, Fraction, NonNegative, Positive, Whole
-from junlearn.forward import apart
-from junlearn.optimizers import Optimizer, move, multistep, schedule, transformation
-from junlearn.remember import remembered
-from junlearn.selection import right
+from junlearn.memo import remembered
+from junlearn.parts import feeds, losses
+from junlearn.parts.class_statistics import marks
+from junlearn.parts.optimizers import Optimizer, move, multistep, schedule, transformation
+from junlearn.parts.passes import apart
+from junlearn.parts.selection import right
 from junlearn.types import (
     Array,
     Batch,

@@ -37,11 +37,11 @@ Reference: Goel, Prabhu, Sanyal, Lim, Torr, Kumaraguru, arXiv 2201.06640.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from junlearn.descent import Descent
 from junlearn.fields import Count
 from junlearn.methods.cf_k import Corrective
-from junlearn.training import fit
-from junlearn.trees import last_layers
+from junlearn.parts.descent import Descent
+from junlearn.parts.layers import last_layers
+from junlearn.parts.recipe import fit
 from junlearn.types import Key, Method, Model, PyTree, Sources, Variables
 
 __all__ = ["NEEDS", "Config", "State", "make", "redrawn"]

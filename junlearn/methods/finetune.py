@@ -29,9 +29,9 @@ fine-tuning of Corrective Machine Unlearning is the method `cf_k`, which can als
 
 from dataclasses import dataclass
 
-from junlearn.descent import Descent
 from junlearn.fields import BatchSize, Epochs, NonNegative, Positive
-from junlearn.training import Supervised, fit
+from junlearn.parts.descent import Descent
+from junlearn.parts.recipe import Supervised, fit
 from junlearn.types import Key, Method, Model, Sources, Variables
 
 __all__ = ["NEEDS", "Config", "State", "make"]

@@ -27,9 +27,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from junlearn import feeds, trees
 from junlearn.fields import BatchSize, Positive
-from junlearn.gradients import sum_of_powers
+from junlearn.parts import feeds, layers
+from junlearn.parts.gradients import sum_of_powers
 from junlearn.types import (
     Array,
     Batch,
@@ -127,7 +127,7 @@ def perturb(mean: PyTree, variance: PyTree, noise: PyTree) -> PyTree:
 
 def make(config: Config, model: Model) -> Method:
     """One accumulating stage, then one draw."""
-    head = trees.head(model, "fisher")
+    head = layers.head(model, "fisher")
 
     def observe(state: State, batch: Batch) -> tuple[State, Metrics]:
         def weighted(logits: Array) -> Array:

@@ -52,10 +52,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from junlearn import feeds, losses, optimizers, trees
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Fraction, Momentum, NonNegative, Positive
 from junlearn.models.generator import make_generator
+from junlearn.parts import feeds, layers, losses, optimizers
 from junlearn.types import (
     Array,
     Batch,
@@ -255,7 +255,7 @@ def make(config: Config, model: Model) -> Method:
             student = model.fresh(student_key, sources)
         elif config.student == "convolutions":
             student = variables._replace(
-                params=trees.redraw_convolutions(student_key, variables.params)
+                params=layers.redraw_convolutions(student_key, variables.params)
             )
         else:
             student = variables

@@ -47,11 +47,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from junlearn import feeds, losses
-from junlearn.descent import Descent, Loss, start, updater
 from junlearn.fields import BatchSize, Count, Epochs, Positive
-from junlearn.optimizers import only
-from junlearn.trees import last_layers
+from junlearn.parts import feeds, losses
+from junlearn.parts.descent import Descent, Loss, start, updater
+from junlearn.parts.layers import last_layers
+from junlearn.parts.optimizers import only
 from junlearn.types import (
     Array,
     Batch,

@@ -57,13 +57,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from junlearn import feeds, losses, trees
-from junlearn.descent import Descent, Loss, start, supervised, update_on, updater
 from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive, Whole
-from junlearn.forward import embedding_of, written
+from junlearn.memo import remembered
 from junlearn.models.vae import Vae, make_vae
-from junlearn.optimizers import only
-from junlearn.remember import remembered
+from junlearn.parts import feeds, layers, losses
+from junlearn.parts.descent import Descent, Loss, start, supervised, update_on, updater
+from junlearn.parts.optimizers import only
+from junlearn.parts.passes import embedding_of, written
 from junlearn.types import (
     Array,
     Batch,
@@ -300,7 +300,7 @@ def make(config: Config, model: Model) -> Method:
 def _transformations(config: Config, model: Model) -> list[optax.GradientTransformation]:
     """Those of the steps on L_UE, on L_RA and of the repair."""
     rates = (config.unlearn_learning_rate, config.align_learning_rate, config.repair_learning_rate)
-    extractor, head = trees.extractor(model, "laf"), (trees.head(model, "laf"),)
+    extractor, head = layers.extractor(model, "laf"), (layers.head(model, "laf"),)
     parts = (extractor, extractor, head)
     return [only(optax.adam(rate), part) for rate, part in zip(rates, parts, strict=True)]
 

@@ -38,10 +38,10 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import optax
 
-from junlearn import feeds
-from junlearn.descent import Descent, descend, start, supervised
 from junlearn.fields import BatchSize, Count, Epochs, Fraction, Positive, Whole
-from junlearn.optimizers import Optimizer, multistep
+from junlearn.parts import feeds
+from junlearn.parts.descent import Descent, descend, start, supervised
+from junlearn.parts.optimizers import Optimizer, multistep
 from junlearn.types import (
     Array,
     Batch,

@@ -26,10 +26,10 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from junlearn import feeds, losses
-from junlearn.descent import Descent, descend, start
 from junlearn.fields import BatchSize, Epochs, Fraction, Positive
-from junlearn.optimizers import Optimizer, transformation
+from junlearn.parts import feeds, losses
+from junlearn.parts.descent import Descent, descend, start
+from junlearn.parts.optimizers import Optimizer, transformation
 from junlearn.types import (
     Array,
     Batch,

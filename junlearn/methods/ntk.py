@@ -30,10 +30,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from junlearn import feeds, gradients
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Positive
-from junlearn.forward import written
+from junlearn.parts import feeds, gradients
+from junlearn.parts.passes import written
 from junlearn.types import (
     Array,
     Batch,

@@ -41,11 +41,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from junlearn import feeds
-from junlearn.descent import Descent, start, supervised, updater
 from junlearn.fields import BatchSize, Epochs, Fraction, Positive, Whole
-from junlearn.optimizers import Optimizer, multistep
-from junlearn.remember import remembered
+from junlearn.memo import remembered
+from junlearn.parts import feeds
+from junlearn.parts.descent import Descent, start, supervised, updater
+from junlearn.parts.optimizers import Optimizer, multistep
 from junlearn.types import (
     Array,
     Batch,

@@ -35,9 +35,9 @@ Deviation from the releases of JiT and SSD, which reset the last layer only: her
 from dataclasses import dataclass
 from typing import Literal
 
-from junlearn.descent import Descent
 from junlearn.fields import Positive
-from junlearn.training import Supervised, fit
+from junlearn.parts.descent import Descent
+from junlearn.parts.recipe import Supervised, fit
 from junlearn.types import Key, Method, Model, Sources, Variables
 
 __all__ = ["NEEDS", "Config", "State", "make"]

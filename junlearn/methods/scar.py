@@ -4,7 +4,7 @@ Setting: forget images with labels, surrogate images without (any unrelated ones
 statistics of the original's embeddings, from one pass over the retain set or, retain-free, from a file (`statistics`).
 A split that forgets classes (`split.classes`) is class removal (CR), any other homogeneous removal (HR).
 
-    (1)  d_k(x): squared distance of the embedding to class k (`junlearn.whitening`); infinite for removed classes
+    (1)  d_k(x): squared distance of the embedding to class k (`junlearn.parts.whitening`); infinite for removed classes
     (2)  q_i = argmin_k d_k(x_i) over k != y_i, by the student of the first update with x_i, then kept
     (3)  L_f = lambda_1 mean_i w_{y_i} d_{q_i}(x_i),   w = 1 in CR and at first
     (4)  L_r = lambda_2 mean_s KL(softmax(t_s / T) || softmax(o_s)), t teacher, o student on the surrogate images. In CR
@@ -66,14 +66,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn import feeds, losses
-from junlearn import metric_unlearning as metric
-from junlearn.class_statistics import marks
 from junlearn.fields import Count, Fraction, Whole
-from junlearn.forward import written
-from junlearn.optimizers import move, transformation
-from junlearn.remember import remembered
-from junlearn.selection import right
+from junlearn.memo import remembered
+from junlearn.parts import feeds, losses
+from junlearn.parts import scar_shared as metric
+from junlearn.parts.class_statistics import marks
+from junlearn.parts.optimizers import move, transformation
+from junlearn.parts.passes import written
+from junlearn.parts.selection import right
+from junlearn.parts.whitening import assign, picked
 from junlearn.types import (
     Array,
     Batch,
@@ -88,7 +89,6 @@ from junlearn.types import (
     Stage,
     Variables,
 )
-from junlearn.whitening import assign, picked
 
 __all__ = ["NEEDS", "Config", "State", "make", "needs"]
 

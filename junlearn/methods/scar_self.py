@@ -60,12 +60,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn import feeds, losses
-from junlearn import metric_unlearning as metric
-from junlearn.class_statistics import marks
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Fraction
-from junlearn.optimizers import move, transformation
+from junlearn.parts import feeds, losses
+from junlearn.parts import scar_shared as metric
+from junlearn.parts.class_statistics import marks
+from junlearn.parts.optimizers import move, transformation
+from junlearn.parts.whitening import picked
 from junlearn.types import (
     Array,
     Batch,
@@ -80,7 +81,6 @@ from junlearn.types import (
     Stage,
     Variables,
 )
-from junlearn.whitening import picked
 
 __all__ = ["NEEDS", "Config", "State", "make", "needs"]
 

@@ -62,13 +62,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from junlearn import feeds, losses
-from junlearn.descent import Descent, Loss, descend, start
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive, Whole
-from junlearn.optimizers import Optimizer, clipped, transformation, warm_linear
-from junlearn.remember import remembered
-from junlearn.selection import Keep, Rewind, keeping, wrong
+from junlearn.memo import remembered
+from junlearn.parts import feeds, losses
+from junlearn.parts.descent import Descent, Loss, descend, start
+from junlearn.parts.optimizers import Optimizer, clipped, transformation, warm_linear
+from junlearn.parts.selection import Keep, Rewind, keeping, wrong
 from junlearn.types import (
     Array,
     Batch,
@@ -132,7 +132,7 @@ class Config(Optimizer):
     """SCRUB+R."""
     keep: Keep = "last"
     """The weights to return: the last, or the best after any pass on the test set (the released rule of Corrective
-    Unlearning) or on a validation set; see `junlearn.selection`."""
+    Unlearning) or on a validation set; see `junlearn.parts.selection`."""
 
 
 class Memory(NamedTuple):

@@ -43,12 +43,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn import feeds
-from junlearn.descent import Descent, descend, supervised
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Epochs, Positive
-from junlearn.optimizers import Optimizer, transformation
-from junlearn.remember import remembered
+from junlearn.memo import remembered
+from junlearn.parts import feeds
+from junlearn.parts.descent import Descent, descend, supervised
+from junlearn.parts.optimizers import Optimizer, transformation
 from junlearn.types import (
     Array,
     Batch,

@@ -60,10 +60,10 @@ import jax.numpy as jnp
 import numpy as np
 from msgspec import Meta
 
-from junlearn import feeds
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Fraction, NonNegative, Positive
-from junlearn.importance import Importance, Kind, Loss, empty, observe, percentile_of_ratios
+from junlearn.parts import feeds
+from junlearn.parts.importance import Importance, Kind, Loss, empty, observe, percentile_of_ratios
 from junlearn.types import (
     Array,
     Batch,

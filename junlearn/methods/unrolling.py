@@ -34,8 +34,8 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from junlearn import feeds, losses
 from junlearn.fields import BatchSize, Count, Positive
+from junlearn.parts import feeds, losses
 from junlearn.types import (
     Array,
     Batch,

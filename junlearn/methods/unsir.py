@@ -40,12 +40,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from junlearn import feeds, noise_images
-from junlearn.descent import Descent, descend, supervised
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, NonNegative, Positive
-from junlearn.noise_images import NoiseImages, Used
-from junlearn.optimizers import Optimizer, transformation
+from junlearn.parts import feeds, noise_images
+from junlearn.parts.descent import Descent, descend, supervised
+from junlearn.parts.noise_images import NoiseImages, Used
+from junlearn.parts.optimizers import Optimizer, transformation
 from junlearn.types import (
     Array,
     Batch,

@@ -15,8 +15,8 @@ from flax import linen as nn
 
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Fraction
-from junlearn.models.layers import BatchNorm, Conv, Dense
 from junlearn.models.linen import from_linen
+from junlearn.models.modules import BatchNorm, Conv, Dense
 from junlearn.types import Array, Model
 
 __all__ = ["AllCnn", "AllCnnConfig", "make_allcnn"]

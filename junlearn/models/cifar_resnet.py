@@ -19,8 +19,8 @@ from flax import linen as nn
 
 from junlearn.errors import ConfigError
 from junlearn.fields import Count
-from junlearn.models.layers import BatchNorm, Conv, Dense, zeros
 from junlearn.models.linen import from_linen
+from junlearn.models.modules import BatchNorm, Conv, Dense, zeros
 from junlearn.types import Array, Model
 
 __all__ = ["CifarResNet", "CifarResNetConfig", "make_cifar_resnet"]

@@ -11,8 +11,8 @@ from flax import linen as nn
 from junlearn.errors import ConfigError
 from junlearn.fields import Count
 from junlearn.models.convolution import max_pool
-from junlearn.models.layers import BatchNorm, Conv, Dense
 from junlearn.models.linen import from_linen
+from junlearn.models.modules import BatchNorm, Conv, Dense
 from junlearn.types import Array, Model
 
 __all__ = ["LafCnn", "LafCnnConfig", "SmallCnn", "SmallCnnConfig", "make_laf_cnn", "make_small_cnn"]

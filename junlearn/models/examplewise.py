@@ -27,9 +27,9 @@ from flax import linen as nn
 from flax.linen.linear import canonicalize_padding
 from jax import lax
 
-from junlearn.gradients import Power, by_example, derivative, power_of
-from junlearn.models.layers import Conv, Dense
+from junlearn.models.modules import Conv, Dense
 from junlearn.models.products import patches
+from junlearn.parts.gradients import Power, by_example, derivative, power_of
 from junlearn.types import Array, PyTree
 
 __all__ = ["examplewise"]

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from junlearn.errors import ConfigError
+from junlearn.memo import remembered
 from junlearn.models.convolution import conv2d
-from junlearn.models.layers import BatchNorm, Conv, Dense
-from junlearn.remember import remembered
+from junlearn.models.modules import BatchNorm, Conv, Dense
 from junlearn.types import Array, Key, PyTree, Variables
 
 __all__ = ["Generator", "make_generator", "transposed_conv"]

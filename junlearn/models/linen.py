@@ -11,7 +11,6 @@ from flax.core import unfreeze
 from flax.errors import InvalidRngError
 
 from junlearn.errors import ConfigError
-from junlearn.gradients import Power
 from junlearn.models.calling import (
     EVAL_FLAGS,
     TRAIN_FLAGS,
@@ -23,6 +22,7 @@ from junlearn.models.calling import (
     zero_padding,
 )
 from junlearn.models.examplewise import examplewise
+from junlearn.parts.gradients import Power
 from junlearn.types import Array, Key, Model, PyTree, Variables
 
 __all__ = ["from_linen", "variables_of"]

@@ -7,8 +7,8 @@ from flax import linen as nn
 
 from junlearn.errors import ConfigError
 from junlearn.fields import Count
-from junlearn.models.layers import Dense
 from junlearn.models.linen import from_linen
+from junlearn.models.modules import Dense
 from junlearn.types import Array, Model
 
 __all__ = ["Mlp", "MlpConfig", "make_mlp"]

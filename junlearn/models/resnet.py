@@ -22,7 +22,8 @@ from flax import linen as nn
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Fraction
 from junlearn.models.convolution import max_pool
-from junlearn.models.layers import (
+from junlearn.models.linen import from_linen
+from junlearn.models.modules import (
     BatchNorm,
     Conv,
     Dense,
@@ -30,7 +31,6 @@ from junlearn.models.layers import (
     he_normal_fan_out,
     uniform_fan_in,
 )
-from junlearn.models.linen import from_linen
 from junlearn.models.weights import Pretrained, Row, pretrained
 from junlearn.types import Array, Model
 

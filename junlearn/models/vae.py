@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from junlearn.models.layers import Dense
+from junlearn.models.modules import Dense
 from junlearn.types import Array, Key, PyTree
 
 __all__ = ["EmbeddingVae", "Vae", "make_vae"]

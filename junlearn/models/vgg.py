@@ -25,15 +25,8 @@ from flax import linen as nn
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Fraction
 from junlearn.models.convolution import max_pool
-from junlearn.models.layers import (
-    BatchNorm,
-    Conv,
-    Dense,
-    he_normal_fan_out,
-    normal,
-    zeros,
-)
 from junlearn.models.linen import from_linen
+from junlearn.models.modules import BatchNorm, Conv, Dense, he_normal_fan_out, normal, zeros
 from junlearn.models.weights import Pretrained, Row, pretrained
 from junlearn.types import Array, Model
 

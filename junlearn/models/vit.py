@@ -22,8 +22,8 @@ from flax import linen as nn
 
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Fraction
-from junlearn.models.layers import Dense, normal, zeros
 from junlearn.models.linen import from_linen
+from junlearn.models.modules import Dense, normal, zeros
 from junlearn.models.weights import Pretrained, Row, pretrained
 from junlearn.types import Array, Model
 

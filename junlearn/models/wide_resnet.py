@@ -21,7 +21,8 @@ from flax import linen as nn
 
 from junlearn.errors import ConfigError
 from junlearn.fields import Count
-from junlearn.models.layers import (
+from junlearn.models.linen import from_linen
+from junlearn.models.modules import (
     BatchNorm,
     Conv,
     Dense,
@@ -30,7 +31,6 @@ from junlearn.models.layers import (
     uniform_fan_in,
     zeros,
 )
-from junlearn.models.linen import from_linen
 from junlearn.types import Array, Model
 
 __all__ = ["FORMS", "WideResNet", "WideResNetConfig", "make_wide_resnet"]

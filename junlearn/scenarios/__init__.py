@@ -4,14 +4,14 @@ A scenario that `manipulates` the training data returns `(Dataset, Split)`: the 
 """
 
 from junlearn.scenarios import (
+    class_removal,
     interclass_confusion,
     noise,
     poisoning,
-    random,
+    random_examples,
     random_swap,
     rows,
     subclass,
-    whole_class,
 )
 from junlearn.types import Component
 
@@ -21,7 +21,7 @@ REQUEST = ("identified", "share")
 
 SCENARIOS: dict[str, Component] = {
     "class": Component(
-        "every example of one or several classes", whole_class.Config, whole_class.split
+        "every example of one or several classes", class_removal.Config, class_removal.split
     ),
     "interclass_confusion": Component(
         "two classes with exchanged labels before training, a part of them known",
@@ -44,7 +44,9 @@ SCENARIOS: dict[str, Component] = {
         request=REQUEST,
     ),
     "random": Component(
-        "a random fraction of the training set, or of each class", random.Config, random.split
+        "a random fraction of the training set, or of each class",
+        random_examples.Config,
+        random_examples.split,
     ),
     "random_swap": Component(
         "labels swapped at random before training, a part of them known",

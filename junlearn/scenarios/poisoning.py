@@ -14,7 +14,7 @@ import numpy as np
 
 from junlearn.errors import ConfigError
 from junlearn.fields import Count
-from junlearn.remember import remembered
+from junlearn.memo import remembered
 from junlearn.scenarios.class_names import ClassName, resolve
 from junlearn.scenarios.manipulation import Manipulation, check_size, manipulate, orders
 from junlearn.types import Array, Data, Dataset, Key, Split, View

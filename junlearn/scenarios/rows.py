@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from junlearn.datasets.text import lines_of, not_utf8
+from junlearn.datasets.text_files import lines_of, not_utf8
 from junlearn.errors import ConfigError
 from junlearn.scenarios.naming import By, finder
 from junlearn.scenarios.partition import partition

@@ -1,0 +1,1 @@
+"""What the command line is made of: the arguments of its commands, its help, its catalogue."""

@@ -1,0 +1,161 @@
+"""What `--help` shows: a page with examples, the fields of one thing or one section, or every option there is."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from junlearn import cli, compat
+from junlearn.commands import cache as cache_command
+from junlearn.commands import catalogue, parsers
+from junlearn.commands.fieldtable import field_lines, fields_of
+from junlearn.errors import ConfigError, unknown
+from junlearn.text.paragraphs import entry
+
+__all__ = ["show", "topic"]
+
+ASKED = ("--help", "-h")
+SECTIONS = ("dataset", "model", "scenario", "surrogate", "train", "seeds", "loop")
+PAGE = """\
+usage: python -m junlearn.main [--config FILE] [--FIELD VALUE ...]
+       python -m junlearn.main COMMAND ...
+
+Make an image classifier forget chosen training examples, and measure how well.
+Without a file: the first run, digits, one class forgotten by several methods.
+
+  python -m junlearn.main
+  python -m junlearn.main --methods ssd scrub --scenario.classes 3 --plot
+  python -m junlearn.main --methods finetune --method.learning-rate 0.01
+  python -m junlearn.main --dataset.name mnist --model.name laf_cnn --seed 1
+  python -m junlearn.main --config configs/laf/mnist_class.toml --table all.csv
+
+  --config FILE       TOML, or config.json of a run; options change it
+  --workdir DIR       where records, checkpoints and plots go; default: named
+                      after FILE and its folder, runs/FOLDER_FILE
+  --cache-dir DIR     where datasets and networks are kept that all runs share
+  --plot              loss curves and accuracies as PNG below the workdir
+  --table FILE        all records as a table, FILE.csv or FILE.parquet
+  --fresh [changed]   make everything anew, or what other code or versions made
+  --methods NAME ...  and --dataset.name, --model.name, --scenario.name,
+                      --surrogate.name, --metrics: what there is, `list` says
+
+Every field of the configuration is an option. With yours, for example:
+{examples}
+
+  python -m junlearn.main list [KIND [NAME]]      methods, models, datasets ...
+  python -m junlearn.main sweep --config FILE     a grid of experiments
+  python -m junlearn.main statistics FILE.npz     class statistics, for SCAR
+  python -m junlearn.main prepare NAME ...        download datasets through TFDS
+  python -m junlearn.main cache list|purge        what lies in the cache
+  python -m junlearn.main compat corrective ...   a released program's options
+  python -m junlearn.main help COMMAND            the arguments of one of these
+
+  --help NAME         the fields of a method, model, dataset or scenario: ssd
+  --help SECTION      those of dataset, model, scenario, train, seeds or loop
+  --help all          every option of this configuration
+  --version           of junlearn, JAX and Python"""
+
+
+def topic(arguments: Sequence[str]) -> tuple[str, list[str]] | None:
+    """What help is asked about and the other arguments; None where none is asked for."""
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name in ASKED:
+            rest = list(arguments[place + 1 :])
+            if equals:
+                about = value
+            else:
+                about = rest.pop(0) if rest and not rest[0].startswith("-") else ""
+            return about, [*arguments[:place], *(a for a in rest if a not in ASKED)]
+    return None
+
+
+def show(about: str, arguments: Sequence[str] = ()) -> None:
+    """Print the help on `about`; "" is the first page. `arguments` choose the configuration. Raises ConfigError.
+
+    Leaves the program where the parser of a command or of all options prints it.
+    """
+    commands = {
+        "list": parsers.listing,
+        "prepare": parsers.prepare,
+        "statistics": parsers.statistics,
+        "sweep": parsers.sweep,
+        "cache": cache_command.parser,
+        "compat": compat.parser,
+    }
+    if about in commands:
+        print(commands[about]().format_help().rstrip())
+        return
+    kind = catalogue.kind_of(about)
+    if kind is not None and about not in SECTIONS:
+        print(_fields(kind, about))
+        return
+    options, rest = cli.split_arguments(list(arguments))
+    if about == "all":
+        cli.experiment(options, [*rest, "--help"])
+    experiment = cli.experiment(options, rest)
+    if not about:
+        print(PAGE.format(examples=_examples(experiment)))
+    elif about == "method":
+        for label in experiment.methods:
+            print(_section(f"method.{label}", getattr(experiment.method, label)))
+    elif hasattr(experiment, about) and about in SECTIONS:
+        print(_section(about, getattr(experiment, about)))
+    elif about in SECTIONS:
+        raise ConfigError(f"help {about}: there is none yet; choose one, --{about}.name")
+    else:
+        names = {name for registry in catalogue.REGISTRIES.values() for name in registry}
+        known = [*names, *commands, *SECTIONS, "method", "all"]
+        guesses = [str(unknown(kind, about, known)) for kind in ("method", "topic")]
+        guess = next((text for text in guesses if "did you mean" in text), guesses[-1])
+        raise ConfigError(f"help: {guess.replace('unknown method', 'unknown topic')}")
+
+
+def _fields(kind: str, name: str) -> str:
+    """The fields of a thing that a configuration can name, and where the rest of it is told."""
+    singular = kind.removesuffix("s")
+    config = catalogue.config_of(kind, name)
+    lines = [] if config is None else field_lines(fields_of(config))
+    option = "method" if kind == "methods" else singular
+    head = [f"fields, each an option --{option}.FIELD"] if lines else []
+    if kind == "methods" and lines:
+        head = ["fields, each an option --method.FIELD (of several methods --method.LABEL.FIELD)"]
+    more = f"more of it: python -m junlearn.main list {singular} {name}"
+    summary = catalogue.summaries()[kind][name]
+    return "\n".join([entry(f"{name}: ", summary, indent=2), "", *head, *lines, "", more])
+
+
+def _section(title: str, section: Any) -> str:
+    """The fields of a section with the values that they have."""
+    values = [
+        field._replace(default=getattr(section, field.name)) for field in fields_of(type(section))
+    ]
+    name = getattr(section, "name", None)
+    known = name is None or title.endswith(f".{name}")
+    head = title if known else f"{title} ({name})"
+    head += f": fields, each an option --{title.replace('_', '-')}.FIELD"
+    return "\n".join([head, *(field_lines(values, "here") or ["  it has none"])])
+
+
+def _examples(experiment: Any) -> str:
+    """An option of each section, with the value that it has, as many as fit on four lines."""
+    sections = [(name, getattr(experiment, name)) for name in ("train", "scenario", "model")]
+    sections[1:1] = [(f"method.{n}", getattr(experiment.method, n)) for n in experiment.methods]
+    examples = [e for title, section in sections if (e := _example(title, section))]
+    lines = [""]
+    for example in examples:
+        if len(lines[-1]) + len(example) + 2 > 78:
+            lines.append("")
+        lines[-1] += f"  {example}"
+    return "\n".join(lines[:5])
+
+
+def _example(title: str, section: Any) -> str | None:
+    names = [f.name for f in dataclasses.fields(section) if f.name != "name"]
+    liked = ("learning_rate", "epochs") if title.startswith("method") else ("epochs", "classes")
+    names.sort(key=lambda name: name not in liked)
+    for name in names:
+        value = getattr(section, name)
+        if value is not None and value != ():
+            text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            return f"--{title}.{name}".replace("_", "-") + f" {text}" if text else None
+    return None

@@ -1,0 +1,1 @@
+"""What runs methods: the loop, the compiled step, batches, checkpoints, several devices and processes."""

@@ -1,0 +1,288 @@
+"""The only loop: it feeds the stages of a method, and keeps time, progress and checkpoints.
+
+A run is a pure function of its arguments. Data order comes from `np.random.default_rng((seed, stage, epoch))`, the
+randomness of augmentation from `(key, stage, epoch, example)` (or `(key, slot, example)` in a feed with slots), that of
+the method from the key in its own state, so a run that is cut off goes on from its last snapshot to the same result,
+bit for bit.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from junlearn.engine import checkpoint, compiling, interrupts, processes
+from junlearn.engine.batches import PLAIN_VIEWS, Rows, Spec, pixel, specify, view_of
+from junlearn.engine.finite import check_networks
+from junlearn.engine.inputs.arrays import kind_of
+from junlearn.engine.inputs.networks import check_images, check_model
+from junlearn.engine.inputs.options import run_options
+from junlearn.engine.inputs.sources import sources_of
+from junlearn.engine.inputs.splits import check_rows
+from junlearn.engine.position import Position, read_position
+from junlearn.engine.predict import evaluate_accuracy
+from junlearn.engine.program import Clock, Epoch, Program, program_of
+from junlearn.errors import ConfigError
+from junlearn.parts import feeds
+from junlearn.types import (
+    Key,
+    Method,
+    Model,
+    PyTree,
+    Sources,
+    Split,
+    Stage,
+    Variables,
+    View,
+)
+
+__all__ = ["Progress", "Result", "Staged", "conclude", "place", "run", "run_stages"]
+
+CHEAP_SECONDS = 1.0
+"""Work that is worth a snapshot when a signal ends the run."""
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+"""`(stage, steps done, steps in all, metrics)`: called about twice a second."""
+
+
+class Result(NamedTuple):
+    """What a run leaves."""
+
+    model: Model
+    """The method's network: the one that was passed, unless the method changed it."""
+    variables: Variables
+    history: list[dict[str, Any]]
+    """One entry an epoch: stage, epoch, steps, and the mean of every metric over its steps."""
+    seconds: dict[str, float]
+    """compile, run (steps alone), evaluate (whatever stages ask before they stop) and total wall time, summed over
+    interruptions. The price of a method that must look at its own progress is run + evaluate."""
+    stages: dict[str, float]
+    """The seconds in steps of every stage, by its name; together they are `seconds["run"]`."""
+    reported: dict[str, float]
+    """What the method has to say of its run (`Method.report`)."""
+
+
+class Staged(NamedTuple):
+    """What the stages of a method leave: all that is there before `finish`."""
+
+    state: PyTree
+    history: list[dict[str, Any]]
+    seconds: dict[str, float]
+    stages: dict[str, float]
+
+
+def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """Copies of the arrays on the device, on every device of `mesh` where there is one."""
+    return _spread(jax.tree.map(jnp.array, tree), mesh)
+
+
+def run(
+    method: Method,
+    model: Model,
+    variables: Variables,
+    sources: Sources,
+    split: Split,
+    **options: Any,
+) -> Result:
+    """Run all stages of `method` from `variables`, and finish; options are those of `run_stages`.
+
+    Arrays are converted as by `junlearn.train`. Raises as `run_stages` does, and ConfigError for arguments of another
+    kind, columns of other lengths, images of another shape than the model's, and rows out of range. What only a network
+    could read, pixels and the range of labels, is not looked at.
+    """
+    if not isinstance(method, Method):
+        raise ConfigError(
+            f"run: a Method is wanted, not {kind_of(method)}: junlearn.unlearn takes names"
+        )
+    check_model(model)
+    options = run_options(options)
+    # A network that says nothing of its input may take vectors, too.
+    images = model.input_shape is not None
+    sources = sources_of(sources, "sources", values=False, images=images)
+    if images:
+        check_images(model, sources, options.get("views"), "sources")
+    split = check_rows(sources, split)
+    variables = Variables.from_linen(variables)
+    return conclude(method, model, run_stages(method, model, variables, sources, split, **options))
+
+
+def conclude(method: Method, model: Model, staged: Staged) -> Result:
+    """`method.finish` after its stages. The state is left as it is: other variants may finish from it too.
+
+    Raises DivergedError where the finished network has numbers that are not finite.
+    """
+    finished = method.finish(staged.state)
+    if not isinstance(finished, Variables):
+        model, finished = finished
+    check_networks(finished, "the finished network")
+    said = {} if method.report is None else method.report(staged.state)
+    return Result(
+        model,
+        jax.block_until_ready(finished),
+        staged.history,
+        staged.seconds,
+        staged.stages,
+        {name: float(value) for name, value in said.items()},
+    )
+
+
+def run_stages(
+    method: Method,
+    model: Model,
+    variables: Variables,
+    sources: Sources,
+    split: Split,
+    *,
+    key: Key,
+    seed: int = 0,
+    initial: Variables | None = None,
+    views: Mapping[str, View] | None = None,
+    loop: Literal["auto", "python", "scan"] = "auto",
+    mesh: Mesh | None = None,
+    store: checkpoint.Store | None = None,
+    begun: checkpoint.Store | None = None,
+    save_seconds: float = 30.0,
+    progress: Progress | None = None,
+) -> Staged:
+    """Run all stages of `method` from `variables`.
+
+    `key` feeds the method and the augmentation, `seed` the data order. `initial` are the weights that the training of
+    `variables` began from; few methods ask for them (`Method.with_initial`), the others pass over them. `views` default
+    to scaling uint8 to [0, 1]. `loop`: a Python loop of the compiled step, or `lax.scan` over chunks; "auto" is the
+    first on a CPU (where XLA's own convolutions in a scan are slow) and the second elsewhere. With `mesh` (one axis,
+    "data") every batch is split over its devices. With `store` the run goes on from the newest snapshot there, saves
+    one every `save_seconds` and one at the end; a finished run is only read back. As long as there is none it goes on
+    from the newest one in `begun`: of a run with the same arguments, a state like this one's and its first stages. When
+    the command line handles a signal, the run saves a snapshot at the next look of the host and ends with Interrupted.
+
+    Raises ConfigError when the method needs `initial` and it is not given, DivergedError when a metric of a step, or a
+    network in the state at the end of a stage, is NaN or infinite, CheckpointError as `engine.checkpoint` does.
+    """
+    began = saved = time.perf_counter()
+    views = views or PLAIN_VIEWS
+    key, view_key = jax.random.split(key)
+    # Sources that are on the device already are not copied.
+    sources = _spread(jax.tree.map(jnp.asarray, sources), mesh)
+    # The state is donated to every step: its arrays must be its own, and no two of them the same.
+    state = method.init(key, variables, sources, split)
+    if method.with_initial is not None:
+        if initial is None:
+            raise ConfigError(
+                "this method needs the weights that the original's training began from: pass initial=..., "
+                "or choose a variant that does without them"
+            )
+        state = method.with_initial(state, initial)
+    if method.with_pixel is not None:
+        state = method.with_pixel(state, pixel(sources["train"], view_of(views, "train", "eval")))
+    state = place(state, mesh)
+    stages = method.plan(split)
+    # Beside the keys of the stages: that of all slots.
+    frozen_key = jax.random.fold_in(view_key, len(stages))
+    position = Position()
+    for snapshots in (store, begun):
+        if snapshots is not None and (found := checkpoint.restore(snapshots, state)) is not None:
+            state, position = found[0], read_position(found[1], snapshots)
+            break
+    earlier = position.seconds["total"]
+    scan = loop == "scan" or (loop == "auto" and jax.default_backend() != "cpu")
+
+    def evaluate(
+        variables: Variables, indices: np.ndarray, source: str = "train"
+    ) -> dict[str, float]:
+        return evaluate_accuracy(model, variables, sources, indices, source, views=views)
+
+    program: Program | None = None
+    clocks: dict[Program, Clock] = {}
+    rows: Rows | None = None
+    with interrupts.held():
+        while position.stage < len(stages):
+            stage, epoch = stages[position.stage], position.epoch
+            if rows is None:
+                spec, rows = _draw(stage, seed, position, state, mesh)
+                program = program_of(stage.step, spec, spec.shown(views), mesh, scan)
+                clock = clocks.setdefault(program, Clock(position.seconds))
+                epoch_key = jax.random.fold_in(
+                    jax.random.fold_in(view_key, position.stage), position.epoch
+                )
+                steps = rows[0][0].shape[0]
+            assert program is not None
+            limit = min(steps, _next_check(position.step, stage))
+            before = position.seconds["run"]
+            state, metrics, count = program.advance(
+                state,
+                Epoch(sources, rows, (epoch_key, frozen_key)),
+                position.step,
+                limit,
+                where=f"stage {stage.name!r}, epoch {position.epoch}",
+                clock=clock,
+            )
+            position.add(metrics, count)
+            took = position.seconds["run"] - before
+            position.stages[stage.name] = position.stages.get(stage.name, 0.0) + took
+            if progress is not None:
+                last = {name: float(values[-1]) for name, values in metrics.items()}
+                done = position.epoch * steps + position.step
+                progress(stage.name, done, stage.epochs * steps, last)
+
+            epoch_ends = position.step == steps
+            stops = False
+            if stage.until is not None and (epoch_ends or position.step == limit):
+                asked = time.perf_counter()
+                with compiling.measured() as compilation:
+                    stops = stage.until(state, evaluate)
+                looked = time.perf_counter() - asked
+                compiled = min(compilation.seconds, looked)
+                position.seconds["compile"] += compiled
+                position.seconds["evaluate"] += looked - compiled
+            if epoch_ends or stops:
+                position.close_epoch(stage.name)
+                rows = None
+            if stops or position.epoch == stage.epochs:
+                check_networks(state, f"end of stage {stage.name!r}")
+                position.stage, position.epoch = position.stage + 1, 0
+            now = time.perf_counter()
+            # All processes save and stop, or none: as the clock of the first one and its signals say.
+            stopped = processes.first(interrupts.pending)
+            patience = min(CHEAP_SECONDS, save_seconds) if stopped else save_seconds
+            due = processes.first(lambda: now - saved >= patience)  # noqa: B023
+            if position.stage == len(stages) or due:
+                position.seconds["total"] = earlier + now - began
+                if store is not None:
+                    checkpoint.save(store, state, asdict(position))
+                saved = time.perf_counter()
+            if stopped:
+                raise interrupts.Interrupted(stopped, f"stage {stage.name!r}, epoch {epoch}")
+    if not stages:
+        position.seconds["total"] = time.perf_counter() - began
+
+    return Staged(state, position.history, position.seconds, position.stages)
+
+
+def _spread(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """`tree` on every device of `mesh`, where there is one."""
+    return tree if mesh is None else processes.put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def _draw(
+    stage: Stage, seed: int, position: Position, state: PyTree, mesh: Mesh | None
+) -> tuple[Spec, Rows]:
+    """The feed of the current epoch, its batches a multiple of the number of devices."""
+    rng = np.random.default_rng((seed, position.stage, position.epoch))
+    devices = 1 if mesh is None else mesh.size
+    tree = jax.tree.map(
+        lambda feed: feeds.pad_rows(feed, devices), stage.feed(rng, state), is_leaf=feeds.is_feed
+    )
+    return specify(tree)
+
+
+def _next_check(step: int, stage: Stage) -> int:
+    """The first step after `step` at which the stage's `until` is asked within the epoch."""
+    if stage.until is None or stage.check_every is None:
+        return sys.maxsize
+    return (step // stage.check_every + 1) * stage.check_every

@@ -1,0 +1,1 @@
+"""What is kept: experiments from a configuration to their records."""

@@ -1,0 +1,49 @@
+"""Exclusive use of a directory by one run; the lock goes with its (first) process, however that ends.
+
+Whoever has it removes what processes that are gone left half written in the directory.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from junlearn.engine.processes import first
+from junlearn.errors import ConfigError
+from junlearn.files import clear_temporaries, naming, no_link
+
+__all__ = ["exclusive"]
+
+HOLDER = 20
+"""Digits that the number of a process can have."""
+
+
+@contextmanager
+def exclusive(directory: Path, *, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold `directory` (made if missing). If another run has it: ConfigError, or with `waiting` tell and wait."""
+    with ExitStack() as held:
+        first(lambda: held.enter_context(_locked(directory, waiting)))
+        yield
+
+
+@contextmanager
+def _locked(directory: Path, waiting: Callable[[str], None] | None) -> Iterator[None]:
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / ".lock", "a+", opener=no_link) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read(HOLDER).strip() or "unknown"
+            message = f"{directory} is in use by another run (process {holder})"
+            if waiting is None:
+                raise ConfigError(f"{message}; choose another --workdir") from None
+            waiting(message)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        with naming(directory / ".lock"):
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+        clear_temporaries(directory)
+        yield

@@ -1,0 +1,256 @@
+"""`records.jsonl`: one line for every network that was judged, appended when it is complete.
+
+Every line is sealed (`junlearn.files`). What is not a line as it was written is left out, wherever a file is read, and
+said; who writes to the file keeps such a one beside and puts one of the good lines in its place.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, NotRequired, get_origin, get_type_hints
+
+from junlearn import files
+from junlearn.engine.run import Result
+from junlearn.errors import DamagedError
+from junlearn.experiment import provenance
+from junlearn.experiment.provenance import Made
+
+__all__ = ["Record", "amend", "append", "new", "read", "repair", "spent"]
+
+log = logging.getLogger(__name__)
+
+Remark = Callable[[str], None]
+"""What is told of a file, a line each time."""
+
+SECONDS = ("compile", "run", "evaluate", "total")
+"""Times of a result."""
+
+
+class Record(Made):
+    """One line of `records.jsonl`. Accuracies are in [0, 1], times in seconds."""
+
+    dataset: str
+    model: str
+    scenario: str
+    method: str
+    """Label of the method; the role for the original and the retrained network."""
+    role: str
+    """original, retrain or unlearn."""
+    seed: int
+    metrics: dict[str, float]
+    seconds: dict[str, float]
+    """SECONDS: run are the steps alone, evaluate the looks at its own progress while it ran."""
+    stages: NotRequired[dict[str, float]]
+    """The part of `run` that each stage took, by its name; not in records of earlier versions."""
+    history: list[dict[str, Any]]
+    """Mean metrics of every training epoch."""
+    config: dict[str, Any]
+    config_hash: str
+    time: str
+    """When the record was made, UTC, ISO 8601."""
+    effect: NotRequired[str]
+    """In words, where a method changed nothing (`junlearn.experiment.effect`)."""
+    request: NotRequired[dict[str, Any]]
+    """What was to be forgotten, of which data: see `junlearn.experiment.request.summary`; not in records of earlier
+    versions."""
+    weights: NotRequired[str]
+    """Where the network lies below the run's directory, if it was asked for."""
+
+
+HINTS = get_type_hints(Record)
+REQUIRED = {
+    name: get_origin(HINTS[name]) or HINTS[name] for name in sorted(Record.__required_keys__)
+}
+"""Fields of every record, with the type that its value has."""
+
+
+def new(
+    config: dict[str, Any],
+    config_hash: str,
+    role: str,
+    method: str,
+    metrics: dict[str, float],
+    result: Result | None,
+    code: Mapping[str, str] | None = None,
+) -> Record:
+    """The record of a network that was judged just now; what its method reports is among the metrics.
+
+    Without a `result`, of one that was trained elsewhere.
+    """
+    return Record(
+        dataset=config["dataset"]["name"],
+        model=config["model"]["name"],
+        scenario=config["scenario"]["name"],
+        method=method,
+        role=role,
+        seed=config["seed"],
+        metrics=metrics if result is None else metrics | result.reported,
+        seconds=dict.fromkeys(SECONDS, 0.0) if result is None else result.seconds,
+        stages={} if result is None else result.stages,
+        history=[] if result is None else result.history,
+        config=config,
+        config_hash=config_hash,
+        **provenance.now(code or {}),
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def spent(record: Record) -> float:
+    """The price of a method in seconds: its steps, and its looks at its own progress; compilation is not in it."""
+    return record["seconds"]["run"] + record["seconds"].get("evaluate", 0.0)
+
+
+def read(path: Path, remark: Remark = log.warning) -> list[Record]:
+    """All records of a file, none if it is not there; of one network and metrics the last.
+
+    Lines that are not as they were written are left out, which `remark` is told. Nothing is changed on disk.
+    """
+    found = _scan(path)
+    if found.damaged:
+        remark(_left_out(path, found))
+    return _records(found)
+
+
+def repair(path: Path, remark: Remark = log.warning) -> list[Record]:
+    """As `read`, for who writes to the file next: damaged, it is kept as `NAME.damaged` beside its good lines."""
+    if not path.exists():
+        return []
+    with files.holding(path):
+        return _repair(path, remark)
+
+
+def append(path: Path, record: Record, remark: Remark = log.warning) -> Record:
+    """Add a line, in one write that is on disk when this returns, and return the record that it holds.
+
+    Numbers that are not finite have no place in a file of JSON: metrics that are none are left out, which is said, and
+    settings become text.
+    """
+    record = _finite(record, remark)
+    with files.holding(path):
+        if not _ends_with_a_line(path):
+            _repair(path, remark)
+        files.append_line(path, files.seal(record))
+    return record
+
+
+def amend(path: Path, record: Record, remark: Remark = log.warning) -> Record:
+    """Put `record` in the place of the one of the same network and metrics; the file is replaced in one step.
+
+    Returns the record as `append` does.
+    """
+    record = _finite(record, remark)
+    with files.holding(path):
+        known = {_name(other): other for other in _repair(path, remark)}
+        _write(path, list((known | {_name(record): record}).values()))
+    return record
+
+
+class _Scan(NamedTuple):
+    """What the lines of a file are."""
+
+    good: list[Record]
+    damaged: list[tuple[int, str]]
+    """Number of a line, and what is wrong with it."""
+
+
+def _scan(path: Path) -> _Scan:
+    found = _Scan([], [])
+    # A pipe in its place would never end.
+    content = path.read_bytes() if path.is_file() else b""
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        # Blank lines and carriage returns are an editor's, and say nothing else than what was written.
+        if line := line.strip():
+            try:
+                found.good.append(_parse(line))
+            except DamagedError as error:
+                found.damaged.append((number, str(error)))
+    return found
+
+
+def _parse(line: bytes) -> Record:
+    """The record of a line. Raises DamagedError."""
+    try:
+        content: Any = files.unseal(line)
+    except DamagedError as error:
+        if "no checksum" in str(error):
+            raise DamagedError("it is not ours, or written before records had checksums") from error
+        raise
+    for name, kind in REQUIRED.items():
+        if not isinstance(content.get(name), kind):
+            raise DamagedError(f"its field {name!r} is missing or not a {kind.__name__}")
+    numbers = [*content["metrics"].values(), *content["seconds"].values()]
+    if "run" not in content["seconds"] or not all(isinstance(n, int | float) for n in numbers):
+        raise DamagedError("its metrics or seconds are not numbers")
+    return content
+
+
+def _records(found: _Scan) -> list[Record]:
+    return list({_name(record): record for record in found.good}.values())
+
+
+def _name(record: Record) -> tuple[Any, ...]:
+    """What two records of one network and metrics have in common."""
+    return tuple(record[name] for name in ("config_hash", "role", "method", "seed"))
+
+
+def _repair(path: Path, remark: Remark) -> list[Record]:
+    found = _scan(path)
+    if found.damaged:
+        aside = files.keep_damaged(path, stays=True)
+        remark(f"{_left_out(path, found)}; the file as it was is {aside.name}")
+        _write(path, _records(found))
+    return _records(found)
+
+
+def _write(path: Path, rows: list[Record]) -> None:
+    files.replace(path, "".join(files.seal(row) + "\n" for row in rows))
+
+
+def _left_out(path: Path, found: _Scan) -> str:
+    count = len(found.damaged)
+    number, reason = found.damaged[0]
+    lines = "1 line is" if count == 1 else f"{count} lines are"
+    return (
+        f"{path}: {lines} left out, not as written (line {number}: {reason}); "
+        "the same command makes such records again"
+    )
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    with path.open("rb") as file, suppress(OSError):
+        file.seek(-1, 2)
+        return file.read(1) == b"\n"
+    return True
+
+
+def _finite(record: Record, remark: Remark) -> Record:
+    """The record without numbers that JSON does not have."""
+    lost = [name for name, value in record["metrics"].items() if not _is_finite(value)]
+    if lost:
+        remark(f"{record['method']}: not in the record, no finite number: {', '.join(lost)}")
+
+    def clean(part: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in part.items() if _is_finite(value)}
+
+    changed = {
+        "metrics": clean(record["metrics"]),
+        "history": [clean(entry) for entry in record["history"]],
+        "config": _in_words(record["config"]),
+    }
+    return {**record, **changed}  # type: ignore[typeddict-item]
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _in_words(value: Any) -> Any:
+    """A setting with numbers such as infinity as text."""
+    if isinstance(value, Mapping):
+        return {name: _in_words(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_words(part) for part in value]
+    return value if _is_finite(value) else str(value)

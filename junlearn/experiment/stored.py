@@ -1,0 +1,168 @@
+"""What the cache directory holds, of which data it is made, and its removal: forgetting does not stop at the row.
+
+datasets/NAME-VERSION-IDENTITY.npz    decoded images
+models/HASH/                          a finished original or retrained network
+compiled/                             compiled programs, which hold no data
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from junlearn import files
+from junlearn.datasets.cache import dataset_cache_dir, fingerprint, read_meta
+from junlearn.engine import compilations, snapshots
+from junlearn.errors import CheckpointError, ConfigError
+from junlearn.experiment.locks import exclusive
+
+__all__ = ["Entry", "copies", "describe", "entries", "remove"]
+
+NETWORK = re.compile(r"[0-9a-f]{8,64}")
+FIELDS = ("dataset", "fingerprint", "role")
+"""What a network's `made.json` may say of its data."""
+ARCHIVE = re.compile(r"(?P<name>.+)-[^-]+-[0-9a-f]{16}\.npz(\.damaged(-\d+)?)?", re.DOTALL)
+PROGRAM = re.compile(r".+-(cache|atime)(\.damaged(-\d+)?)?", re.DOTALL)
+
+
+class Entry(NamedTuple):
+    """One thing in the cache."""
+
+    kind: str
+    """dataset, network or compiled."""
+    path: Path
+    bytes: int
+    changed: float
+    """When it was written last, in seconds since 1970."""
+    dataset: str = ""
+    """Name of the dataset; empty where it is not known."""
+    fingerprint: str = ""
+    """Hash of all its arrays; empty where it is not known."""
+    role: str = ""
+    """original or retrain, of a network that says so."""
+
+
+def entries(cache_dir: str | None = None) -> list[Entry]:
+    """All that the project keeps in the cache directory."""
+    root = dataset_cache_dir(cache_dir).parent
+    found = [
+        _archive(path)
+        for path in _listed(root / "datasets")
+        if ARCHIVE.fullmatch(path.name) and path.is_file()
+    ]
+    for path in _listed(root / "models"):
+        if NETWORK.fullmatch(path.name) and path.is_dir():
+            found.append(_measured(Entry("network", path, 0, 0.0, **describe(path))))
+    if (root / "compiled").is_dir():
+        found.append(_measured(Entry("compiled", root / "compiled", 0, 0.0)))
+    return found
+
+
+def describe(directory: Path) -> dict[str, str]:
+    """What a network says of its data: `dataset`, `fingerprint` and `role`, each empty where it does not."""
+    content: Any = None
+    with suppress(OSError, ValueError, RecursionError):
+        content = json.loads((directory / "made.json").read_bytes())
+    values = {name: content.get(name) if isinstance(content, dict) else None for name in FIELDS}
+    return {name: value if isinstance(value, str) else "" for name, value in values.items()}
+
+
+def copies(mark: str, networks: Sequence[Path], cache_dir: str | None = None) -> list[str]:
+    """Where images that were to be forgotten are still: the caches of the data with the fingerprint `mark`, in words.
+
+    Beside those that say so, `networks` are directories of networks that learned the images, if they exist.
+    """
+    known = {path.absolute() for path in networks}
+    told = []
+    for entry in entries(cache_dir):
+        if entry.kind == "dataset" and entry.fingerprint == mark:
+            told.append(f"the decoded images {entry.path}")
+        elif entry.kind == "network" and (
+            entry.path.absolute() in known
+            or (entry.fingerprint == mark and entry.role == "original")
+        ):
+            told.append(f"the original network {entry.path}")
+    return told
+
+
+def remove(entry: Entry) -> str:
+    """Remove an entry, and say what of it is still there and why; empty if nothing is.
+
+    Only files that prove to be the project's are removed.
+    """
+    if entry.kind == "network":
+        return _remove_network(entry.path)
+    if entry.kind == "compiled":
+        ours = [p.name for p in _listed(entry.path) if _is_program(p)]
+        files.remove_listed(entry.path, ours)
+        left = entry.path.exists() and any(entry.path.iterdir())
+        return "the rest of it was not put there by JAX" if left else ""
+    try:
+        entry.path.unlink(missing_ok=True)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _remove_network(directory: Path) -> str:
+    try:
+        with exclusive(directory):
+            for snapshot in snapshots.complete(directory):
+                snapshots.forget(snapshot)
+            with suppress(CheckpointError):
+                snapshots.tidy(directory, None, remove=True)
+            files.clear_temporaries(directory)
+            rest = [path.name for path in directory.iterdir() if not snapshots.beside(path)]
+            if rest:
+                return f"{rest[0]!r} in it has no note that says that it is ours: delete it by hand"
+            names = [path.name for path in directory.iterdir()]
+            files.remove_listed(directory, sorted(names, key=lambda name: name == ".lock"))
+    except ConfigError:
+        return "it is in use by a run"
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _archive(path: Path) -> Entry:
+    matched = ARCHIVE.fullmatch(path.name)
+    name = matched["name"] if matched else ""
+    mark = ""
+    # A damaged one is still known by its name.
+    with suppress(Exception), path.open("rb") as file:
+        meta = read_meta(np.load(file, allow_pickle=False))
+        name, mark = meta["name"], fingerprint(meta["digests"])
+    return _measured(Entry("dataset", path, 0, 0.0, name, mark))
+
+
+def _measured(entry: Entry) -> Entry:
+    """With its size and date."""
+    paths = [entry.path / name for name in files.tree(entry.path)] or [entry.path]
+    found = []
+    for path in paths:
+        with suppress(OSError):
+            found.append(path.lstat())
+    size = sum(stat.st_size for stat in found)
+    return entry._replace(bytes=size, changed=max((s.st_mtime for s in found), default=0.0))
+
+
+def _listed(directory: Path) -> list[Path]:
+    """What is in a directory, but for links."""
+    if not directory.is_dir():
+        return []
+    return sorted(path for path in directory.iterdir() if not path.is_symlink())
+
+
+def _is_program(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    if files.TEMPORARY.fullmatch(path.name):
+        return True
+    with path.open("rb") as file:
+        start = file.read(len(compilations.SEAL))
+    known = start.startswith((compilations.SEAL, *compilations.UNSEALED))
+    return PROGRAM.fullmatch(path.name) is not None and (known or ".damaged" in path.name)

@@ -1,0 +1,1 @@
+"""What methods are made of: feeds, losses, optimisers, descent, and what several methods share."""

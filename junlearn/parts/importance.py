@@ -1,0 +1,92 @@
+"""How much every weight matters to a set of examples: the mean of |gradient|^power, taken a batch at a time."""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from junlearn.parts.gradients import Power, power_of, sum_of_powers
+from junlearn.parts.losses import masked_mean
+from junlearn.types import Array, Batch, Model, PyTree, Variables
+
+__all__ = ["Importance", "Kind", "Loss", "empty", "loss_of", "observe", "percentile_of_ratios"]
+
+Loss = Literal["cross_entropy", "squared_norm", "norm"]
+"""Of which the gradient is taken; the last two, of the logits, need no labels."""
+Kind = Literal["example", "batch"]
+"""The gradient of each example, or that of a batch's mean loss."""
+
+
+class Importance(NamedTuple):
+    """A running sum over the examples (or batches) seen."""
+
+    total: PyTree
+    seen: Array
+    """Examples, or batches."""
+
+    def mean(self) -> PyTree:
+        """What the weights matter, a tree like the parameters."""
+        return jax.tree.map(lambda total: total / self.seen, self.total)
+
+
+def empty(params: PyTree) -> Importance:
+    """Nothing seen."""
+    return Importance(jax.tree.map(jnp.zeros_like, params), jnp.zeros((), jnp.int32))
+
+
+def loss_of(logits: Array, labels: Array, loss: Loss) -> Array:
+    """The losses [B] of `logits[B,K]`; only the cross entropy reads `labels[B]`.
+
+    The norm has gradient zero where all logits are zero.
+    """
+    if loss == "cross_entropy":
+        return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
+    squares = jnp.square(logits).sum(-1)
+    if loss == "squared_norm":
+        return squares
+    positive = squares > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)
+
+
+def observe(
+    model: Model,
+    variables: Variables,
+    importance: Importance,
+    batch: Batch,
+    *,
+    loss: Loss,
+    kind: Kind,
+    power: Power,
+) -> Importance:
+    """`importance` with one more batch seen by the network in eval mode."""
+    if kind == "example":
+        terms = sum_of_powers(
+            model,
+            variables,
+            batch.x,
+            batch.mask,
+            lambda logits: loss_of(logits, batch.y, loss)[None],
+            power,
+        )
+        count = batch.mask.sum()
+    else:
+
+        def mean(params: PyTree) -> Array:
+            logits, _, _ = model.apply(variables._replace(params=params), batch.x)
+            return masked_mean(loss_of(logits, batch.y, loss), batch.mask)
+
+        terms = jax.tree.map(lambda g: power_of(g, power), jax.grad(mean)(variables.params))
+        count = jnp.ones((), jnp.int32)
+    total = jax.tree.map(jnp.add, importance.total, terms)
+    return Importance(total, importance.seen + count)
+
+
+def percentile_of_ratios(numerator: PyTree, denominator: PyTree, percentile: Array) -> Array:
+    """The percentile of numerator / denominator over all entries of two trees, those with denominator 0 left out."""
+    top, bottom = (
+        jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
+        for tree in (numerator, denominator)
+    )
+    ratios = jnp.where(bottom > 0, top / jnp.where(bottom > 0, bottom, 1), jnp.nan)
+    return jnp.nanpercentile(ratios, percentile)

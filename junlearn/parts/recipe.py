@@ -1,0 +1,150 @@
+"""Supervised training on the retain set: the recipe, its length, its optimiser and its stages.
+
+Methods inherit `Recipe`, set their defaults, and say where the weights begin and which layers are trained.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import optax
+
+from junlearn.fields import BatchSize, Count, Epochs, Fraction, NonNegative, Positive
+from junlearn.parts import feeds
+from junlearn.parts.descent import Descent, descend, start, supervised
+from junlearn.parts.optimizers import (
+    Optimizer,
+    ScheduleKind,
+    cycled_momentum,
+    only,
+    schedule,
+    transformation,
+)
+from junlearn.parts.selection import Keep, keeping
+from junlearn.types import Feed, Key, Method, Model, Sources, Split, Stage, Variables
+
+__all__ = ["Length", "Recipe", "Supervised", "fit", "length", "optimizer", "scheduled", "stages"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Optimizer):
+    """What supervised training has beside its data."""
+
+    epochs: Epochs = 10
+    steps: Count | None = None
+    """Number of optimiser steps; it replaces `epochs`, and the last epoch is cut."""
+    overshoot: bool = False
+    """Make one step more than `steps` unless an epoch ends just there, as the release of Corrective Unlearning does."""
+    batch_size: BatchSize = 128
+    schedule: ScheduleKind = "constant"
+    """`one_cycle` cycles the momentum of sgd too, from 0.95 to 0.85 and back; `warm_linear` is that of Corrective
+    Unlearning, with a warm-up of its own."""
+    warmup_epochs: NonNegative = 0.0
+    milestones: tuple[int, ...] = ()
+    """Epochs (from 0) at whose start a `multistep` schedule multiplies the rate by `decay`."""
+    decay: Positive = 0.2
+    augment: bool = False
+    """Use the training augmentation of the dataset."""
+    keep: Keep = "last"
+    """The weights to return: the last, or the best after any epoch. `best_test` reads test.x and test.y as the released
+    rule of Corrective Unlearning does, and test figures are then not independent of the choice; `best_validation`
+    reads a validation set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervised(Recipe):
+    """A recipe of training on labels."""
+
+    label_smoothing: Fraction = 0.0
+    """Share of the target that is spread over all classes."""
+
+
+class Length(NamedTuple):
+    """Numbers of steps."""
+
+    epoch: int
+    total: int
+    """What the schedule runs over."""
+    made: int
+    """What is really done."""
+
+
+def length(config: Recipe, rows: int) -> Length:
+    """How long training on `rows` examples is."""
+    epoch = max(-(-rows // config.batch_size), 1)
+    total = config.steps or config.epochs * epoch
+    return Length(epoch, total, total + int(config.overshoot and total % epoch > 0))
+
+
+def scheduled(config: Recipe) -> bool:
+    """Whether the rate changes, so that the optimiser depends on the number of steps."""
+    return config.schedule != "constant" or bool(config.warmup_epochs)
+
+
+def optimizer(config: Recipe, rows: int) -> optax.GradientTransformation:
+    """The optimiser of the recipe with its schedule."""
+    if not scheduled(config):
+        return transformation(config)
+    epoch, total, _ = length(config, rows)
+    rate = schedule(
+        config.schedule,
+        config.learning_rate,
+        steps_per_epoch=epoch,
+        total=total,
+        warmup_epochs=config.warmup_epochs,
+        milestones=config.milestones,
+        decay=config.decay,
+    )
+    cycled = config.schedule == "one_cycle" and config.optimizer == "sgd"
+    return transformation(config, rate, cycled_momentum(total) if cycled else None)
+
+
+def stages(
+    config: Recipe,
+    name: str,
+    step: Callable,
+    feed: Callable[[np.random.Generator, Descent], Feed],
+    rows: int,
+) -> list[Stage]:
+    """Whole epochs of `feed`, which has `rows` examples, and where `steps` asks for it a part of one more."""
+    epoch, _, made = length(config, rows)
+    whole, rest = divmod(made, epoch)
+    plan = [Stage(name, step, feed, whole)] if whole else []
+    if rest:
+        plan.append(
+            Stage(f"{name}, cut", step, lambda rng, state: feeds.cut(feed(rng, state), rest))
+        )
+    return plan
+
+
+def fit(
+    config: Supervised,
+    model: Model,
+    name: str,
+    begin: Callable[[Key, Variables, Sources], Variables],
+    layers: Collection[str] | None = None,
+) -> Method:
+    """Minimise the mean cross entropy over D_r from `begin(key, variables, sources)`, in a stage called `name`.
+
+    Only `layers` are trained and in train mode, all others stay as they are, in eval mode; None: the whole network.
+    """
+    trained = True if layers is None else layers
+    loss = supervised(model, train=trained, smoothing=config.label_smoothing)
+    view = "augment" if config.augment else "eval"
+
+    def descent(split: Split) -> optax.GradientTransformation:
+        tx = optimizer(config, len(split.retain))
+        return tx if layers is None else only(tx, layers)
+
+    def init(key: Key, variables: Variables, sources: Sources, split: Split) -> Descent:
+        return start(key, begin(key, variables, sources), descent(split))
+
+    def plan(split: Split) -> list[Stage]:
+        def feed(rng: np.random.Generator, state: Descent) -> Feed:
+            return feeds.shuffled(rng, split.retain, config.batch_size, view=view)
+
+        return stages(config, name, descend(loss, descent(split)), feed, len(split.retain))
+
+    method = Method(init, plan, lambda state: state.variables)
+    return keeping(method, model, config.keep, config.batch_size)

@@ -1,0 +1,1 @@
+"""What is read: tables on the terminal and in files, and plots."""

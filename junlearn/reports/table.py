@@ -1,0 +1,109 @@
+"""Records as a table for a person."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from junlearn.experiment.effect import same_figures
+from junlearn.experiment.records import Record, spent
+from junlearn.reports.columns import FORGETTING, Column, first_columns
+from junlearn.text.terminal import Terminal, printable
+
+__all__ = ["table"]
+
+LEGEND = {
+    "": "Accuracies in %, seconds in steps and in looks at its own progress. The row to match: the retrained network.",
+    "=": "= behind a row: all accuracies are those of the original, the method changed nothing that they measure.",
+    "corrective": "Corrected: against the true labels, where the manipulation acts.",
+    "mia": "MIA: share of the forget set that an attack (on entropy, on confidence) calls member, and balanced "
+    "accuracy of the one on entropy.",
+    "mia_svc": "MIA SVC: the same share of a support vector machine on the confidence.",
+    "mia_svm": "MIA SVM: balanced accuracy of a support vector machine on all probabilities.",
+    "asr": "ASR: accuracy of boosted trees on sorted probabilities, as LAF and CaMU split their data.",
+    "asr_xgboost": "ASR XGBoost: the same with the papers' boosted trees.",
+    "js": "JS divergence (nats): to the retrained network, on the forget set.",
+    "agreement": "Agreement: with the retrained network, on the forget set.",
+    "zrf": "ZRF, AUS, ToW: higher is better.",
+    "relearn": "Relearn: steps on the forget set until the original's accuracy there.",
+    "anamnesis": "Anamnesis: relearn time over that of the retrained network; 1 is ideal.",
+}
+"""What the columns of a metric, and the marks, are; the first line is always there."""
+
+
+def table(records: Sequence[Record], console: Console) -> None:
+    """Print one row a record; what does not fit the terminal's width stands below, in tables of its own."""
+    first = records[0]
+    console.print(
+        "\n"
+        + printable(
+            f"{first['dataset']}, {first['model']}, scenario {first['scenario']}, "
+            f"seed {first['seed']}, on {first['device']}"
+        ),
+        style="bold",
+        markup=False,
+        highlight=False,
+    )
+    present = {name for record in records for name in record["metrics"]}
+    others = tuple(column for column in FORGETTING if column.metric in present)
+    parts = [first_columns(present) + others]
+    if _width(records, parts[0], first=True) > console.width:
+        parts = [first_columns(present), *_fitting(records, others, console.width)]
+    for number, columns in enumerate(parts):
+        console.print(_grid(records, columns, seconds=number == 0))
+    families = {"", *(column.metric.split("/")[0] for part in parts for column in part)}
+    if any(_idle(record, records) for record in records):
+        families.add("=")
+    text = "\n".join(line for family, line in LEGEND.items() if family in families)
+    console.print(text, style="dim", highlight=False)
+
+
+def _fitting(
+    records: Sequence[Record], columns: Sequence[Column], width: int
+) -> list[tuple[Column, ...]]:
+    """The columns in as few tables as `width` allows, a column at least in each."""
+    parts: list[tuple[Column, ...]] = []
+    for column in columns:
+        if parts and _width(records, (*parts[-1], column)) <= width:
+            parts[-1] = (*parts[-1], column)
+        else:
+            parts.append((column,))
+    return parts
+
+
+def _width(records: Sequence[Record], columns: Sequence[Column], first: bool = False) -> int:
+    grid = _grid(records, columns, seconds=first)
+    wide = Terminal(width=10_000)
+    return Measurement.get(wide, wide.options, grid).maximum
+
+
+def _grid(records: Sequence[Record], columns: Sequence[Column], *, seconds: bool) -> Table:
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid.add_column("method", no_wrap=True)
+    for column in columns:
+        grid.add_column(column.heading.replace(" ", "\n"), justify="right")
+    if seconds:
+        grid.add_column("seconds", justify="right")
+        grid.add_column("")
+    for record in records:
+        values = [_format(record["metrics"].get(column.metric), column) for column in columns]
+        if seconds:
+            values += [f"{spent(record):.1f}", "=" if _idle(record, records) else ""]
+        emphasis = "bold" if record["role"] == "retrain" else None
+        grid.add_row(Text(printable(record["method"])), *values, style=emphasis)
+    return grid
+
+
+def _idle(record: Record, records: Sequence[Record]) -> bool:
+    """Whether the record is of a method whose accuracies are those of the original among `records`."""
+    originals = [other for other in records if other["role"] == "original"]
+    return record["role"] == "unlearn" and any(
+        same_figures(original["metrics"], record["metrics"]) for original in originals
+    )
+
+
+def _format(value: float | None, column: Column) -> str:
+    return "-" if value is None else f"{column.factor * value:.{column.digits}f}"

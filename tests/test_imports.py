@@ -1,0 +1,121 @@
+"""The walls of the house: which room may import which, told from the source of every module."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = (
+    *("text", "errors", "fields", "memo", "types", "files"),
+    *("parts", "models", "engine", "datasets", "scenarios", "metrics", "methods"),
+    *("outputs", "train", "many", "relearn"),
+    *("experiment", "reports", "faces"),
+)
+"""From the ground up: a room imports itself and those before it."""
+FACES = ("__init__", "api", "main", "cli", "compat", "commands")
+LAZY = {("types", "models.linen"), ("types", "models.nnx")}
+"""`Model.from_linen` and its like: the ground type of the library makes the adapters' work at hand, when asked."""
+
+
+def _modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted((ROOT / "junlearn").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT / "junlearn").with_suffix("").parts)
+        found[name if name == "__init__" else name.removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = _modules()
+
+
+def _names(path: Path) -> Iterator[str]:
+    """Everything that a file imports, at its top and inside functions, as full names."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module is not None, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _module(name: str) -> str | None:
+    """The module of the package that a full name lies in."""
+    package, _, inner = name.partition(".")
+    if package != "junlearn":
+        return None
+    while inner and inner not in MODULES:
+        inner = inner.rpartition(".")[0]
+    return inner or "__init__"
+
+
+IMPORTS = {
+    module: {found for name in _names(path) if (found := _module(name)) not in (None, module)}
+    for module, path in MODULES.items()
+}
+
+
+def _room(module: str) -> str:
+    room = module.partition(".")[0]
+    return "faces" if room in FACES else room
+
+
+def _arrows() -> list[tuple[str, str]]:
+    arrows = [(module, found) for module, others in IMPORTS.items() for found in others]
+    return [arrow for arrow in arrows if arrow not in LAZY]
+
+
+def _between(*rooms: str) -> Iterator[tuple[str, str, str]]:
+    for module, found in _arrows():
+        if _room(module) in rooms:
+            yield module, found, _room(found)
+
+
+def test_imports_go_down():
+    assert {_room(module) for module in MODULES} == set(ROOMS)
+    wrong = [
+        f"{module} imports {found}"
+        for module, found in _arrows()
+        if ROOMS.index(_room(found)) > ROOMS.index(_room(module))
+    ]
+    assert not wrong
+
+
+def test_no_circle():
+    TopologicalSorter(IMPORTS | {"types": IMPORTS["types"] - {m for _, m in LAZY}}).prepare()
+
+
+@pytest.mark.parametrize(
+    ("room", "never"),
+    [
+        ("parts", {"engine", "methods"}),
+        ("methods", {"engine", "datasets", "scenarios", "metrics", "experiment", "reports"}),
+        ("engine", {"methods", "metrics", "datasets", "scenarios"}),
+        ("metrics", {"engine", "methods", "parts", "models"}),
+        ("models", {"engine", "methods", "datasets"}),
+    ],
+)
+def test_walls(room, never):
+    assert not [(module, found) for module, found, other in _between(room) if other in never]
+
+
+def test_who_imports_the_experiment():
+    rooms = {_room(module) for module, found in _arrows() if _room(found) == "experiment"}
+    assert rooms <= {"experiment", "reports", "faces"}
+
+
+def test_only_models_know_flax():
+    users = {m for m, p in MODULES.items() for n in _names(p) if n.partition(".")[0] == "flax"}
+    assert users and {_room(module) for module in users} == {"models"}
+
+
+def test_size_of_the_hall_and_of_files():
+    assert len(list((ROOT / "junlearn").glob("*.py"))) <= 14
+    folders = ("junlearn",)
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    long = {
+        p.name: n for p in files if (n := len(p.read_text(encoding="utf-8").splitlines())) > 320
+    }
+    assert not long
