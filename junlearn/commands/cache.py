@@ -107,15 +107,17 @@ def _by_request(
     from rich.console import Console
 
     from junlearn import cli
+    from junlearn.experiment.identity import identities
     from junlearn.experiment.progress import Reporter
     from junlearn.experiment.schema import digest
-    from junlearn.experiment.setup import identities, prepare
+    from junlearn.experiment.setup import prepare
 
     rows = ["--scenario.name", "rows", "--scenario.file", str(options.request)]
     own, others = cli.split_arguments(["--config", str(options.config), *rows, *rest])
     experiment = cli.experiment(own, others)
     problem = prepare(experiment, options.cache_dir, Reporter(Console(quiet=True)))
-    original, reference = (digest(identity) for identity in identities(problem))
+    networks = identities(problem)
+    original, reference = digest(networks.original), digest(networks.retrain)
     mark = problem.dataset.fingerprint
     for entry in found:
         is_of_it = entry.fingerprint == mark or entry.path.name == original

@@ -11,13 +11,13 @@ from junlearn.engine import processes, saved
 from junlearn.engine.run import Result
 from junlearn.errors import DivergedError, JunlearnError
 from junlearn.experiment import provenance, records, request
-from junlearn.experiment.code_digest import code_digest
 from junlearn.experiment.effect import without_effect
+from junlearn.experiment.identity import Identity, metric_code, record_hash
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Renewal
 from junlearn.experiment.records import Record
 from junlearn.experiment.schema import digest, plain
-from junlearn.experiment.setup import RANDOM, RELEARN, Problem, judgement, key_for, run_options
+from junlearn.experiment.setup import RANDOM, RELEARN, Problem, key_for, run_options
 from junlearn.files import replace
 from junlearn.methods import made
 from junlearn.metrics import Context, Network, Outputs, Relearned, costly
@@ -35,7 +35,7 @@ class Case(NamedTuple):
 
     role: Literal["original", "retrain", "unlearn"]
     label: str
-    identity: dict[str, Any]
+    identity: Identity
     """All that determines its numbers."""
     code: dict[str, str]
     """Digest of the code that makes the "network"."""
@@ -84,7 +84,7 @@ def judged(
 
         return ask
 
-    judging = {"metrics": code_digest([outputs.__name__, *metrics.modules(metrics_wanted)])}
+    judging = metric_code(metrics_wanted)
 
     @cache
     def asked() -> dict[str, Any]:
@@ -103,13 +103,8 @@ def judged(
         return provenance.changed(record, code_of(case), packages)
 
     def record_of(case: Case) -> Record:
-        name = digest(
-            {
-                "network": case.identity,
-                "reference": None if reference is None else reference.identity,
-                **judgement(problem.experiment),
-            }
-        )
+        known_by = None if reference is None else reference.identity
+        name = record_hash(problem.experiment, case.identity, known_by)
         place = (name, case.role, case.label)
         record = known.get(place)
         if record is None or renewal.due(place, not difference(case, record)):

@@ -18,8 +18,8 @@ from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import matmuls
 from junlearn.engine.run import Result, Staged, conclude, run_stages
 from junlearn.experiment import provenance, request, stored
-from junlearn.experiment.code_digest import code_digest, module_of
 from junlearn.experiment.evaluate import Case, Outcome, judged
+from junlearn.experiment.identity import Identity, identities, network_code
 from junlearn.experiment.locks import exclusive
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Fresh, Renewal
@@ -29,17 +29,12 @@ from junlearn.experiment.setup import (
     ORIGINAL,
     RETRAIN,
     Problem,
-    identities,
     key_for,
-    method_identity,
     prepare,
     run_options,
-    surrogate_identity,
 )
 from junlearn.files import replace
 from junlearn.methods import METHODS, made
-from junlearn.models import MODELS
-from junlearn.scenarios import SCENARIOS
 from junlearn.train import everything, initial, train
 from junlearn.types import Method
 
@@ -72,7 +67,7 @@ def execute(
     The directory is made when the data have been read and every method made: a mistake leaves nothing behind. `fresh`
     says which networks and records are made anew although they are there.
     """
-    problem = prepare(experiment, cache_dir, reporter)
+    problem = _prepared(experiment, cache_dir, reporter)
     renewal = Renewal(fresh)
     cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", renewal, reporter)
     with exclusive(workdir):
@@ -89,7 +84,7 @@ def _tell_copies(problem: Problem, cache_dir: str | None, reporter: Reporter) ->
     """After a request for rows: where their images are still."""
     if problem.experiment.scenario.name != "rows":
         return
-    original = _shared(cache_dir) / digest(identities(problem)[0])
+    original = _shared(cache_dir) / digest(identities(problem).original)
     if found := stored.copies(problem.dataset.fingerprint, [original], cache_dir):
         reporter.say(
             f"the forgotten images are still in {', '.join(found)}: cache purge --request removes them"
@@ -101,9 +96,18 @@ def original_network(
     experiment: Any, cache_dir: str | None, reporter: Reporter
 ) -> tuple[Problem, Result]:
     """The original network of an experiment, trained or read back, and what it was trained on."""
-    problem = prepare(experiment, cache_dir, reporter)
-    identity, shared = identities(problem)[0], _shared(cache_dir)
+    problem = _prepared(experiment, cache_dir, reporter)
+    identity, shared = identities(problem).original, _shared(cache_dir)
     return problem, _train(problem, "original", identity, shared, Renewal("nothing"), reporter)
+
+
+def _prepared(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
+    """What stands before any network is trained: the same in all processes of a run."""
+    problem = prepare(experiment, cache_dir, reporter)
+    processes.same(
+        "configuration or data", lambda: digest([plain(experiment), *identities(problem)])
+    )
+    return problem
 
 
 def _shared(cache_dir: str | None) -> Path:
@@ -115,48 +119,41 @@ def _cases(
     problem: Problem, shared: Path, own: Path, renewal: Renewal, reporter: Reporter
 ) -> list[Case]:
     """The original, the retrained reference where there is one, then one case a method."""
-    experiment, seeds = problem.experiment, problem.seeds
-    original_identity, reference_identity = identities(problem)
+    experiment = problem.experiment
+    identity = identities(problem)
 
-    def trained(role: str, identity: dict[str, Any]) -> Callable[[], Result]:
+    def trained(role: str, identity: Identity) -> Callable[[], Result]:
         return cache(lambda: _train(problem, role, identity, shared, renewal, reporter))
 
-    original = trained("original", original_identity)
-    code = _code(problem, "retrain")
-    cases = [Case("original", "original", original_identity, code, original)]
+    original = trained("original", identity.original)
+    code = network_code(problem, "retrain")
+    cases = [Case("original", "original", identity.original, code, original)]
     if experiment.reference:
-        reference = trained("retrain", reference_identity)
-        cases.append(Case("retrain", "retrain", reference_identity, code, reference))
+        reference = trained("retrain", identity.retrain)
+        cases.append(Case("retrain", "retrain", identity.retrain, code, reference))
 
     # What was left by the last one alone is kept: what was left before can be read back.
     @lru_cache(maxsize=1)
     def staged(label: str, store: Store, begun: Store | None) -> Staged:
         return _unlearn(problem, label, store, begun, original, renewal, reporter)
 
-    surrounding = reference_identity | surrogate_identity(problem)
-    surrounding |= {"method_seed": seeds["method"]}
-
-    def by_stages(config: Any) -> str:
-        """The digest of all that determines what the stages of a method leave."""
-        return digest(surrounding | {"method": _read_by_stages(config)})
-
     stores: dict[str, tuple[str, Store]] = {}
     for label in experiment.methods:
         config = getattr(experiment.method, label)
-        identity = surrounding | {"method": method_identity(config)}
-        name = by_stages(config)
+        name = digest(identity.stages(config))
         # Configurations that differ in what `finish` reads share the stages of the first of them,
         first, store = stores.setdefault(name, (label, Store(own / f"{label}-{name}", name)))
         # and those that only go on where another one ends go on from there.
-        beginning = _beginning(config)
-        begun = None if beginning is None else stores.get(by_stages(beginning), (None, None))[1]
+        begun = None
+        if (beginning := _beginning(config)) is not None:
+            _, begun = stores.get(digest(identity.stages(beginning)), (None, None))
 
         # Made before anything is trained: a setting that cannot be is an error at once.
         method = made(config.name, config, problem.model)
 
         finished = partial(_finished, problem, method, partial(staged, first, store, begun))
-        code = _code(problem, config.name)
-        cases.append(Case("unlearn", label, identity, code, finished))
+        code = network_code(problem, config.name)
+        cases.append(Case("unlearn", label, identity.unlearned(config), code, finished))
     return cases
 
 
@@ -164,31 +161,11 @@ def _finished(problem: Problem, method: Method, staged: Callable[[], Staged]) ->
     return conclude(method, problem.model, staged())
 
 
-def _read_by_stages(config: Any) -> dict[str, Any]:
-    """A method's section without the fields that its `finish` alone reads."""
-    asked: Callable[[Any], frozenset[str]] | None
-    asked = getattr(METHODS[config.name], "read_at_finish", None)
-    late = frozenset() if asked is None else asked(config)
-    return {name: value for name, value in method_identity(config).items() if name not in late}
-
-
 def _beginning(config: Any) -> Any | None:
     """The configuration of the same method with whose stages this one begins, if there is one."""
     asked: Callable[[Any], Any | None] | None
     asked = getattr(METHODS[config.name], "beginning", None)
     return None if asked is None else asked(config)
-
-
-def _code(problem: Problem, method: str) -> dict[str, str]:
-    """The digest of the code that makes a network: its method, what trains the original, the model, the loop, the data
-    that a scenario manipulates.
-    """
-    scenario = SCENARIOS[problem.experiment.scenario.name]
-    parts = {METHODS[method].__name__, METHODS["retrain"].__name__, run_stages.__module__}
-    parts.add(module_of(MODELS[problem.experiment.model.name].make))
-    if scenario.manipulates:
-        parts.add(module_of(scenario.make))
-    return {"network": code_digest(parts)}
 
 
 def _about(problem: Problem, label: str) -> dict[str, str]:
@@ -202,7 +179,7 @@ def _about(problem: Problem, label: str) -> dict[str, str]:
 def _train(
     problem: Problem,
     role: str,
-    identity: dict[str, Any],
+    identity: Identity,
     shared: Path,
     renewal: Renewal,
     reporter: Reporter,
@@ -212,7 +189,7 @@ def _train(
     store = Store(shared / digest(identity), digest(identity))
     split = problem.split if role == "retrain" else everything(problem.sources)
     with exclusive(store.directory, waiting=reporter.say), reporter.following(role) as progress:
-        code, about = _code(problem, "retrain"), _about(problem, role)
+        code, about = network_code(problem, "retrain"), _about(problem, role)
         provenance.attribute(store, role, code, renewal, reporter.say, about)
         result = train(
             problem.experiment.train,
@@ -244,7 +221,7 @@ def _unlearn(
     if method.with_initial is not None:
         key = key_for(problem.seeds["initialisation"], ORIGINAL)
         before_training = initial(problem.model, problem.sources, key=key)
-    code, about = _code(problem, config.name), _about(problem, label)
+    code, about = network_code(problem, config.name), _about(problem, label)
     # A record names one set of versions: what others left is not gone on from.
     if begun is not None and not provenance.current(begun, code):
         begun = None

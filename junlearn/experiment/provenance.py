@@ -1,4 +1,7 @@
-"""What a result was made with, versions, code and device, and whether these are what runs now."""
+"""What a result was made with, versions, code and device, and whether these are what runs now.
+
+None of it is in the name of a network or a record, which `junlearn.experiment.identity` gives.
+"""
 
 import platform
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What an experiment is about before any network is trained: data, network, request, seeds, and their identities."""
+"""What an experiment is about before any network is trained: data, network, request and seeds."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
@@ -15,10 +15,9 @@ from junlearn.engine.precision import Precision, in_precision
 from junlearn.engine.run import place
 from junlearn.errors import ConfigError
 from junlearn.experiment.progress import Reporter
-from junlearn.experiment.schema import digest, plain
+from junlearn.experiment.schema import plain
 from junlearn.memo import remembered
 from junlearn.models import MODELS
-from junlearn.models.weights import file_digest
 from junlearn.scenarios import SCENARIOS, remarks
 from junlearn.types import Dataset, Key, Model, Sources, Split
 
@@ -30,15 +29,11 @@ __all__ = [
     "RETRAIN",
     "Problem",
     "choose",
-    "identities",
-    "judgement",
     "key_for",
-    "method_identity",
-    "model_identity",
     "prepare",
     "read",
     "run_options",
-    "surrogate_identity",
+    "seeds_of",
     "within_memory",
 ]
 
@@ -46,9 +41,6 @@ T = TypeVar("T")
 
 ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM, RELEARN = range(6)
 """Purposes of random keys: streams that never meet, also where their seeds are equal."""
-
-PLACES = ("data_dir", "path")
-"""Fields of a dataset's section that say where it lies, not what it is."""
 
 
 class Problem(NamedTuple):
@@ -66,14 +58,10 @@ class Problem(NamedTuple):
 
 
 def prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
-    """Read the data, build the network and choose what is forgotten: the same in all processes of a run."""
-    problem = processes.together(
+    """Read the data, build the network and choose what is forgotten; all processes of a run do it, or none."""
+    return processes.together(
         lambda: within_memory(lambda: _prepare(experiment, cache_dir, reporter))
     )
-    processes.same(
-        "configuration or data", lambda: digest([plain(experiment), *identities(problem)])
-    )
-    return problem
 
 
 def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
@@ -120,10 +108,7 @@ def read(
 
 def choose(experiment: Any, dataset: Dataset) -> tuple[Dataset, Split, Model, dict[str, int]]:
     """The data as training sees them, what is forgotten, the network (not trained) and the seeds."""
-    seeds = {
-        name: experiment.seed if seed is None else seed
-        for name, seed in plain(experiment.seeds).items()
-    }
+    seeds = seeds_of(experiment)
     model = _network(
         experiment.model, len(dataset.classes), dataset.input_shape, experiment.precision
     )
@@ -162,6 +147,12 @@ def _network(
     return in_precision(MODELS[config.name].make(config, classes, input_shape), precision)
 
 
+def seeds_of(experiment: Any) -> dict[str, int]:
+    """The seed of each source of randomness: its own, or else that of the run."""
+    seeds = plain(experiment.seeds)
+    return {name: experiment.seed if seed is None else seed for name, seed in seeds.items()}
+
+
 def key_for(seed: int, purpose: int) -> Key:
     """The random key of a seed for one of the purposes above."""
     return jax.random.fold_in(jax.random.key(seed), purpose)
@@ -178,79 +169,3 @@ def run_options(problem: Problem, store: Store | None) -> dict[str, Any]:
         "store": store,
         "save_seconds": loop.save_seconds,
     }
-
-
-def identities(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All that determines the numbers of the original network, and of the retrained one, but versions and device."""
-    experiment = problem.experiment
-    original = _original(problem)
-    section = _request(problem)
-    request = {"scenario": section, "scenario_seed": problem.seeds["scenario"]}
-    scenario = SCENARIOS[experiment.scenario.name]
-    if scenario.manipulates:
-        manipulation = {name: section[name] for name in section if name not in scenario.request}
-        original |= request | {"scenario": manipulation}
-    return original, original | request | {"retrain_init": experiment.retrain_init}
-
-
-def _request(problem: Problem) -> dict[str, Any]:
-    """The section of the scenario; where a file names what is forgotten, the rows that it names in its place."""
-    section = plain(problem.experiment.scenario)
-    if "file" not in section:
-        return section
-    return {"name": section["name"], "rows": digest(problem.split.forget.tolist())}
-
-
-def judgement(experiment: Any) -> dict[str, Any]:
-    """All that determines how a network is judged, beside the networks themselves."""
-    asked = {"metrics": experiment.metrics, "train_view": experiment.train_view}
-    # Left out where it is not set: records from before it was a setting are found again.
-    return asked if experiment.sample is None else asked | {"sample": experiment.sample}
-
-
-def surrogate_identity(problem: Problem) -> dict[str, Any]:
-    """The surrogate images as a part of what determines a method's numbers; empty where there are none."""
-    if problem.surrogate is None:
-        return {}
-    section = _what(plain(problem.experiment.surrogate))
-    return {"surrogate": section | {"fingerprint": problem.surrogate.fingerprint}}
-
-
-def _what(section: dict[str, Any]) -> dict[str, Any]:
-    """The section of a dataset without the fields that say where it lies."""
-    return {name: value for name, value in section.items() if name not in PLACES}
-
-
-def _original(problem: Problem) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "dataset": _what(plain(problem.experiment.dataset)),
-        "fingerprint": problem.dataset.fingerprint,
-        "model": model_identity(problem.experiment.model),
-        "train": plain(problem.experiment.train),
-        "precision": problem.experiment.precision,
-        "order": problem.seeds["order"],
-        "initialisation": problem.seeds["initialisation"],
-        **_matmuls(problem.experiment),
-    }
-
-
-def _matmuls(experiment: Any) -> dict[str, Any]:
-    """Left out where it is the usual one: networks from before it was a setting are found again."""
-    chosen = experiment.matmul_precision
-    return {} if chosen == "highest" else {"matmul_precision": chosen}
-
-
-def model_identity(config: Any) -> dict[str, Any]:
-    """The section of a model, with the content of its file of weights in the place of the path."""
-    return _by_content(plain(config), "weights")
-
-
-def method_identity(config: Any) -> dict[str, Any]:
-    """The section of a method, with the content of a file of class statistics in the place of the path."""
-    return _by_content(plain(config), "statistics")
-
-
-def _by_content(section: dict[str, Any], field: str) -> dict[str, Any]:
-    path = section.get(field)
-    return section if path is None else section | {field: file_digest(path)}

@@ -27,9 +27,8 @@ from typing import Any, NamedTuple
 from junlearn.errors import ConfigError, short, unknown
 from junlearn.experiment import records, ruling, schema
 from junlearn.experiment.folders import folders, words
+from junlearn.experiment.identity import original_settings, without_location
 from junlearn.experiment.records import Record
-from junlearn.experiment.setup import PLACES
-from junlearn.scenarios import SCENARIOS
 
 __all__ = ["Point", "Trial", "best", "check", "done", "expand", "originals", "trials"]
 
@@ -184,21 +183,7 @@ def _put(table: dict[str, Any], path: Sequence[str], value: Any, key: str) -> No
 
 def originals(points: Sequence[Point]) -> int:
     """How many original networks the points share among them."""
-    return len({schema.digest(_of_original(point.experiment)) for point in points})
-
-
-def _of_original(experiment: Any) -> dict[str, Any]:
-    """What the original network depends on, as far as the configuration says."""
-    scenario = SCENARIOS[experiment.scenario.name]
-    manipulation = schema.plain(experiment.scenario) if scenario.manipulates else {}
-    seeds = schema.plain(experiment.seeds)
-    return {
-        "data": [schema.plain(experiment.dataset), experiment.held_out, experiment.validation],
-        "network": [schema.plain(part) for part in (experiment.model, experiment.train)],
-        "precision": [experiment.precision, experiment.matmul_precision],
-        "seeds": {n: experiment.seed if s is None else s for n, s in seeds.items()},
-        "manipulation": {k: v for k, v in manipulation.items() if k not in scenario.request},
-    }
+    return len({schema.digest(original_settings(point.experiment)) for point in points})
 
 
 def done(point: Point, workdir: Path, remark: Callable[[str], None]) -> int:
@@ -223,7 +208,7 @@ def done(point: Point, workdir: Path, remark: Callable[[str], None]) -> int:
 
 def _essence(experiment: dict[str, Any]) -> str:
     """What names an experiment, but for what changes no number."""
-    dataset = {k: v for k, v in experiment["dataset"].items() if k not in PLACES}
+    dataset = without_location(experiment["dataset"])
     # A field without a value may be younger than a record that does not have it.
     numbers = {k: v for k, v in experiment.items() if k != "loop" and v is not None}
     return schema.digest(numbers | {"dataset": dataset})

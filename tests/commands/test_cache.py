@@ -12,7 +12,7 @@ from junlearn import cli, files
 from junlearn.datasets.cache import Cached, dataset_cache_dir, digests, fingerprint, save_cache
 from junlearn.engine import checkpoint, compilations
 from junlearn.engine.checkpoint import Store
-from junlearn.experiment import schema, setup, stored
+from junlearn.experiment import identity, schema, setup, stored
 from junlearn.experiment.progress import Reporter
 from junlearn.main import main
 from junlearn.types import Data
@@ -232,7 +232,8 @@ def test_a_request_takes_what_learned_its_rows(place, capsys, tmp_path):
     own, rest = cli.split_arguments([*arguments, "--scenario.file", str(tmp_path / "r.txt")])
     reporter = Reporter(pytest.importorskip("rich.console").Console(quiet=True))
     found = setup.prepare(cli.experiment(own, rest), str(place), reporter)
-    original, reference = (schema.digest(i) for i in setup.identities(found))
+    networks = identity.identities(found)
+    original, reference = (schema.digest(i) for i in (networks.original, networks.retrain))
     mark = found.dataset.fingerprint
     paths = [network(place, original), network(place, reference, fingerprint=mark, role="retrain")]
     paths.append(network(place, "e0" * 8, fingerprint=mark, role="original", dataset="digits"))

@@ -13,8 +13,9 @@ from junlearn.engine.run import run
 from junlearn.errors import ConfigError
 from junlearn.experiment import schema
 from junlearn.experiment.execute import execute
+from junlearn.experiment.identity import identities
 from junlearn.experiment.progress import Reporter
-from junlearn.experiment.setup import identities, prepare
+from junlearn.experiment.setup import prepare
 from junlearn.methods import finetune
 from junlearn.parts.descent import descend, start, supervised
 from junlearn.parts.optimizers import Optimizer, transformation

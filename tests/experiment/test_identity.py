@@ -3,7 +3,12 @@
 import json
 
 import pytest
+from rich.console import Console
 
+from junlearn.experiment import schema
+from junlearn.experiment.identity import identities, original_settings
+from junlearn.experiment.progress import Reporter
+from junlearn.experiment.setup import prepare
 from junlearn.main import main
 
 BASE = {
@@ -90,3 +95,41 @@ def test_names_on_disk(name, tmp_path):
         "records": {line["method"]: line["config_hash"] for line in lines},
     }
     assert found == NAMES[name]
+
+
+NOISE = BASE | {"scenario": {"name": "noise", "classes": [1]}, "seed": 1}
+CHANGES = [
+    ({"seeds": {"method": 3}}, True),
+    ({"seeds": {"order": 1, "initialisation": 1}}, True),
+    ({"seeds": {"order": 2}}, False),
+    ({"seeds": {"scenario": 2}}, False),
+    ({"scenario": {"name": "noise", "classes": [2]}}, False),
+    ({"scenario": {"name": "class", "classes": [1]}}, False),
+    ({"held_out": 0.1}, False),
+    ({"validation": 0.1}, False),
+    ({"train": {"epochs": 2, "batch_size": 512}}, False),
+    ({"model": {"name": "mlp", "hidden": [9]}}, False),
+    ({"precision": "bfloat16"}, False),
+    ({"matmul_precision": "default"}, False),
+    ({"metrics": ["mia"], "reference": False, "retrain_init": "same"}, True),
+]
+
+
+@pytest.mark.parametrize(("change", "same"), CHANGES, ids=[str(c) for c, _ in CHANGES])
+def test_the_configuration_alone_tells_which_originals_are_the_same(change, same):
+    """A sweep counts its networks by it before it reads data."""
+    one, other = (schema.parse(NOISE | own) for own in ({}, change))
+    settings = [original_settings(experiment) for experiment in (one, other)]
+    assert (settings[0] == settings[1]) == same
+    reporter = Reporter(Console(quiet=True))
+    real = [identities(prepare(e, None, reporter)).original for e in (one, other)]
+    assert (real[0] == real[1]) == same
+
+
+def test_what_finish_alone_reads_names_no_stages():
+    experiment = schema.parse(BASE | CASES["class"])
+    found = identities(prepare(experiment, None, Reporter(Console(quiet=True))))
+    ssd, gentle = experiment.method.ssd, experiment.method.gentle
+    assert found.unlearned(ssd) != found.unlearned(gentle)
+    assert "alpha" in found.unlearned(ssd)["method"]
+    assert "alpha" not in found.stages(ssd)["method"]

@@ -9,7 +9,7 @@ from sklearn.preprocessing import minmax_scale
 from junlearn import outputs
 from junlearn.errors import ConfigError
 from junlearn.experiment import schema
-from junlearn.experiment.setup import judgement
+from junlearn.experiment.identity import judgement
 from junlearn.metrics import METRICS, Context, Outputs, boosted_attack, compute
 from junlearn.metrics.boosted_attack import CUTS, attack, features, rows_taken
 from junlearn.types import Split

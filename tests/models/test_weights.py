@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from junlearn.errors import CheckpointError, ConfigError
-from junlearn.experiment import schema, setup
+from junlearn.experiment import schema
+from junlearn.experiment.identity import model_identity
 from junlearn.models import MODELS
 from junlearn.models.resnet import (
     ResNetConfig,
@@ -295,10 +296,10 @@ def test_a_run_is_known_by_the_content_of_its_weights(tmp_path):
                 "scenario": {"name": "class"},
             }
         )
-        return setup.model_identity(parsed.model)
+        return model_identity(parsed.model)
 
     first = identity("a.pt", b"one")
     assert first == identity("b.pt", b"one") != identity("a.pt", b"two")
     assert first["weights_head"] == "fresh" and first["name"] == "resnet18"
     none = MODELS["resnet18"].Config()
-    assert setup.model_identity(none) == schema.plain(none)
+    assert model_identity(none) == schema.plain(none)

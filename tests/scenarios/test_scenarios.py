@@ -8,8 +8,9 @@ from rich.console import Console
 from junlearn.datasets.labels import CIFAR20, CIFAR100
 from junlearn.errors import ConfigError
 from junlearn.experiment import schema
+from junlearn.experiment.identity import identities
 from junlearn.experiment.progress import Reporter
-from junlearn.experiment.setup import identities, prepare
+from junlearn.experiment.setup import prepare
 from junlearn.scenarios import SCENARIOS
 from junlearn.scenarios.class_names import resolve
 from junlearn.scenarios.random_examples import released
@@ -117,10 +118,10 @@ def test_a_request_is_known_by_what_it_says(tmp_path):
         experiment = schema.parse(table | {"scenario": section})
         return identities(prepare(experiment, str(tmp_path), Reporter(Console(quiet=True))))
 
-    (original, retrain), again = identity("a.txt", "3\n5"), identity("b.txt", "# moved\n5\n3")
-    assert (original, retrain) == again
+    first, again = identity("a.txt", "3\n5"), identity("b.txt", "# moved\n5\n3")
+    assert first == again
     other = identity("a.txt", "3\n6")
-    assert other[0] == original and other[1] != retrain
+    assert other.original == first.original and other.retrain != first.retrain
 
 
 LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=40).map(lambda rest: [0, 1, 2, 3, *rest])

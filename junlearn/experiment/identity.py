@@ -1,0 +1,174 @@
+"""What a network or a record is named by: all that determines its numbers.
+
+An identity is a plain dict: the sections of the configuration that count, the fingerprint of the data, the seeds. Its
+digest names a network in the cache and in a run's directory; that of the networks and metrics of a record is its
+`config_hash`. Versions, code and device are in no identity: they stand beside what was made
+(`junlearn.experiment.provenance`), so that it is found again and the difference is said. The code is known by digests
+of source files (`junlearn.experiment.code_digest`); which files make a network or its metrics is said here.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+from junlearn import metrics, outputs
+from junlearn.engine import run
+from junlearn.experiment.code_digest import code_digest, module_of
+from junlearn.experiment.schema import digest, plain
+from junlearn.experiment.setup import Problem, seeds_of
+from junlearn.methods import METHODS
+from junlearn.models import MODELS
+from junlearn.models.weights import file_digest
+from junlearn.scenarios import SCENARIOS
+
+__all__ = [
+    "Identities",
+    "Identity",
+    "identities",
+    "judgement",
+    "method_identity",
+    "metric_code",
+    "model_identity",
+    "network_code",
+    "original_settings",
+    "record_hash",
+    "surrogate_identity",
+    "without_location",
+]
+
+Identity = dict[str, Any]
+
+LOCATION_FIELDS = ("data_dir", "path")
+"""Fields of a dataset's section that say where it lies, not what it is."""
+
+
+class Identities(NamedTuple):
+    """Of the networks of an experiment."""
+
+    original: Identity
+    retrain: Identity
+    methods: Identity
+    """What those of all methods have in common."""
+
+    def unlearned(self, config: Any) -> Identity:
+        """Of what a method with this section leaves."""
+        return self.methods | {"method": method_identity(config)}
+
+    def stages(self, config: Any) -> Identity:
+        """Of what the stages of a method leave: without the fields that its `finish` alone reads."""
+        asked: Callable[[Any], frozenset[str]] | None
+        asked = getattr(METHODS[config.name], "read_at_finish", None)
+        late = frozenset() if asked is None else asked(config)
+        section = {name: v for name, v in method_identity(config).items() if name not in late}
+        return self.methods | {"method": section}
+
+
+def identities(problem: Problem) -> Identities:
+    """Of all networks of an experiment."""
+    experiment = problem.experiment
+    section = _request(problem)
+    original = _original(experiment, section) | {
+        "fingerprint": problem.dataset.fingerprint,
+        "model": model_identity(experiment.model),
+    }
+    request = {"scenario": section, "scenario_seed": problem.seeds["scenario"]}
+    retrain = original | request | {"retrain_init": experiment.retrain_init}
+    methods = retrain | surrogate_identity(problem) | {"method_seed": problem.seeds["method"]}
+    return Identities(original, retrain, methods)
+
+
+def original_settings(experiment: Any) -> Identity:
+    """The identity of the original as far as the configuration says it: neither data nor files are read.
+
+    In the place of the data's fingerprint stands what takes examples out of the training set, in that of a file of
+    weights its path.
+    """
+    shares = (experiment.held_out, experiment.validation)
+    taken = [*shares, experiment.seed if any(shares) else None]
+    return _original(experiment, plain(experiment.scenario)) | {"taken": taken}
+
+
+def _original(experiment: Any, request: dict[str, Any]) -> Identity:
+    """What both have in common; `request` is the section of the scenario."""
+    seeds = seeds_of(experiment)
+    settings = {
+        "format": 1,
+        "dataset": without_location(plain(experiment.dataset)),
+        "model": plain(experiment.model),
+        "train": plain(experiment.train),
+        "precision": experiment.precision,
+        "order": seeds["order"],
+        "initialisation": seeds["initialisation"],
+    }
+    # Left out where it is the usual one: networks from before it was a setting are found again.
+    if experiment.matmul_precision != "highest":
+        settings["matmul_precision"] = experiment.matmul_precision
+    scenario = SCENARIOS[experiment.scenario.name]
+    if scenario.manipulates:
+        manipulation = {name: request[name] for name in request if name not in scenario.request}
+        settings |= {"scenario": manipulation, "scenario_seed": seeds["scenario"]}
+    return settings
+
+
+def _request(problem: Problem) -> dict[str, Any]:
+    """The section of the scenario; where a file names what is forgotten, the rows that it names in its place."""
+    section = plain(problem.experiment.scenario)
+    if "file" not in section:
+        return section
+    return {"name": section["name"], "rows": digest(problem.split.forget.tolist())}
+
+
+def surrogate_identity(problem: Problem) -> Identity:
+    """The surrogate images as a part of what determines a method's numbers; empty where there are none."""
+    if problem.surrogate is None:
+        return {}
+    section = without_location(plain(problem.experiment.surrogate))
+    return {"surrogate": section | {"fingerprint": problem.surrogate.fingerprint}}
+
+
+def model_identity(config: Any) -> Identity:
+    """The section of a model, with the content of its file of weights in the place of the path."""
+    return _by_content(plain(config), "weights")
+
+
+def method_identity(config: Any) -> Identity:
+    """The section of a method, with the content of a file of class statistics in the place of the path."""
+    return _by_content(plain(config), "statistics")
+
+
+def _by_content(section: dict[str, Any], field: str) -> dict[str, Any]:
+    path = section.get(field)
+    return section if path is None else section | {field: file_digest(path)}
+
+
+def without_location(section: dict[str, Any]) -> dict[str, Any]:
+    """The section of a dataset without the fields that say where it lies."""
+    return {name: value for name, value in section.items() if name not in LOCATION_FIELDS}
+
+
+def judgement(experiment: Any) -> dict[str, Any]:
+    """All that determines how a network is judged, beside the networks themselves."""
+    asked = {"metrics": experiment.metrics, "train_view": experiment.train_view}
+    # Left out where it is not set: records from before it was a setting are found again.
+    return asked if experiment.sample is None else asked | {"sample": experiment.sample}
+
+
+def record_hash(experiment: Any, network: Identity, reference: Identity | None) -> str:
+    """The `config_hash` of a record: of a network, the retrained one if there is one, and how both are judged."""
+    return digest({"network": network, "reference": reference, **judgement(experiment)})
+
+
+def network_code(problem: Problem, method: str) -> dict[str, str]:
+    """The digest of the code that makes a network: its method, what trains the original, the model, the loop, the data
+    that a scenario manipulates.
+    """
+    scenario = SCENARIOS[problem.experiment.scenario.name]
+    parts = {METHODS[method].__name__, METHODS["retrain"].__name__, run.__name__}
+    parts.add(module_of(MODELS[problem.experiment.model.name].make))
+    if scenario.manipulates:
+        parts.add(module_of(scenario.make))
+    return {"network": code_digest(parts)}
+
+
+def metric_code(names: Collection[str]) -> dict[str, str]:
+    """The digest of the code that gives the values of these metrics."""
+    return {"metrics": code_digest([outputs.__name__, *metrics.modules(names)])}
