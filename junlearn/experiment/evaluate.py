@@ -16,6 +16,7 @@ from junlearn.experiment.identity import Identity, metric_code, record_hash
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Renewal
 from junlearn.experiment.records import Record
+from junlearn.experiment.resolved import method_of
 from junlearn.experiment.schema import digest, plain
 from junlearn.experiment.setup import RANDOM, RELEARN, Problem, key_for, run_options
 from junlearn.files import replace
@@ -170,7 +171,7 @@ def judged(
 
 def _idle(problem: Problem, case: Case, context: Context) -> str:
     """In words, that a method changed nothing, and why if it knows; empty where it did, or has no step to do it."""
-    config = getattr(problem.experiment.method, case.label)
+    config = method_of(problem.experiment, case.label)
     method = made(config.name, config, problem.model)
     text = without_effect(context) if method.plan(problem.split) else ""
     reason = "" if method.idle is None else method.idle(problem.split)

@@ -23,6 +23,7 @@ from junlearn.experiment.identity import Identity, identities, network_code
 from junlearn.experiment.locks import exclusive
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Fresh, Renewal
+from junlearn.experiment.resolved import Resolved, Section, method_of
 from junlearn.experiment.schema import digest, plain
 from junlearn.experiment.setup import (
     METHOD,
@@ -47,7 +48,7 @@ def _in_its_precision(work: F) -> F:
     """`work(experiment, ...)`, all of it in the precision of matrix products that the experiment asks for."""
 
     @wraps(work)
-    def inside(experiment: Any, *arguments: Any, **options: Any) -> Any:
+    def inside(experiment: Resolved, *arguments: Any, **options: Any) -> Any:
         with matmuls(experiment.matmul_precision):
             return work(experiment, *arguments, **options)
 
@@ -56,7 +57,7 @@ def _in_its_precision(work: F) -> F:
 
 @_in_its_precision
 def execute(
-    experiment: Any,
+    experiment: Resolved,
     workdir: Path,
     cache_dir: str | None,
     reporter: Reporter,
@@ -93,7 +94,7 @@ def _tell_copies(problem: Problem, cache_dir: str | None, reporter: Reporter) ->
 
 @_in_its_precision
 def original_network(
-    experiment: Any, cache_dir: str | None, reporter: Reporter
+    experiment: Resolved, cache_dir: str | None, reporter: Reporter
 ) -> tuple[Problem, Result]:
     """The original network of an experiment, trained or read back, and what it was trained on."""
     problem = _prepared(experiment, cache_dir, reporter)
@@ -101,7 +102,7 @@ def original_network(
     return problem, _train(problem, "original", identity, shared, Renewal("nothing"), reporter)
 
 
-def _prepared(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
+def _prepared(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Problem:
     """What stands before any network is trained: the same in all processes of a run."""
     problem = prepare(experiment, cache_dir, reporter)
     processes.same(
@@ -139,7 +140,7 @@ def _cases(
 
     stores: dict[str, tuple[str, Store]] = {}
     for label in experiment.methods:
-        config = getattr(experiment.method, label)
+        config = method_of(experiment, label)
         name = digest(identity.stages(config))
         # Configurations that differ in what `finish` reads share the stages of the first of them,
         first, store = stores.setdefault(name, (label, Store(own / f"{label}-{name}", name)))
@@ -161,9 +162,9 @@ def _finished(problem: Problem, method: Method, staged: Callable[[], Staged]) ->
     return conclude(method, problem.model, staged())
 
 
-def _beginning(config: Any) -> Any | None:
+def _beginning(config: Section) -> Section | None:
     """The configuration of the same method with whose stages this one begins, if there is one."""
-    asked: Callable[[Any], Any | None] | None
+    asked: Callable[[Section], Section | None] | None
     asked = getattr(METHODS[config.name], "beginning", None)
     return None if asked is None else asked(config)
 
@@ -215,7 +216,7 @@ def _unlearn(
 ) -> Staged:
     """The stages of a method, from where `begun` ends if that is there."""
     start = original().variables
-    config = getattr(problem.experiment.method, label)
+    config = method_of(problem.experiment, label)
     method = made(config.name, config, problem.model)
     before_training = None
     if method.with_initial is not None:

@@ -7,6 +7,7 @@ from junlearn import outputs
 from junlearn.engine import processes
 from junlearn.errors import JunlearnError
 from junlearn.experiment.progress import Reporter
+from junlearn.experiment.resolved import Resolved, method_of, surrogate_of
 from junlearn.experiment.schema import digest, plain
 from junlearn.experiment.setup import choose, read, within_memory
 from junlearn.methods import made
@@ -15,7 +16,7 @@ __all__ = ["foresee"]
 
 
 def foresee(
-    experiments: Iterable[tuple[str, Any]], cache_dir: str | None, reporter: Reporter
+    experiments: Iterable[tuple[str, Resolved]], cache_dir: str | None, reporter: Reporter
 ) -> list[frozenset[str]]:
     """Read the data, resolve the request and make every method of `(title, experiment)`, one after the other.
 
@@ -28,7 +29,7 @@ def foresee(
 
 
 def _foresee(
-    experiments: Iterable[tuple[str, Any]], cache_dir: str | None, reporter: Reporter
+    experiments: Iterable[tuple[str, Resolved]], cache_dir: str | None, reporter: Reporter
 ) -> list[frozenset[str]]:
     found = []
     known, dataset = "", None
@@ -41,7 +42,7 @@ def _foresee(
                 known = wanted
             seen, split, model, _ = choose(experiment, dataset)
             for label in experiment.methods:
-                config = getattr(experiment.method, label)
+                config = method_of(experiment, label)
                 made(config.name, config, model)
         except JunlearnError as error:
             raise type(error)(f"{title}: {error}" if title else str(error)) from error
@@ -51,7 +52,7 @@ def _foresee(
     return found
 
 
-def _data(experiment: Any) -> list[Any]:
-    parts = (experiment.dataset, getattr(experiment, "surrogate", None))
+def _data(experiment: Resolved) -> list[Any]:
+    parts = (experiment.dataset, surrogate_of(experiment))
     shares = (experiment.held_out, experiment.validation)
     return [*map(plain, parts), *shares, experiment.seed if any(shares) else None]

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from junlearn import metrics, outputs
 from junlearn.engine import run
 from junlearn.experiment.code_digest import code_digest, module_of
+from junlearn.experiment.resolved import Resolved, Section, surrogate_of
 from junlearn.experiment.schema import digest, plain
 from junlearn.experiment.setup import Problem, seeds_of
 from junlearn.methods import METHODS
@@ -49,11 +50,11 @@ class Identities(NamedTuple):
     methods: Identity
     """What those of all methods have in common."""
 
-    def unlearned(self, config: Any) -> Identity:
+    def unlearned(self, config: Section) -> Identity:
         """Of what a method with this section leaves."""
         return self.methods | {"method": method_identity(config)}
 
-    def stages(self, config: Any) -> Identity:
+    def stages(self, config: Section) -> Identity:
         """Of what the stages of a method leave: without the fields that its `finish` alone reads."""
         asked: Callable[[Any], frozenset[str]] | None
         asked = getattr(METHODS[config.name], "read_at_finish", None)
@@ -76,7 +77,7 @@ def identities(problem: Problem) -> Identities:
     return Identities(original, retrain, methods)
 
 
-def original_settings(experiment: Any) -> Identity:
+def original_settings(experiment: Resolved) -> Identity:
     """The identity of the original as far as the configuration says it: neither data nor files are read.
 
     In the place of the data's fingerprint stands what takes examples out of the training set, in that of a file of
@@ -87,7 +88,7 @@ def original_settings(experiment: Any) -> Identity:
     return _original(experiment, plain(experiment.scenario)) | {"taken": taken}
 
 
-def _original(experiment: Any, request: dict[str, Any]) -> Identity:
+def _original(experiment: Resolved, request: dict[str, Any]) -> Identity:
     """What both have in common; `request` is the section of the scenario."""
     seeds = seeds_of(experiment)
     settings = {
@@ -121,16 +122,16 @@ def surrogate_identity(problem: Problem) -> Identity:
     """The surrogate images as a part of what determines a method's numbers; empty where there are none."""
     if problem.surrogate is None:
         return {}
-    section = without_location(plain(problem.experiment.surrogate))
+    section = without_location(plain(surrogate_of(problem.experiment)))
     return {"surrogate": section | {"fingerprint": problem.surrogate.fingerprint}}
 
 
-def model_identity(config: Any) -> Identity:
+def model_identity(config: Section) -> Identity:
     """The section of a model, with the content of its file of weights in the place of the path."""
     return _by_content(plain(config), "weights")
 
 
-def method_identity(config: Any) -> Identity:
+def method_identity(config: Section) -> Identity:
     """The section of a method, with the content of a file of class statistics in the place of the path."""
     return _by_content(plain(config), "statistics")
 
@@ -145,14 +146,14 @@ def without_location(section: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in section.items() if name not in LOCATION_FIELDS}
 
 
-def judgement(experiment: Any) -> dict[str, Any]:
+def judgement(experiment: Resolved) -> dict[str, Any]:
     """All that determines how a network is judged, beside the networks themselves."""
     asked = {"metrics": experiment.metrics, "train_view": experiment.train_view}
     # Left out where it is not set: records from before it was a setting are found again.
     return asked if experiment.sample is None else asked | {"sample": experiment.sample}
 
 
-def record_hash(experiment: Any, network: Identity, reference: Identity | None) -> str:
+def record_hash(experiment: Resolved, network: Identity, reference: Identity | None) -> str:
     """The `config_hash` of a record: of a network, the retrained one if there is one, and how both are judged."""
     return digest({"network": network, "reference": reference, **judgement(experiment)})
 

@@ -1,9 +1,10 @@
 """By which number a sweep chooses a method's setting: `oracle`, `developer`, or any metric and which way is better."""
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from junlearn.errors import ConfigError, unknown
+from junlearn.experiment.resolved import Resolved
 from junlearn.metrics.directions import Direction, missing, value_of
 from junlearn.scenarios import SCENARIOS
 
@@ -46,7 +47,7 @@ def rule_of(text: str) -> Rule:
     return Rule(name, value.better)
 
 
-def check_rule(text: str, experiment: Any, splits: Collection[str] | None = None) -> None:
+def check_rule(text: str, experiment: Resolved, splits: Collection[str] | None = None) -> None:
     """Raise ConfigError, with the remedy, where an experiment's records will not have what a rule asks for."""
     rule = rule_of(text)
     value = value_of(rule.name)

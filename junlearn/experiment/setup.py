@@ -15,6 +15,7 @@ from junlearn.engine.precision import Precision, in_precision
 from junlearn.engine.run import place
 from junlearn.errors import ConfigError
 from junlearn.experiment.progress import Reporter
+from junlearn.experiment.resolved import Resolved, Section, surrogate_of
 from junlearn.experiment.schema import plain
 from junlearn.memo import remembered
 from junlearn.models import MODELS
@@ -46,7 +47,7 @@ ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM, RELEARN = range(6)
 class Problem(NamedTuple):
     """What stands before any network is trained."""
 
-    experiment: Any
+    experiment: Resolved
     dataset: Dataset
     model: Model
     split: Split
@@ -57,14 +58,14 @@ class Problem(NamedTuple):
     """Where the source "surrogate" comes from."""
 
 
-def prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
+def prepare(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Problem:
     """Read the data, build the network and choose what is forgotten; all processes of a run do it, or none."""
     return processes.together(
         lambda: within_memory(lambda: _prepare(experiment, cache_dir, reporter))
     )
 
 
-def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Problem:
+def _prepare(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Problem:
     dataset, surrogate = read(experiment, cache_dir, reporter)
     dataset, split, model, seeds = choose(experiment, dataset)
     mesh = None
@@ -81,7 +82,7 @@ def _prepare(experiment: Any, cache_dir: str | None, reporter: Reporter) -> Prob
 
 
 def read(
-    experiment: Any, cache_dir: str | None, reporter: Reporter
+    experiment: Resolved, cache_dir: str | None, reporter: Reporter
 ) -> tuple[Dataset, Dataset | None]:
     """The data of an experiment, on the host, and where the source "surrogate" in it comes from."""
     with reporter.counting(f"reading {experiment.dataset.name}") as progress:
@@ -93,7 +94,7 @@ def read(
     if experiment.validation:
         dataset = set_aside(dataset, experiment.validation, experiment.seed)
     surrogate = None
-    if (section := getattr(experiment, "surrogate", None)) is not None:
+    if (section := surrogate_of(experiment)) is not None:
         with reporter.counting(f"reading surrogate {section.name}") as progress:
             surrogate = SURROGATES[section.name].make(
                 section, input_shape=dataset.input_shape, cache_dir=cache_dir, progress=progress
@@ -106,7 +107,7 @@ def read(
     return dataset, surrogate
 
 
-def choose(experiment: Any, dataset: Dataset) -> tuple[Dataset, Split, Model, dict[str, int]]:
+def choose(experiment: Resolved, dataset: Dataset) -> tuple[Dataset, Split, Model, dict[str, int]]:
     """The data as training sees them, what is forgotten, the network (not trained) and the seeds."""
     seeds = seeds_of(experiment)
     model = _network(
@@ -119,7 +120,7 @@ def choose(experiment: Any, dataset: Dataset) -> tuple[Dataset, Split, Model, di
 
 
 def _remarks(
-    scenario: Any, dataset: Dataset, surrogate: Dataset | None, split: Split
+    scenario: Section, dataset: Dataset, surrogate: Dataset | None, split: Split
 ) -> Iterator[str]:
     """What a person should know of the data and of the request, a line each."""
     yield from remarks.meanings(scenario, dataset)
@@ -141,13 +142,13 @@ def within_memory(work: Callable[[], T]) -> T:
 
 @remembered
 def _network(
-    config: Any, classes: int, input_shape: tuple[int, int, int], precision: Precision
+    config: Section, classes: int, input_shape: tuple[int, int, int], precision: Precision
 ) -> Model:
     """The same Model for equal arguments: what other experiments of this process compiled for it serves again."""
     return in_precision(MODELS[config.name].make(config, classes, input_shape), precision)
 
 
-def seeds_of(experiment: Any) -> dict[str, int]:
+def seeds_of(experiment: Resolved) -> dict[str, int]:
     """The seed of each source of randomness: its own, or else that of the run."""
     seeds = plain(experiment.seeds)
     return {name: experiment.seed if seed is None else seed for name, seed in seeds.items()}

@@ -29,6 +29,7 @@ from junlearn.experiment import records, ruling, schema
 from junlearn.experiment.folders import folders, words
 from junlearn.experiment.identity import original_settings, without_location
 from junlearn.experiment.records import Record
+from junlearn.experiment.resolved import Resolved
 
 __all__ = ["Point", "Trial", "best", "check", "done", "expand", "originals", "trials"]
 
@@ -42,7 +43,7 @@ class Point(NamedTuple):
 
     axes: dict[str, Any]
     """Its value on every axis."""
-    experiment: Any
+    experiment: Resolved
     settings: dict[str, tuple[str, dict[str, Any]]]
     """Label of a method in the experiment -> its label in the sweep, and what the grid sets."""
     folder: str = "only"
