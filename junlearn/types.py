@@ -288,6 +288,12 @@ class Method(NamedTuple):
     idle: Callable[[Split], str] | None = None
     """`(split) -> text`: why these settings do nothing to any network on this request, empty where that is not known
     beforehand. It explains the line that tells that a method changed nothing."""
+    read_at_finish: frozenset[str] = frozenset()
+    """Fields of the Config that `finish` alone reads. Runs of the method that differ in no other field have the same
+    stages, which an experiment carries out once for all of them."""
+    beginning: Any | None = None
+    """A Config of the same method with whose stages these settings begin, one for one; None: there is none. An
+    experiment that has run it goes on from where it ended."""
 
 
 class Component(NamedTuple):

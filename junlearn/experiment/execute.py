@@ -35,7 +35,7 @@ from junlearn.experiment.setup import (
     run_options,
 )
 from junlearn.files import replace
-from junlearn.methods import METHODS, made
+from junlearn.methods import made
 from junlearn.train import everything, initial, train
 from junlearn.types import Method
 
@@ -138,20 +138,23 @@ def _cases(
     def staged(label: str, store: Store, begun: Store | None) -> Staged:
         return _unlearn(problem, label, store, begun, original, renewal, reporter)
 
+    def stages(config: Section) -> str:
+        """What names the stages of a method with this section."""
+        method = made(config.name, config, problem.model)
+        return digest(identity.stages(config, method.read_at_finish))
+
     stores: dict[str, tuple[str, Store]] = {}
     for label in experiment.methods:
         config = method_of(experiment, label)
-        name = digest(identity.stages(config))
+        # Built before anything is trained: a setting that cannot be is an error at once.
+        method = made(config.name, config, problem.model)
+        name = stages(config)
         # Configurations that differ in what `finish` reads share the stages of the first of them,
         first, store = stores.setdefault(name, (label, Store(own / f"{label}-{name}", name)))
         # and those that only go on where another one ends go on from there.
         begun = None
-        if (beginning := _beginning(config)) is not None:
-            _, begun = stores.get(digest(identity.stages(beginning)), (None, None))
-
-        # Made before anything is trained: a setting that cannot be is an error at once.
-        method = made(config.name, config, problem.model)
-
+        if method.beginning is not None:
+            _, begun = stores.get(stages(method.beginning), (None, None))
         finished = partial(_finished, problem, method, partial(staged, first, store, begun))
         code = network_code(problem, config.name)
         cases.append(Case("unlearn", label, identity.unlearned(config), code, finished))
@@ -160,13 +163,6 @@ def _cases(
 
 def _finished(problem: Problem, method: Method, staged: Callable[[], Staged]) -> Result:
     return conclude(method, problem.model, staged())
-
-
-def _beginning(config: Section) -> Section | None:
-    """The configuration of the same method with whose stages this one begins, if there is one."""
-    asked: Callable[[Section], Section | None] | None
-    asked = getattr(METHODS[config.name], "beginning", None)
-    return None if asked is None else asked(config)
 
 
 def _about(problem: Problem, label: str) -> dict[str, str]:

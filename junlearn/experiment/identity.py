@@ -7,7 +7,7 @@ digest names a network in the cache and in a run's directory; that of the networ
 of source files (`junlearn.experiment.code_digest`); which files make a network or its metrics is said here.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from junlearn import metrics, outputs
@@ -54,13 +54,11 @@ class Identities(NamedTuple):
         """Of what a method with this section leaves."""
         return self.methods | {"method": method_identity(config)}
 
-    def stages(self, config: Section) -> Identity:
+    def stages(self, config: Section, read_at_finish: Collection[str]) -> Identity:
         """Of what the stages of a method leave: without the fields that its `finish` alone reads."""
-        asked: Callable[[Any], frozenset[str]] | None
-        asked = getattr(METHODS[config.name], "read_at_finish", None)
-        late = frozenset() if asked is None else asked(config)
-        section = {name: v for name, v in method_identity(config).items() if name not in late}
-        return self.methods | {"method": section}
+        section = method_identity(config)
+        early = {name: section[name] for name in section if name not in read_at_finish}
+        return self.methods | {"method": early}
 
 
 def identities(problem: Problem) -> Identities:

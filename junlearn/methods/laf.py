@@ -79,7 +79,7 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "beginning", "make", "unlearner", "vae_loss"]
+__all__ = ["NEEDS", "Config", "State", "make", "unlearner", "vae_loss"]
 
 NEEDS = frozenset({"forget.x", "retain.x"})
 
@@ -121,13 +121,6 @@ class Config:
     repair_epochs: Whole = 0
     """Of LAF+R, on labelled retain examples; 0: plain LAF."""
     repair_learning_rate: Positive = 1e-4
-
-
-def beginning(config: Config) -> Config | None:
-    """LAF, with all of which LAF+R begins; None for LAF itself."""
-    if not config.repair_epochs:
-        return None
-    return replace(config, repair_epochs=0, repair_learning_rate=Config.repair_learning_rate)
 
 
 class State(NamedTuple):
@@ -294,7 +287,12 @@ def make(config: Config, model: Model) -> Method:
         ]
         return stages[int(config.augment) : 5 if config.repair_epochs else 4]
 
-    return Method(init, plan, lambda state: state.variables)
+    beginning = None
+    if config.repair_epochs:
+        # LAF+R begins with all of LAF.
+        usual = Config.repair_learning_rate
+        beginning = replace(config, repair_epochs=0, repair_learning_rate=usual)
+    return Method(init, plan, lambda state: state.variables, beginning=beginning)
 
 
 def _transformations(config: Config, model: Model) -> list[optax.GradientTransformation]:

@@ -79,9 +79,14 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "dampen", "make", "read_at_finish"]
+__all__ = ["NEEDS", "Config", "State", "dampen", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
+
+READ_AT_FINISH = frozenset(
+    {"alpha", "dampening", "exponent", "percentile", "relative", "threshold", "upper_bound"}
+)
+"""Fields that do not change the importances."""
 
 SEARCH_START, SEARCH_GROWTH, SEARCH_TRIES = 1 / 25, 1.1, 500
 
@@ -119,15 +124,6 @@ class Config:
     batch_size: BatchSize = 64
     augment: bool = False
     """Use the training augmentation of the dataset."""
-
-
-def read_at_finish(config: Config) -> frozenset[str]:
-    """The fields that `finish` alone reads: configurations that differ in nothing else have the same importances."""
-    if config.forget_accuracy is not None:
-        return frozenset()
-    return frozenset(
-        {"alpha", "dampening", "exponent", "percentile", "relative", "threshold", "upper_bound"}
-    )
 
 
 class State(NamedTuple):
@@ -267,4 +263,6 @@ def make(config: Config, model: Model) -> Method:
         bound = (len(split.retain) + len(split.forget)) / len(split.forget)
         return f"alpha is {config.alpha:g}, and no I_f / I_D exceeds |D| / |D_f| = {bound:.3g}"
 
-    return Method(init, plan, finish, idle=idle)
+    # A search finishes at every try.
+    late = READ_AT_FINISH if config.forget_accuracy is None else frozenset()
+    return Method(init, plan, finish, idle=idle, read_at_finish=late)

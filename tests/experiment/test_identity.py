@@ -10,6 +10,8 @@ from junlearn.experiment.identity import identities, original_settings
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.setup import prepare
 from junlearn.main import main
+from junlearn.methods import METHODS
+from junlearn.models import MODELS
 
 BASE = {
     "methods": ["finetune", "ssd", "gentle"],
@@ -132,4 +134,6 @@ def test_what_finish_alone_reads_names_no_stages():
     ssd, gentle = experiment.method.ssd, experiment.method.gentle
     assert found.unlearned(ssd) != found.unlearned(gentle)
     assert "alpha" in found.unlearned(ssd)["method"]
-    assert "alpha" not in found.stages(ssd)["method"]
+    late = METHODS["ssd"].make(ssd, MODELS["mlp"].make(MODELS["mlp"].Config(), 10, (8, 8, 1)))
+    assert found.stages(ssd, late.read_at_finish) == found.stages(gentle, late.read_at_finish)
+    assert found.stages(ssd, ()) == found.unlearned(ssd)
