@@ -17,7 +17,7 @@ from junlearn.engine.inputs.options import MANY_OPTIONS, check_views, key_of, na
 from junlearn.engine.run import Result, run
 from junlearn.errors import ConfigError, unknown
 from junlearn.experiment import schema
-from junlearn.methods import METHODS, finetune, made, needs_of
+from junlearn.methods import METHODS, build, finetune, needs_of
 from junlearn.methods import retrain as retraining
 from junlearn.metrics import (
     DEFAULT_METRICS,
@@ -160,7 +160,7 @@ def unlearn(
     start = network_of(variables, shapes)
     if runs.get("initial") is not None:
         runs["initial"] = network_of(runs["initial"], shapes, "initial")
-    return run(made(method, settings, model), model, start, sources, split, key=key, **runs)
+    return run(build(method, settings, model), model, start, sources, split, key=key, **runs)
 
 
 def evaluate(

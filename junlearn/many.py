@@ -33,7 +33,7 @@ from junlearn.engine.inputs.options import keys_of, run_options, seed_of
 from junlearn.engine.memory import available
 from junlearn.engine.side_by_side import Lockstep
 from junlearn.errors import ConfigError, unknown
-from junlearn.methods import made, retrain
+from junlearn.methods import build, retrain
 from junlearn.parts.recipe import length, scheduled
 from junlearn.types import Key, Model, Sources, Split, Variables, View
 
@@ -118,7 +118,7 @@ def train_many(
     measured: dict[str, float] = {}
     scan = loop == "scan" or (loop == "auto" and jax.default_backend() != "cpu")
     limit = available() if memory is None else memory
-    method = made("retrain", config, model)
+    method = build("retrain", config, model)
     # The largest group first: what is chosen for it, the others follow.
     for members in sorted(groups.values(), key=len, reverse=True):
         members = sorted(members, key=lambda i: -steps[i])

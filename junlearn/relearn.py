@@ -7,7 +7,7 @@ from typing import Any
 from junlearn import outputs
 from junlearn.engine.predict import evaluate_accuracy
 from junlearn.engine.run import run
-from junlearn.methods import finetune, made, retrain
+from junlearn.methods import build, finetune, retrain
 from junlearn.metrics import Curve, Relearned
 from junlearn.metrics.accuracy import correct
 from junlearn.types import Key, Model, PyTree, Sources, Split, Stage, Variables, View
@@ -69,7 +69,7 @@ def relearn(
 
     if known(variables):
         return Relearned(0, 0.0, True)
-    method = made("finetune", replace(config, steps=None, keep="last"), model)
+    method = build("finetune", replace(config, steps=None, keep="last"), model)
 
     def plan(split: Split) -> list[Stage]:
         return [stage._replace(until=until, check_every=1) for stage in method.plan(split)]
@@ -127,7 +127,7 @@ def relearn_retain(
         return False
 
     recipe = replace(config, epochs=1, steps=None, keep="last", augment=augment)
-    method = made("finetune", recipe, model)
+    method = build("finetune", recipe, model)
 
     def plan(split: Split) -> list[Stage]:
         stages = method.plan(split)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from junlearn.engine.run import Result, run
-from junlearn.methods import made, retrain
+from junlearn.methods import build, retrain
 from junlearn.types import Key, Model, Sources, Split, Variables
 
 __all__ = ["everything", "initial", "train"]
@@ -38,4 +38,4 @@ def train(
     split = everything(sources) if split is None else split
     key = jax.random.key(0) if key is None else key
     nothing = Variables({}, {})
-    return run(made("retrain", config, model), model, nothing, sources, split, key=key, **options)
+    return run(build("retrain", config, model), model, nothing, sources, split, key=key, **options)

@@ -20,7 +20,7 @@ from junlearn.experiment.resolved import method_of
 from junlearn.experiment.schema import digest, plain
 from junlearn.experiment.setup import RANDOM, RELEARN, Problem, key_for, run_options
 from junlearn.files import replace
-from junlearn.methods import made
+from junlearn.methods import build
 from junlearn.metrics import Context, Network, Outputs, Relearned, costly
 from junlearn.types import Model, Variables
 
@@ -172,7 +172,7 @@ def judged(
 def _idle(problem: Problem, case: Case, context: Context) -> str:
     """In words, that a method changed nothing, and why if it knows; empty where it did, or has no step to do it."""
     config = method_of(problem.experiment, case.label)
-    method = made(config.name, config, problem.model)
+    method = build(config.name, config, problem.model)
     text = without_effect(context) if method.plan(problem.split) else ""
     reason = "" if method.idle is None else method.idle(problem.split)
     return f"{text}: {reason or HINT}" if text else ""

@@ -35,7 +35,7 @@ from junlearn.experiment.setup import (
     run_options,
 )
 from junlearn.files import replace
-from junlearn.methods import made
+from junlearn.methods import build
 from junlearn.train import everything, initial, train
 from junlearn.types import Method
 
@@ -140,14 +140,14 @@ def _cases(
 
     def stages(config: Section) -> str:
         """What names the stages of a method with this section."""
-        method = made(config.name, config, problem.model)
+        method = build(config.name, config, problem.model)
         return digest(identity.stages(config, method.read_at_finish))
 
     stores: dict[str, tuple[str, Store]] = {}
     for label in experiment.methods:
         config = method_of(experiment, label)
         # Built before anything is trained: a setting that cannot be is an error at once.
-        method = made(config.name, config, problem.model)
+        method = build(config.name, config, problem.model)
         name = stages(config)
         # Configurations that differ in what `finish` reads share the stages of the first of them,
         first, store = stores.setdefault(name, (label, Store(own / f"{label}-{name}", name)))
@@ -213,7 +213,7 @@ def _unlearn(
     """The stages of a method, from where `begun` ends if that is there."""
     start = original().variables
     config = method_of(problem.experiment, label)
-    method = made(config.name, config, problem.model)
+    method = build(config.name, config, problem.model)
     before_training = None
     if method.with_initial is not None:
         key = key_for(problem.seeds["initialisation"], ORIGINAL)

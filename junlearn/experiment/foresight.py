@@ -10,7 +10,7 @@ from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import Resolved, method_of, surrogate_of
 from junlearn.experiment.schema import digest, plain
 from junlearn.experiment.setup import choose, read, within_memory
-from junlearn.methods import made
+from junlearn.methods import build
 
 __all__ = ["foresee"]
 
@@ -43,7 +43,7 @@ def _foresee(
             seen, split, model, _ = choose(experiment, dataset)
             for label in experiment.methods:
                 config = method_of(experiment, label)
-                made(config.name, config, model)
+                build(config.name, config, model)
         except JunlearnError as error:
             raise type(error)(f"{title}: {error}" if title else str(error)) from error
         clean = outputs.clean(seen.sources, split, seen.views)

@@ -34,7 +34,7 @@ from junlearn.methods import (
 )
 from junlearn.types import Method, Model
 
-__all__ = ["METHODS", "made", "needs_of"]
+__all__ = ["METHODS", "build", "needs_of"]
 
 METHODS: dict[str, ModuleType] = {
     "bad_teacher": bad_teacher,
@@ -73,6 +73,6 @@ def needs_of(name: str, config: Any) -> frozenset[str]:
 
 
 @remembered
-def made(name: str, config: Any, model: Model) -> Method:
+def build(name: str, config: Any, model: Model) -> Method:
     """`METHODS[name].make(config, model)`: the same Method for equal arguments, so that it is compiled once."""
     return METHODS[name].make(config, model)

@@ -12,7 +12,7 @@ from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.run import run
 from junlearn.main import main
 from junlearn.many import train_many
-from junlearn.methods import METHODS, made
+from junlearn.methods import METHODS, build
 from tests.methods.test_conformance import NAMES, SETTINGS, problem_of
 
 LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
@@ -65,7 +65,7 @@ def check_another_request(name, loop):
 
     def go(sources, split, seed):
         return run(
-            made(name, config, problem.model),
+            build(name, config, problem.model),
             problem.model,
             problem.variables,
             sources,

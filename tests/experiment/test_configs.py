@@ -3,7 +3,7 @@
 import pytest
 
 from junlearn.experiment import schema, sweep
-from junlearn.methods import made
+from junlearn.methods import build
 from junlearn.models import MODELS
 from tests.conftest import ROOT
 
@@ -23,7 +23,7 @@ def test_a_configuration_can_be_run_and_names_itself(path):
     model = MODELS[experiment.model.name].make(experiment.model, CLASSES, INPUT_SHAPE)
     for label in experiment.methods:
         chosen = getattr(experiment.method, label)
-        made(chosen.name, chosen, model)
+        build(chosen.name, chosen, model)
     head = path.read_text().split("\n\nmethods")[0]
     assert all(line.startswith("#") for line in head.splitlines())
     command = "main sweep --config" if "sweep" in table else "main --config"

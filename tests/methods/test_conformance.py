@@ -16,7 +16,7 @@ import pytest
 
 from junlearn.engine import checkpoint
 from junlearn.engine.run import run
-from junlearn.methods import METHODS, made
+from junlearn.methods import METHODS, build
 from junlearn.parts import feeds
 from junlearn.types import Data, Method, PyTree, Variables
 from tests.conftest import make_problem
@@ -110,7 +110,7 @@ NEW_MODEL = {"sisa"}
 
 
 def make(name, model) -> Method:
-    return made(name, METHODS[name].Config(**SETTINGS[name]), model)
+    return build(name, METHODS[name].Config(**SETTINGS[name]), model)
 
 
 def result(name, kind, *, method=None, sources=None, seed=5, **options):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from junlearn.engine.batches import PLAIN_VIEWS, gather, specify
-from junlearn.methods import METHODS, made
+from junlearn.methods import METHODS, build
 from tests.methods.test_conformance import SETTINGS, problem_of
 
 TWO_PASSES = {"neggrad_plus", "duck"}
@@ -33,7 +33,7 @@ def watched(model, keys):
 
 def first_step(name, model, problem, initial):
     """One step of each stage that draws, outside of `jit`, where the keys are numbers."""
-    method = made(name, METHODS[name].Config(**SETTINGS[name]), model)
+    method = build(name, METHODS[name].Config(**SETTINGS[name]), model)
     sources = jax.tree.map(jnp.asarray, problem.sources)
     state = method.init(jax.random.key(1), problem.variables, sources, problem.split)
     if method.with_initial is not None:
