@@ -31,7 +31,7 @@ from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.arrays import array_of, kind_of, rows_of
 from junlearn.engine.inputs.options import keys_of, run_options, seed_of
 from junlearn.engine.memory import available
-from junlearn.engine.side_by_side import Lockstep
+from junlearn.engine.side_by_side import ManyTrainer
 from junlearn.errors import ConfigError, unknown
 from junlearn.methods import build, retrain
 from junlearn.parts.recipe import length, scheduled
@@ -122,9 +122,18 @@ def train_many(
     # The largest group first: what is chosen for it, the others follow.
     for members in sorted(groups.values(), key=len, reverse=True):
         members = sorted(members, key=lambda i: -steps[i])
-        trainer = Lockstep(
-            *(method, sources, views or PLAIN_VIEWS, splits, keys, seeds, steps),
-            *(members, scan, limit, seconds),
+        trainer = ManyTrainer(
+            method,
+            sources,
+            views=views or PLAIN_VIEWS,
+            splits=splits,
+            keys=keys,
+            seeds=seeds,
+            steps=steps,
+            members=members,
+            scan=scan,
+            memory=limit,
+            seconds=seconds,
         )
         if chosen == "auto":
             shapes = tuple((a.shape, str(a.dtype)) for a in jax.tree.leaves(sources["train"]))
@@ -145,7 +154,7 @@ def train_many(
     return Many(stacked, history, seconds, chosen, chunk, measured)
 
 
-def _choose(trainer: Lockstep, cached: Any) -> tuple[str, dict[str, float]]:
+def _choose(trainer: ManyTrainer, cached: Any) -> tuple[str, dict[str, float]]:
     """The fastest of the candidates and what each takes; only one candidate where a chunk is one model anyway."""
     if cached not in _measured:
         single = trainer.program("vmap")[0] == 1

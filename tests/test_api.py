@@ -46,7 +46,10 @@ def test_forgetting_ten_examples(trained):
     model, data, variables = trained
     forget = np.arange(0, 100, 10)
     done = junlearn.unlearn(
-        *(model, variables, data, forget),
+        model,
+        variables,
+        data,
+        forget,
         method="random_labels",
         key=jax.random.key(1),
         epochs=15,
@@ -93,7 +96,10 @@ def test_references_bring_their_metrics(trained, digits):
     test = digits.sources["test"]
     sources = {"train": data, "test": junlearn.Data(test.x, test.y)}
     values = junlearn.evaluate(
-        *(model, variables, sources, np.arange(50)),
+        model,
+        variables,
+        sources,
+        np.arange(50),
         original=variables,
         retrain=variables,
         random=model.init(jax.random.key(5), model.example(sources)),
@@ -216,7 +222,10 @@ def test_training_examples_are_judged_through_the_view_asked_for(trained, digits
     blank = {**PLAIN_VIEWS, "augment": lambda rows, keys: jnp.zeros(rows.x.shape, jnp.float32)}
     plain, augmented = (
         junlearn.evaluate(
-            *(model, variables, sources, np.flatnonzero(data.y == 2)),
+            model,
+            variables,
+            sources,
+            np.flatnonzero(data.y == 2),
             original=variables,
             views=blank,
             metrics=["accuracy", "aus"],

@@ -47,7 +47,10 @@ def one_by_one(name, problem):
         none = np.zeros(0, int)
         _alone[name] = [
             train(
-                *(CONFIGS[name], problem.model, problem.sources, Split(none, rows, none, none)),
+                CONFIGS[name],
+                problem.model,
+                problem.sources,
+                Split(none, rows, none, none),
                 key=key,
                 seed=seed,
                 views=AUGMENTED,
@@ -96,7 +99,10 @@ def test_equal_in_a_scan_and_in_chunks(mlp, monkeypatch):
     three = {"keys": KEYS[:3], "seeds": SEEDS[:3], "views": AUGMENTED}
     told = []
     result = train_many(
-        *(CONFIGS["mlp"], mlp.model, mlp.sources, SETS[:3]),
+        CONFIGS["mlp"],
+        mlp.model,
+        mlp.sources,
+        SETS[:3],
         **three,
         how="vmap",
         loop="scan",
@@ -163,7 +169,7 @@ def test_a_model_that_diverges_is_named(mlp):
         DivergedError, match=r"model 2, stage 'train', epoch 0, step \d: loss is nan"
     ):
         train_many(
-            *(CONFIGS["mlp"], mlp.model, sources, [SETS[1], SETS[3], SETS[0], SETS[2]]), how="map"
+            CONFIGS["mlp"], mlp.model, sources, [SETS[1], SETS[3], SETS[0], SETS[2]], how="map"
         )
 
 

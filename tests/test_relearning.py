@@ -67,7 +67,11 @@ def test_nothing_without_what_is_needed(absent):
 def again(problem, level, config=QUICK):
     return relearn.relearn(
         config,
-        *(problem.model, problem.variables, problem.sources, problem.split, level),
+        problem.model,
+        problem.variables,
+        problem.sources,
+        problem.split,
+        level,
         key=jax.random.key(0),
         views=PLAIN_VIEWS,
     )
@@ -86,7 +90,10 @@ def test_counts_steps_until_the_level(mlp):
         stopped = method._replace(plan=lambda split, n=count: [_first(method.plan(split)[0], n)])
         done = junlearn.run(
             stopped,
-            *(mlp.model, mlp.variables, mlp.sources, split),
+            mlp.model,
+            mlp.variables,
+            mlp.sources,
+            split,
             key=jax.random.key(0),
         )
         variables = done.variables
@@ -167,14 +174,17 @@ def right(problem, split):
     source = split.removeprefix("retain_")
     rows = problem.split.retain if source == "train" else np.arange(len(problem.sources["test"].y))
     found = evaluate_accuracy(
-        *(problem.model, problem.variables, problem.sources, rows, source), views=PLAIN_VIEWS
+        problem.model, problem.variables, problem.sources, rows, source, views=PLAIN_VIEWS
     )
     return found["accuracy"]
 
 
 def test_through_evaluate(mlp):
     values = junlearn.evaluate(
-        *(mlp.model, mlp.variables, mlp.sources, mlp.split),
+        mlp.model,
+        mlp.variables,
+        mlp.sources,
+        mlp.split,
         original=mlp.variables,
         retrain=mlp.variables,
         metrics=("distance", *NAMES, "relearn_retain"),

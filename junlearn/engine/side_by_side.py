@@ -28,7 +28,7 @@ from junlearn.types import (
     View,
 )
 
-__all__ = ["Lockstep"]
+__all__ = ["ManyTrainer"]
 
 WINDOW = 64
 """Largest number of steps between two looks of the host at the metrics; where steps are scanned, of one scan."""
@@ -55,27 +55,31 @@ class Row(NamedTuple):
     """bool[]: False once the model has made all its steps."""
 
 
-class Lockstep:
+class ManyTrainer:
     """Trains the models of a group, those with most steps first, in chunks of one size."""
 
     def __init__(
         self,
         method: Method,
         sources: Sources,
+        *,
         views: Mapping[str, View],
         splits: list[Split],
         keys: list[Key],
         seeds: list[int],
-        made: list[int],
+        steps: list[int],
         members: list[int],
         scan: bool,
-        limit: int,
+        memory: int,
         seconds: dict[str, float],
     ) -> None:
+        """`splits`, `keys`, `seeds` and `steps` (how many each makes) are those of all models, `members` the numbers of
+        the group's. `memory` is what the models of a chunk may take, in bytes; what is done is counted in `seconds`.
+        """
         self.method, self.views, self.splits = method, views, splits
-        self.keys, self.seeds, self.made, self.members = keys, seeds, made, members
-        self.scan, self.limit, self.seconds = scan, limit, seconds
-        most = made[members[0]]
+        self.keys, self.seeds, self.steps, self.members = keys, seeds, steps, members
+        self.scan, self.memory, self.seconds = scan, memory, seconds
+        most = steps[members[0]]
         self.window = -(-most // -(-most // WINDOW))
         # The steps of a group are equal: that of its first model is compiled for all.
         self.plans = {i: method.plan(splits[i]) for i in members}
@@ -97,7 +101,7 @@ class Lockstep:
         for start in range(0, len(self.members), size):
             part = self.members[start : start + size]
             (state, keys), lines = self._begin(part, size), self._lines(part, size)
-            steps, seen = self.made[part[0]], []
+            steps, seen = self.steps[part[0]], []
             for at in range(0, steps, self.window):
                 rows = _window(lines, self.window)
                 began = time.perf_counter()
@@ -161,9 +165,9 @@ class Lockstep:
                 fed = jax.tree.map(lambda leaf: shape(leaf, 1), rows)
                 if not self.scan:
                     fed = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), fed)
-                made = {self.made[i] for i in self.members}
-                uneven = size > 1 and (len(made) > 1 or len(self.members) % size > 0)
-                waits = uneven or (self.scan and any(count % self.window for count in made))
+                steps = {self.steps[i] for i in self.members}
+                uneven = size > 1 and (len(steps) > 1 or len(self.members) % size > 0)
+                waits = uneven or (self.scan and any(count % self.window for count in steps))
                 views = self.spec.shown(self.views)
                 function = _function(self.step, self.spec, views, how, waits, self.scan)
                 return built(function, state, keys, self.sources, fed)
@@ -171,7 +175,7 @@ class Lockstep:
             state_bytes = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(one[0]))
             data_bytes = sum(a.nbytes for a in jax.tree.leaves(self.sources))
             count = 1 if how == "loop" else len(self.members)
-            self.programs[how] = fit(build, count, state_bytes, data_bytes, self.limit)
+            self.programs[how] = fit(build, count, state_bytes, data_bytes, self.memory)
             self.seconds["compile"] += time.perf_counter() - began
         return self.programs[how]
 

@@ -102,7 +102,10 @@ def make(config: Config, model: Model) -> Method:
     def maximise(state: State, batch: Batch) -> tuple[State, Metrics]:
         del batch
         images, metrics = noise_images.update(
-            *(model, noise_tx, state.network.variables, state.forgotten),
+            model,
+            noise_tx,
+            state.network.variables,
+            state.forgotten,
             maximise=True,
             l2=config.l2,
             classes=classes_in(state.forgotten),
@@ -112,7 +115,10 @@ def make(config: Config, model: Model) -> Method:
     def minimise(state: State, batch: Batch) -> tuple[State, Metrics]:
         del batch
         images, metrics = noise_images.update(
-            *(model, noise_tx, state.network.variables, state.retained),
+            model,
+            noise_tx,
+            state.network.variables,
+            state.retained,
             maximise=False,
             classes=classes_in(state.retained),
         )

@@ -103,7 +103,10 @@ def test_training_many_others_compiles_nothing():
 
     def go(seed):
         return train_many(
-            *(config, problem.model, problem.sources, [problem.split.retain] * 2),
+            config,
+            problem.model,
+            problem.sources,
+            [problem.split.retain] * 2,
             keys=jax.random.split(jax.random.key(seed), 2),
             seeds=seed,
             how="vmap",
