@@ -215,10 +215,10 @@ def test_chunks_are_as_large_as_memory_allows_and_even():
             return type("", (), {f"{k}_size_in_bytes": v for k, v in wanted.items()})
 
     for limit, expected in ((10_000, 8), (340, 8), (339, 4), (219, 3), (160, 2), (130, 1)):
-        size, program = memory.fit(Program, 8, 10, 1000, limit)
+        size, program = memory.largest_chunk(Program, 8, 10, 1000, limit)
         assert size == program.size == expected
     with pytest.raises(ConfigError, match="one model takes"):
-        memory.fit(Program, 8, 10, 1000, 129)
+        memory.largest_chunk(Program, 8, 10, 1000, 129)
 
 
 @pytest.mark.parametrize("how", ["auto", "vmap", "loop"])

@@ -9,7 +9,7 @@ from junlearn.engine.precision import matmul_precision
 from junlearn.errors import ConfigError
 from junlearn.memo import remembered
 
-__all__ = ["DEFAULT_MEMORY", "available", "built", "fit"]
+__all__ = ["DEFAULT_MEMORY", "available", "compiled", "largest_chunk"]
 
 DEFAULT_MEMORY = 2 << 30
 """Bytes on a device that does not say how much memory it has, such as a CPU."""
@@ -27,7 +27,7 @@ def available() -> int:
     return int(SHARE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
 
 
-def fit(
+def largest_chunk(
     build: Callable[[int], Any], count: int, state_bytes: int, data_bytes: int, limit: int
 ) -> tuple[int, Any]:
     """`(C, build(C))`, `build` compiling for a chunk of C of `count` models: as large as `limit` bytes allow.
@@ -50,14 +50,14 @@ def fit(
         size = _even(count, max(1, min(size - 1, limit * size // need)))
 
 
-def built(function: Any, *arguments: Any) -> Any:
+def compiled(function: Any, *arguments: Any) -> Any:
     """The jitted `function` compiled for arguments of these shapes: the same program for the same function again."""
     leaves, structure = jax.tree.flatten(jax.eval_shape(lambda *given: given, *arguments))
-    return _built(function, structure, tuple(leaves), matmul_precision())
+    return _compiled(function, structure, tuple(leaves), matmul_precision())
 
 
 @remembered
-def _built(
+def _compiled(
     function: Any, structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...], precision: str
 ) -> Any:
     del precision  # It is in force where this is called, and a part of the program.

@@ -14,7 +14,7 @@ from junlearn.engine.batches import view_of
 from junlearn.engine.inputs.arrays import kind_of, rows_of
 from junlearn.engine.inputs.networks import shapes_of, stack_of
 from junlearn.engine.inputs.sources import sources_of
-from junlearn.engine.memory import available, built, fit
+from junlearn.engine.memory import available, compiled, largest_chunk
 from junlearn.errors import ConfigError, unknown
 from junlearn.memo import remembered
 from junlearn.parts import feeds, losses
@@ -146,11 +146,11 @@ def logits_many(
 
     def build(size: int) -> Any:
         shapes = jax.eval_shape(lambda: part(0, size))
-        return built(predict, shapes, data, feed.index[0])
+        return compiled(predict, shapes, data, feed.index[0])
 
     one, given = (sum(a.nbytes for a in jax.tree.leaves(tree)) for tree in (variables, data))
     limit = available() if memory is None else memory
-    size, program = fit(build, count, one // count, given, limit)
+    size, program = largest_chunk(build, count, one // count, given, limit)
     outputs = []
     for start in range(0, count, size):
         networks = part(start, size)

@@ -11,7 +11,7 @@ import numpy as np
 
 from junlearn.engine.batches import Spec, gather, specify
 from junlearn.engine.finite import check_networks, first_infinite
-from junlearn.engine.memory import built, fit
+from junlearn.engine.memory import compiled, largest_chunk
 from junlearn.errors import DivergedError
 from junlearn.memo import remembered
 from junlearn.models.convolution import written_as
@@ -170,12 +170,12 @@ class ManyTrainer:
                 waits = uneven or (self.scan and any(count % self.window for count in steps))
                 views = self.spec.shown(self.views)
                 function = _function(self.step, self.spec, views, how, waits, self.scan)
-                return built(function, state, keys, self.sources, fed)
+                return compiled(function, state, keys, self.sources, fed)
 
             state_bytes = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(one[0]))
             data_bytes = sum(a.nbytes for a in jax.tree.leaves(self.sources))
             count = 1 if how == "loop" else len(self.members)
-            self.programs[how] = fit(build, count, state_bytes, data_bytes, self.memory)
+            self.programs[how] = largest_chunk(build, count, state_bytes, data_bytes, self.memory)
             self.seconds["compile"] += time.perf_counter() - began
         return self.programs[how]
 

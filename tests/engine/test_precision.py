@@ -146,8 +146,8 @@ def test_a_program_belongs_to_the_precision_it_was_compiled_in(mlp):
     assert seconds[0] > 0 < seconds[1] and seconds[2] == 0 == seconds[3]
     function = jax.jit(lambda x: x @ x)
     with matmuls("highest"):
-        exact = memory.built(function, jnp.ones((3, 3)))
-    assert memory.built(function, jnp.ones((3, 3))) is not exact
+        exact = memory.compiled(function, jnp.ones((3, 3)))
+    assert memory.compiled(function, jnp.ones((3, 3))) is not exact
 
 
 def test_a_record_says_how_float32_was_multiplied(tmp_path):
