@@ -42,7 +42,7 @@ from junlearn.types import (
     View,
 )
 
-__all__ = ["Progress", "Result", "Staged", "conclude", "place", "run", "run_stages"]
+__all__ = ["Progress", "Result", "Staged", "finish_run", "place", "run", "run_stages"]
 
 CHEAP_SECONDS = 1.0
 """Work that is worth a snapshot when a signal ends the run."""
@@ -109,10 +109,12 @@ def run(
         check_images(model, sources, options.get("views"), "sources")
     split = check_rows(sources, split)
     variables = Variables.from_linen(variables)
-    return conclude(method, model, run_stages(method, model, variables, sources, split, **options))
+    return finish_run(
+        method, model, run_stages(method, model, variables, sources, split, **options)
+    )
 
 
-def conclude(method: Method, model: Model, staged: Staged) -> Result:
+def finish_run(method: Method, model: Model, staged: Staged) -> Result:
     """`method.finish` after its stages. The state is left as it is: other variants may finish from it too.
 
     Raises DivergedError where the finished network has numbers that are not finite.

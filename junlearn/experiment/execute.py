@@ -16,7 +16,7 @@ from junlearn.datasets.cache import dataset_cache_dir
 from junlearn.engine import processes
 from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import matmuls
-from junlearn.engine.run import Result, Staged, conclude, run_stages
+from junlearn.engine.run import Result, Staged, finish_run, run_stages
 from junlearn.experiment import provenance, request, stored
 from junlearn.experiment.evaluate import Case, Outcome, judged
 from junlearn.experiment.identity import Identity, identities, network_code
@@ -162,7 +162,7 @@ def _cases(
 
 
 def _finished(problem: Problem, method: Method, staged: Callable[[], Staged]) -> Result:
-    return conclude(method, problem.model, staged())
+    return finish_run(method, problem.model, staged())
 
 
 def _about(problem: Problem, label: str) -> dict[str, str]:
