@@ -101,7 +101,7 @@ def judged(
 
     def difference(case: Case, record: Record) -> str:
         packages = provenance.decisive(metrics_wanted)
-        return provenance.changed(record, code_of(case), packages)
+        return provenance.differences(record, code_of(case), packages)
 
     def record_of(case: Case) -> Record:
         known_by = None if reference is None else reference.identity

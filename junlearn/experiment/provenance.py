@@ -19,13 +19,13 @@ from junlearn.files import replace, seal, unseal
 
 __all__ = [
     "Fresh",
-    "Made",
+    "Provenance",
     "Renewal",
     "attribute",
-    "changed",
     "current",
     "decisive",
     "device",
+    "differences",
     "now",
     "versions",
 ]
@@ -40,7 +40,7 @@ MADE = "made.json"
 """File beside the snapshots of a network: what it is made with."""
 
 
-class Made(TypedDict):
+class Provenance(TypedDict):
     """The part of a record that says it."""
 
     versions: dict[str, str]
@@ -86,9 +86,9 @@ def device() -> str:
     return f"{jax.devices()[0].device_kind} x{jax.device_count()}"
 
 
-def now(code: Mapping[str, str]) -> Made:
+def now(code: Mapping[str, str]) -> Provenance:
     """What a result of this process is made with, by code of these digests."""
-    return Made(
+    return Provenance(
         versions=versions(), device=device(), matmul_precision=matmul_precision(), code=dict(code)
     )
 
@@ -98,7 +98,9 @@ def decisive(metrics: Collection[str]) -> tuple[str, ...]:
     return (*DECISIVE, "xgboost") if "asr_xgboost" in metrics else DECISIVE
 
 
-def changed(made: Made, code: Mapping[str, str], packages: Iterable[str] = DECISIVE) -> str:
+def differences(
+    made: Provenance, code: Mapping[str, str], packages: Iterable[str] = DECISIVE
+) -> str:
     """In which of the `packages`, code and kind of device `made` differs from what runs now; else empty.
 
     `code` are the digests of the code that would make it now.
@@ -107,7 +109,7 @@ def changed(made: Made, code: Mapping[str, str], packages: Iterable[str] = DECIS
     return ", ".join(f"{n} {before[n]} (now {after[n]})" for n in after if before[n] != after[n])
 
 
-def _facts(made: Made, code: Mapping[str, str], packages: Iterable[str]) -> dict[str, str]:
+def _facts(made: Provenance, code: Mapping[str, str], packages: Iterable[str]) -> dict[str, str]:
     """What decides the numbers, by name; what an earlier version did not write down is unknown."""
     digests = made.get("code", {})
     return {
@@ -139,21 +141,21 @@ def attribute(
     made = _made(store)
     if isinstance(made, str):
         say(f"{label}: network kept, not trained again; what made it is not known ({made})")
-    elif difference := changed(made, code):
+    elif difference := differences(made, code):
         say(f"{label}: network kept, not trained again, of {difference}")
 
 
 def current(store: Store, code: Mapping[str, str]) -> bool:
     """Whether there is a network in `store`, made with what runs now."""
     made = _made(store) if exists(store) else "nothing is there"
-    return not isinstance(made, str) and not changed(made, code)
+    return not isinstance(made, str) and not differences(made, code)
 
 
-def _made(store: Store) -> Made | str:
+def _made(store: Store) -> Provenance | str:
     """What the network in `store` was made with, or why that is not known."""
     note = store.directory / MADE
     try:
         made = unseal(note.read_bytes(), store.owner or "")
     except (OSError, DamagedError) as error:
         return f"{note}: {error.strerror if isinstance(error, OSError) else error}"
-    return cast(Made, made)
+    return cast(Provenance, made)

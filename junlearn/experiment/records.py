@@ -16,7 +16,7 @@ from junlearn import files
 from junlearn.engine.run import Result
 from junlearn.errors import DamagedError
 from junlearn.experiment import provenance
-from junlearn.experiment.provenance import Made
+from junlearn.experiment.provenance import Provenance
 
 __all__ = ["Record", "amend", "append", "new", "read", "repair", "spent"]
 
@@ -29,7 +29,7 @@ SECONDS = ("compile", "run", "evaluate", "total")
 """Times of a result."""
 
 
-class Record(Made):
+class Record(Provenance):
     """One line of `records.jsonl`. Accuracies are in [0, 1], times in seconds."""
 
     dataset: str

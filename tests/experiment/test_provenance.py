@@ -105,7 +105,7 @@ def test_what_is_made_anew_is_made_anew_once(fresh, current, due):
 )
 def test_differences_are_named(change, said):
     made = provenance.now({"network": "1"}) | change
-    found = provenance.changed(made, {"network": "1"})
+    found = provenance.differences(made, {"network": "1"})
     assert said in found and bool(said) == bool(found)
 
 
@@ -113,7 +113,7 @@ def test_another_xgboost_concerns_its_own_metric_alone(monkeypatch):
     made = provenance.now({})
     monkeypatch.setattr(provenance, "versions", lambda: made["versions"] | {"xgboost": "9"})
     for name, said in [("asr", False), ("asr_xgboost", True)]:
-        found = provenance.changed(made, {}, provenance.decisive(["accuracy", name]))
+        found = provenance.differences(made, {}, provenance.decisive(["accuracy", name]))
         assert ("xgboost" in found) == said == bool(found)
 
 
