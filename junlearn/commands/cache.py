@@ -115,10 +115,10 @@ def _by_request(
     rows = ["--scenario.name", "rows", "--scenario.file", str(options.request)]
     own, others = cli.split_arguments(["--config", str(options.config), *rows, *rest])
     experiment = cli.experiment(own, others)
-    problem = prepare(experiment, options.cache_dir, Reporter(Console(quiet=True)))
-    networks = identities(problem)
+    setup = prepare(experiment, options.cache_dir, Reporter(Console(quiet=True)))
+    networks = identities(setup)
     original, reference = digest(networks.original), digest(networks.retrain)
-    mark = problem.dataset.fingerprint
+    mark = setup.dataset.fingerprint
     for entry in found:
         is_of_it = entry.fingerprint == mark or entry.path.name == original
         if is_of_it and entry.path.name != reference:

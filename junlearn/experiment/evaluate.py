@@ -18,7 +18,7 @@ from junlearn.experiment.provenance import Renewal
 from junlearn.experiment.records import Record
 from junlearn.experiment.resolved import method_of
 from junlearn.experiment.schema import digest, plain
-from junlearn.experiment.setup import RANDOM, RELEARN, Problem, key_for, run_options
+from junlearn.experiment.setup import RANDOM, RELEARN, Setup, key_for, run_options
 from junlearn.files import replace
 from junlearn.methods import build
 from junlearn.metrics import Context, Network, Outputs, Relearned, costly
@@ -54,23 +54,23 @@ class Outcome(NamedTuple):
 
 
 def judged(
-    problem: Problem, cases: Sequence[Case], log: Path, renewal: Renewal, reporter: Reporter
+    setup: Setup, cases: Sequence[Case], log: Path, renewal: Renewal, reporter: Reporter
 ) -> Outcome:
     """The record of every case: found in `log`, or made and added to it; `renewal`: which of them are made anew."""
-    metrics_wanted = problem.experiment.metrics
+    metrics_wanted = setup.experiment.metrics
     by_role: dict[str, Case] = {case.role: case for case in cases if case.role != "unlearn"}
     reference = by_role.get("retrain")
-    learn = partial(_relearn, problem, reporter)
-    seen = (problem.experiment.train.augment, problem.experiment.train_view)
+    learn = partial(_relearn, setup, reporter)
+    seen = (setup.experiment.train.augment, setup.experiment.train_view)
 
     @cache
     def outputs_of(role: str) -> Outputs:
         if role == "random":
-            key = key_for(problem.seeds["initialisation"], RANDOM)
-            untrained = problem.model.fresh(key, problem.sources)
-            return _outputs(problem, reporter, role, problem.model, untrained, outputs.ZRF_SPLITS)
+            key = key_for(setup.seeds["initialisation"], RANDOM)
+            untrained = setup.model.fresh(key, setup.sources)
+            return _outputs(setup, reporter, role, setup.model, untrained, outputs.ZRF_SPLITS)
         done = by_role[role].result()
-        return _outputs(problem, reporter, role, done.model, done.variables)
+        return _outputs(setup, reporter, role, done.model, done.variables)
 
     @cache
     def relearned(role: Network, level: float) -> Relearned:
@@ -89,8 +89,8 @@ def judged(
 
     @cache
     def asked() -> dict[str, Any]:
-        scenario, data = problem.experiment.scenario, problem.dataset
-        return processes.first(lambda: request.summary(scenario, data, problem.split, log.parent))
+        scenario, data = setup.experiment.scenario, setup.dataset
+        return processes.first(lambda: request.summary(scenario, data, setup.split, log.parent))
 
     say = cache(reporter.say)  # What is left out is so of every network, and said once.
     earlier = processes.first(lambda: records.repair(log, reporter.say))
@@ -105,7 +105,7 @@ def judged(
 
     def record_of(case: Case) -> Record:
         known_by = None if reference is None else reference.identity
-        name = record_hash(problem.experiment, case.identity, known_by)
+        name = record_hash(setup.experiment, case.identity, known_by)
         place = (name, case.role, case.label)
         record = known.get(place)
         if record is None or renewal.due(place, not difference(case, record)):
@@ -117,17 +117,17 @@ def judged(
             }
             with reporter.timing(f"{case.label}: evaluated"):
                 context = Context(
-                    _outputs(problem, reporter, case.label, done.model, done.variables)
+                    _outputs(setup, reporter, case.label, done.model, done.variables)
                     if case.role == "unlearn"
                     else outputs_of(case.role),
-                    outputs.labels(problem.sources, problem.split, problem.dataset.views),
+                    outputs.labels(setup.sources, setup.split, setup.dataset.views),
                     original=outputs_of("original"),
                     retrain=None if reference is None else outputs_of("retrain"),
                     random=outputs_of("random"),
-                    classes=problem.split.classes,
-                    target=problem.split.target,
-                    clean=outputs.clean(problem.sources, problem.split, problem.dataset.views),
-                    sample=outputs.sample(problem.split, problem.experiment.sample),
+                    classes=setup.split.classes,
+                    target=setup.split.target,
+                    clean=outputs.clean(setup.sources, setup.split, setup.dataset.views),
+                    sample=outputs.sample(setup.split, setup.experiment.sample),
                     networks=networks | {"model": done.variables},
                     relearn=relearner(case, done),
                     relearn_retain=partial(learn, case.label, done, relearn.relearn_retain, *seen),
@@ -135,14 +135,14 @@ def judged(
                 )
                 values = metrics.compute(context, metrics_wanted)
             record = records.new(
-                _own_config(problem, case), name, case.role, case.label, values, done, code_of(case)
+                _own_config(setup, case), name, case.role, case.label, values, done, code_of(case)
             )
             record["request"] = asked()
-            if case.role == "unlearn" and (idle := _idle(problem, case, context)):
+            if case.role == "unlearn" and (idle := _idle(setup, case, context)):
                 record["effect"] = idle
             add = records.append if place not in known else records.amend
             record = processes.first(partial(add, log, record, reporter.say))
-        return _with_weights(problem, case, record, log, reporter)
+        return _with_weights(setup, case, record, log, reporter)
 
     outcome = Outcome([], {})
     kept: dict[str, list[str]] = {}
@@ -169,12 +169,12 @@ def judged(
     return outcome
 
 
-def _idle(problem: Problem, case: Case, context: Context) -> str:
+def _idle(setup: Setup, case: Case, context: Context) -> str:
     """In words, that a method changed nothing, and why if it knows; empty where it did, or has no step to do it."""
-    config = method_of(problem.experiment, case.label)
-    method = build(config.name, config, problem.model)
-    text = without_effect(context) if method.plan(problem.split) else ""
-    reason = "" if method.idle is None else method.idle(problem.split)
+    config = method_of(setup.experiment, case.label)
+    method = build(config.name, config, setup.model)
+    text = without_effect(context) if method.plan(setup.split) else ""
+    reason = "" if method.idle is None else method.idle(setup.split)
     return f"{text}: {reason or HINT}" if text else ""
 
 
@@ -195,15 +195,15 @@ def _keep_traceback(label: str, error: Exception, workdir: Path, reporter: Repor
     reporter.say(f"{label}: traceback in {path}")
 
 
-def _own_config(problem: Problem, case: Case) -> dict[str, Any]:
+def _own_config(setup: Setup, case: Case) -> dict[str, Any]:
     """The resolved configuration, without the methods that this case is not about."""
-    config = plain(problem.experiment)
+    config = plain(setup.experiment)
     section = {case.label: config["method"][case.label]} if case.role == "unlearn" else {}
     return config | {"methods": list(section), "method": section}
 
 
 def _outputs(
-    problem: Problem,
+    setup: Setup,
     reporter: Reporter,
     label: str,
     model: Model,
@@ -214,18 +214,18 @@ def _outputs(
         return outputs.outputs(
             model,
             variables,
-            problem.sources,
-            problem.split,
-            problem.dataset.views,
+            setup.sources,
+            setup.split,
+            setup.dataset.views,
             only,
             progress,
-            problem.experiment.train_view,
-            costly(problem.experiment.metrics),
+            setup.experiment.train_view,
+            costly(setup.experiment.metrics),
         )
 
 
 def _relearn(
-    problem: Problem,
+    setup: Setup,
     reporter: Reporter,
     label: str,
     done: Result,
@@ -233,21 +233,21 @@ def _relearn(
     *arguments: Any,
 ) -> Any:
     """What `how`, a function of `junlearn.relearn`, finds when the network is trained on."""
-    options = run_options(problem, None) | {"key": key_for(problem.seeds["order"], RELEARN)}
-    recipe = relearn.like(problem.experiment.train)
+    options = run_options(setup, None) | {"key": key_for(setup.seeds["order"], RELEARN)}
+    recipe = relearn.like(setup.experiment.train)
     with reporter.following(f"{label} relearning") as progress:
         return how(
-            *(recipe, done.model, done.variables, problem.sources, problem.split, *arguments),
+            *(recipe, done.model, done.variables, setup.sources, setup.split, *arguments),
             **options,
             progress=progress,
         )
 
 
 def _with_weights(
-    problem: Problem, case: Case, record: Record, log: Path, reporter: Reporter
+    setup: Setup, case: Case, record: Record, log: Path, reporter: Reporter
 ) -> Record:
     """Where the experiment asks for it, the network of a method beside `log`, and its path in the record there."""
-    if case.role != "unlearn" or not problem.experiment.loop.save_weights:
+    if case.role != "unlearn" or not setup.experiment.loop.save_weights:
         return record
     owner = digest(case.identity)
     path = Path("weights", f"{case.label}-{owner}")

@@ -29,7 +29,7 @@ from junlearn.experiment.setup import (
     METHOD,
     ORIGINAL,
     RETRAIN,
-    Problem,
+    Setup,
     key_for,
     prepare,
     run_options,
@@ -68,25 +68,25 @@ def execute(
     The directory is made when the data have been read and every method made: a mistake leaves nothing behind. `fresh`
     says which networks and records are made anew although they are there.
     """
-    problem = _prepared(experiment, cache_dir, reporter)
+    setup = _prepared(experiment, cache_dir, reporter)
     renewal = Renewal(fresh)
-    cases = _cases(problem, _shared(cache_dir), workdir / "checkpoints", renewal, reporter)
+    cases = _cases(setup, _shared(cache_dir), workdir / "checkpoints", renewal, reporter)
     with exclusive(workdir):
         text = json.dumps(plain(experiment), indent=2) + "\n"
         processes.first(lambda: replace(workdir / "config.json", text))
-        asked = (experiment.scenario, problem.dataset, problem.split)
+        asked = (experiment.scenario, setup.dataset, setup.split)
         processes.first(lambda: request.write(*asked, workdir))
-        outcome = judged(problem, cases, workdir / "records.jsonl", renewal, reporter)
-        processes.first(lambda: _tell_copies(problem, cache_dir, reporter))
+        outcome = judged(setup, cases, workdir / "records.jsonl", renewal, reporter)
+        processes.first(lambda: _tell_copies(setup, cache_dir, reporter))
         return outcome
 
 
-def _tell_copies(problem: Problem, cache_dir: str | None, reporter: Reporter) -> None:
+def _tell_copies(setup: Setup, cache_dir: str | None, reporter: Reporter) -> None:
     """After a request for rows: where their images are still."""
-    if problem.experiment.scenario.name != "rows":
+    if setup.experiment.scenario.name != "rows":
         return
-    original = _shared(cache_dir) / digest(identities(problem).original)
-    if found := stored.copies(problem.dataset.fingerprint, [original], cache_dir):
+    original = _shared(cache_dir) / digest(identities(setup).original)
+    if found := stored.copies(setup.dataset.fingerprint, [original], cache_dir):
         reporter.say(
             f"the forgotten images are still in {', '.join(found)}: cache purge --request removes them"
         )
@@ -95,20 +95,18 @@ def _tell_copies(problem: Problem, cache_dir: str | None, reporter: Reporter) ->
 @_in_its_precision
 def original_network(
     experiment: Resolved, cache_dir: str | None, reporter: Reporter
-) -> tuple[Problem, Result]:
+) -> tuple[Setup, Result]:
     """The original network of an experiment, trained or read back, and what it was trained on."""
-    problem = _prepared(experiment, cache_dir, reporter)
-    identity, shared = identities(problem).original, _shared(cache_dir)
-    return problem, _train(problem, "original", identity, shared, Renewal("nothing"), reporter)
+    setup = _prepared(experiment, cache_dir, reporter)
+    identity, shared = identities(setup).original, _shared(cache_dir)
+    return setup, _train(setup, "original", identity, shared, Renewal("nothing"), reporter)
 
 
-def _prepared(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Problem:
+def _prepared(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Setup:
     """What stands before any network is trained: the same in all processes of a run."""
-    problem = prepare(experiment, cache_dir, reporter)
-    processes.same(
-        "configuration or data", lambda: digest([plain(experiment), *identities(problem)])
-    )
-    return problem
+    setup = prepare(experiment, cache_dir, reporter)
+    processes.same("configuration or data", lambda: digest([plain(experiment), *identities(setup)]))
+    return setup
 
 
 def _shared(cache_dir: str | None) -> Path:
@@ -117,17 +115,17 @@ def _shared(cache_dir: str | None) -> Path:
 
 
 def _cases(
-    problem: Problem, shared: Path, own: Path, renewal: Renewal, reporter: Reporter
+    setup: Setup, shared: Path, own: Path, renewal: Renewal, reporter: Reporter
 ) -> list[Case]:
     """The original, the retrained reference where there is one, then one case a method."""
-    experiment = problem.experiment
-    identity = identities(problem)
+    experiment = setup.experiment
+    identity = identities(setup)
 
     def trained(role: str, identity: Identity) -> Callable[[], Result]:
-        return cache(lambda: _train(problem, role, identity, shared, renewal, reporter))
+        return cache(lambda: _train(setup, role, identity, shared, renewal, reporter))
 
     original = trained("original", identity.original)
-    code = network_code(problem, "retrain")
+    code = network_code(setup, "retrain")
     cases = [Case("original", "original", identity.original, code, original)]
     if experiment.reference:
         reference = trained("retrain", identity.retrain)
@@ -136,18 +134,18 @@ def _cases(
     # What was left by the last one alone is kept: what was left before can be read back.
     @lru_cache(maxsize=1)
     def staged(label: str, store: Store, begun: Store | None) -> Staged:
-        return _unlearn(problem, label, store, begun, original, renewal, reporter)
+        return _unlearn(setup, label, store, begun, original, renewal, reporter)
 
     def stages(config: Section) -> str:
         """What names the stages of a method with this section."""
-        method = build(config.name, config, problem.model)
+        method = build(config.name, config, setup.model)
         return digest(identity.stages(config, method.read_at_finish))
 
     stores: dict[str, tuple[str, Store]] = {}
     for label in experiment.methods:
         config = method_of(experiment, label)
         # Built before anything is trained: a setting that cannot be is an error at once.
-        method = build(config.name, config, problem.model)
+        method = build(config.name, config, setup.model)
         name = stages(config)
         # Configurations that differ in what `finish` reads share the stages of the first of them,
         first, store = stores.setdefault(name, (label, Store(own / f"{label}-{name}", name)))
@@ -155,26 +153,26 @@ def _cases(
         begun = None
         if method.beginning is not None:
             _, begun = stores.get(stages(method.beginning), (None, None))
-        finished = partial(_finished, problem, method, partial(staged, first, store, begun))
-        code = network_code(problem, config.name)
+        finished = partial(_finished, setup, method, partial(staged, first, store, begun))
+        code = network_code(setup, config.name)
         cases.append(Case("unlearn", label, identity.unlearned(config), code, finished))
     return cases
 
 
-def _finished(problem: Problem, method: Method, staged: Callable[[], Staged]) -> Result:
-    return finish_run(method, problem.model, staged())
+def _finished(setup: Setup, method: Method, staged: Callable[[], Staged]) -> Result:
+    return finish_run(method, setup.model, staged())
 
 
-def _about(problem: Problem, label: str) -> dict[str, str]:
+def _about(setup: Setup, label: str) -> dict[str, str]:
     """What tells a person, and `cache`, which network lies in a directory."""
-    dataset = problem.dataset
+    dataset = setup.dataset
     role = label if label in ("original", "retrain") else "unlearn"
     about = {"role": role, "label": label, "dataset": dataset.name}
     return about | {"fingerprint": dataset.fingerprint}
 
 
 def _train(
-    problem: Problem,
+    setup: Setup,
     role: str,
     identity: Identity,
     shared: Path,
@@ -182,19 +180,19 @@ def _train(
     reporter: Reporter,
 ) -> Result:
     """The original or the retrained network, trained or read back; two runs that want the same one take turns."""
-    other = role == "retrain" and problem.experiment.retrain_init == "other"
+    other = role == "retrain" and setup.experiment.retrain_init == "other"
     store = Store(shared / digest(identity), digest(identity))
-    split = problem.split if role == "retrain" else everything(problem.sources)
+    split = setup.split if role == "retrain" else everything(setup.sources)
     with exclusive(store.directory, waiting=reporter.say), reporter.following(role) as progress:
-        code, about = network_code(problem, "retrain"), _about(problem, role)
+        code, about = network_code(setup, "retrain"), _about(setup, role)
         provenance.attribute(store, role, code, renewal, reporter.say, about)
         result = train(
-            problem.experiment.train,
-            problem.model,
-            problem.sources,
+            setup.experiment.train,
+            setup.model,
+            setup.sources,
             split,
-            key=key_for(problem.seeds["initialisation"], RETRAIN if other else ORIGINAL),
-            **run_options(problem, store),
+            key=key_for(setup.seeds["initialisation"], RETRAIN if other else ORIGINAL),
+            **run_options(setup, store),
             progress=progress,
         )
     reporter.say(f"{role}: {_spent(result)}")
@@ -202,7 +200,7 @@ def _train(
 
 
 def _unlearn(
-    problem: Problem,
+    setup: Setup,
     label: str,
     store: Store,
     begun: Store | None,
@@ -212,13 +210,13 @@ def _unlearn(
 ) -> Staged:
     """The stages of a method, from where `begun` ends if that is there."""
     start = original().variables
-    config = method_of(problem.experiment, label)
-    method = build(config.name, config, problem.model)
+    config = method_of(setup.experiment, label)
+    method = build(config.name, config, setup.model)
     before_training = None
     if method.with_initial is not None:
-        key = key_for(problem.seeds["initialisation"], ORIGINAL)
-        before_training = initial(problem.model, problem.sources, key=key)
-    code, about = network_code(problem, config.name), _about(problem, label)
+        key = key_for(setup.seeds["initialisation"], ORIGINAL)
+        before_training = initial(setup.model, setup.sources, key=key)
+    code, about = network_code(setup, config.name), _about(setup, label)
     # A record names one set of versions: what others left is not gone on from.
     if begun is not None and not provenance.current(begun, code):
         begun = None
@@ -226,14 +224,14 @@ def _unlearn(
     with reporter.following(label) as progress:
         staged = run_stages(
             method,
-            problem.model,
+            setup.model,
             start,
-            problem.sources,
-            problem.split,
-            key=key_for(problem.seeds["method"], METHOD),
+            setup.sources,
+            setup.split,
+            key=key_for(setup.seeds["method"], METHOD),
             initial=before_training,
             begun=begun,
-            **run_options(problem, store),
+            **run_options(setup, store),
             progress=progress,
         )
     reporter.say(f"{label}: {_spent(staged)}")

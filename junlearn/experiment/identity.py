@@ -15,7 +15,7 @@ from junlearn.engine import run
 from junlearn.experiment.code_digest import code_digest, module_of
 from junlearn.experiment.resolved import Resolved, Section, surrogate_of
 from junlearn.experiment.schema import digest, plain
-from junlearn.experiment.setup import Problem, seeds_of
+from junlearn.experiment.setup import Setup, seeds_of
 from junlearn.methods import METHODS
 from junlearn.models import MODELS
 from junlearn.models.weights import file_digest
@@ -61,17 +61,17 @@ class Identities(NamedTuple):
         return self.methods | {"method": early}
 
 
-def identities(problem: Problem) -> Identities:
+def identities(setup: Setup) -> Identities:
     """Of all networks of an experiment."""
-    experiment = problem.experiment
-    section = _request(problem)
+    experiment = setup.experiment
+    section = _request(setup)
     original = _original(experiment, section) | {
-        "fingerprint": problem.dataset.fingerprint,
+        "fingerprint": setup.dataset.fingerprint,
         "model": model_identity(experiment.model),
     }
-    request = {"scenario": section, "scenario_seed": problem.seeds["scenario"]}
+    request = {"scenario": section, "scenario_seed": setup.seeds["scenario"]}
     retrain = original | request | {"retrain_init": experiment.retrain_init}
-    methods = retrain | surrogate_identity(problem) | {"method_seed": problem.seeds["method"]}
+    methods = retrain | surrogate_identity(setup) | {"method_seed": setup.seeds["method"]}
     return Identities(original, retrain, methods)
 
 
@@ -108,20 +108,20 @@ def _original(experiment: Resolved, request: dict[str, Any]) -> Identity:
     return settings
 
 
-def _request(problem: Problem) -> dict[str, Any]:
+def _request(setup: Setup) -> dict[str, Any]:
     """The section of the scenario; where a file names what is forgotten, the rows that it names in its place."""
-    section = plain(problem.experiment.scenario)
+    section = plain(setup.experiment.scenario)
     if "file" not in section:
         return section
-    return {"name": section["name"], "rows": digest(problem.split.forget.tolist())}
+    return {"name": section["name"], "rows": digest(setup.split.forget.tolist())}
 
 
-def surrogate_identity(problem: Problem) -> Identity:
+def surrogate_identity(setup: Setup) -> Identity:
     """The surrogate images as a part of what determines a method's numbers; empty where there are none."""
-    if problem.surrogate is None:
+    if setup.surrogate is None:
         return {}
-    section = without_location(plain(surrogate_of(problem.experiment)))
-    return {"surrogate": section | {"fingerprint": problem.surrogate.fingerprint}}
+    section = without_location(plain(surrogate_of(setup.experiment)))
+    return {"surrogate": section | {"fingerprint": setup.surrogate.fingerprint}}
 
 
 def model_identity(config: Section) -> Identity:
@@ -156,13 +156,13 @@ def record_hash(experiment: Resolved, network: Identity, reference: Identity | N
     return digest({"network": network, "reference": reference, **judgement(experiment)})
 
 
-def network_code(problem: Problem, method: str) -> dict[str, str]:
+def network_code(setup: Setup, method: str) -> dict[str, str]:
     """The digest of the code that makes a network: its method, what trains the original, the model, the loop, the data
     that a scenario manipulates.
     """
-    scenario = SCENARIOS[problem.experiment.scenario.name]
+    scenario = SCENARIOS[setup.experiment.scenario.name]
     parts = {METHODS[method].__name__, METHODS["retrain"].__name__, run.__name__}
-    parts.add(module_of(MODELS[problem.experiment.model.name].make))
+    parts.add(module_of(MODELS[setup.experiment.model.name].make))
     if scenario.manipulates:
         parts.add(module_of(scenario.make))
     return {"network": code_digest(parts)}

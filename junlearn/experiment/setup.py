@@ -28,7 +28,7 @@ __all__ = [
     "RANDOM",
     "RELEARN",
     "RETRAIN",
-    "Problem",
+    "Setup",
     "choose",
     "key_for",
     "prepare",
@@ -44,7 +44,7 @@ ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM, RELEARN = range(6)
 """Purposes of random keys: streams that never meet, also where their seeds are equal."""
 
 
-class Problem(NamedTuple):
+class Setup(NamedTuple):
     """What stands before any network is trained."""
 
     experiment: Resolved
@@ -58,14 +58,14 @@ class Problem(NamedTuple):
     """Where the source "surrogate" comes from."""
 
 
-def prepare(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Problem:
+def prepare(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Setup:
     """Read the data, build the network and choose what is forgotten; all processes of a run do it, or none."""
     return processes.together(
         lambda: within_memory(lambda: _prepare(experiment, cache_dir, reporter))
     )
 
 
-def _prepare(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Problem:
+def _prepare(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Setup:
     dataset, surrogate = read(experiment, cache_dir, reporter)
     dataset, split, model, seeds = choose(experiment, dataset)
     mesh = None
@@ -78,7 +78,7 @@ def _prepare(experiment: Resolved, cache_dir: str | None, reporter: Reporter) ->
     for line in _remarks(experiment.scenario, dataset, surrogate, split):
         reporter.say(line)
     sources = place(dataset.sources, mesh)
-    return Problem(experiment, dataset, model, split, sources, seeds, mesh, surrogate)
+    return Setup(experiment, dataset, model, split, sources, seeds, mesh, surrogate)
 
 
 def read(
@@ -159,14 +159,14 @@ def key_for(seed: int, purpose: int) -> Key:
     return jax.random.fold_in(jax.random.key(seed), purpose)
 
 
-def run_options(problem: Problem, store: Store | None) -> dict[str, Any]:
+def run_options(setup: Setup, store: Store | None) -> dict[str, Any]:
     """The keywords of `junlearn.engine.run.run` that all runs of the experiment share."""
-    loop = problem.experiment.loop
+    loop = setup.experiment.loop
     return {
-        "seed": problem.seeds["order"],
-        "views": problem.dataset.views,
+        "seed": setup.seeds["order"],
+        "views": setup.dataset.views,
         "loop": loop.kind,
-        "mesh": problem.mesh,
+        "mesh": setup.mesh,
         "store": store,
         "save_seconds": loop.save_seconds,
     }
