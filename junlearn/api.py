@@ -2,13 +2,14 @@
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn import many, outputs, relearn
+from junlearn import many, relearn
 from junlearn import train as training
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.arrays import kind_of
@@ -17,16 +18,13 @@ from junlearn.engine.inputs.options import MANY_OPTIONS, check_views, key_of, na
 from junlearn.engine.run import Result, run
 from junlearn.errors import ConfigError, unknown
 from junlearn.experiment import schema
+from junlearn.experiment.evaluator import Evaluator, Relearning, Subject
 from junlearn.methods import METHODS, build, finetune, needs_of
 from junlearn.methods import retrain as retraining
 from junlearn.metrics import (
     DEFAULT_METRICS,
     METRICS,
-    Context,
-    Curve,
     Network,
-    Outputs,
-    Relearned,
     compute,
     costly,
 )
@@ -205,57 +203,28 @@ def evaluate(
         references = reference_model
         others = shapes_of(references, sources, views, name="reference_model")
     sources = {n: jax.tree.map(jnp.asarray, d) for n, d in sources.items()}
+    subject = Subject("model", model, network_of(variables, shapes))
     given: dict[Network, Numbers | None] = {
         "original": original,
         "retrain": retrain,
         "random": random,
     }
-    networks: dict[Network, Variables] = {"model": network_of(variables, shapes)}
-    for role, numbers in given.items():
-        if numbers is not None:
-            networks[role] = network_of(numbers, others, role)
-
-    def judged(
-        owner: Model,
-        network: Variables,
-        only: Sequence[str] | None = None,
-        extra: Sequence[str] = (),
-    ) -> Outputs:
-        return outputs.outputs(
-            owner, network, sources, split, views, only, train_view=train_view, extra=extra
-        )
-
-    def outputs_of(role: Network, only: Sequence[str] | None = None) -> Outputs | None:
-        if role not in networks:
-            return None
-        return judged(references, networks[role], only)
-
-    def relearned(role: Network, level: float) -> Relearned:
-        owner = model if role == "model" else references
-        network, key = networks[role], jax.random.key(0)
-        return relearn.relearn(
-            relearning, owner, network, sources, split, level, key=key, views=views
-        )
-
-    def retained() -> Curve:
-        parts = (relearning, model, networks["model"], sources, split, relearning.augment)
-        return relearn.relearn_retain(*parts, key=jax.random.key(0), views=views)
-
-    seen = judged(model, networks["model"], extra=costly(metrics))
-    if are_probabilities(seen.logits):
-        warnings.warn(PROBABILITIES, stacklevel=2)
-    context = Context(
-        seen,
-        outputs.labels(sources, split, views),
-        original=outputs_of("original"),
-        retrain=outputs_of("retrain"),
-        random=outputs_of("random", outputs.ZRF_SPLITS),
-        classes=split.classes,
-        target=split.target,
-        clean=outputs.clean(sources, split, views),
-        sample=outputs.sample(split),
-        networks=networks,
-        relearn=relearned,
-        relearn_retain=retained,
+    known = {
+        role: Subject(role, references, network_of(numbers, others, role))
+        for role, numbers in given.items()
+        if numbers is not None
+    }
+    options = {"key": jax.random.key(0), "views": views}
+    evaluator = Evaluator(
+        sources=sources,
+        split=split,
+        views=views,
+        references={role: partial(known.__getitem__, role) for role in known},
+        relearning=Relearning(relearning, options, augment=relearning.augment),
+        extra=costly(metrics),
+        train_view=train_view,
     )
+    context = evaluator.context(subject)
+    if are_probabilities(context.model.logits):
+        warnings.warn(PROBABILITIES, stacklevel=2)
     return compute(context, metrics)

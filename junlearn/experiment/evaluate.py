@@ -1,17 +1,18 @@
 """What is known of the networks of an experiment: a record of each, found in the log or made and added to it."""
 
 import traceback
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from junlearn import metrics, outputs, relearn
+from junlearn import metrics, relearn
 from junlearn.engine import processes, saved
 from junlearn.engine.run import Result
 from junlearn.errors import DivergedError, JunlearnError
 from junlearn.experiment import provenance, records, request
 from junlearn.experiment.effect import without_effect
+from junlearn.experiment.evaluator import Evaluator, Relearning, Subject
 from junlearn.experiment.identity import Identity, metric_code, record_hash
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Renewal
@@ -21,10 +22,9 @@ from junlearn.experiment.schema import digest, plain
 from junlearn.experiment.setup import RANDOM, RELEARN, Setup, key_for, run_options
 from junlearn.files import replace
 from junlearn.methods import build
-from junlearn.metrics import Context, Network, Outputs, Relearned, costly
-from junlearn.types import Model, Variables
+from junlearn.metrics import Context, Network, costly
 
-__all__ = ["Case", "Outcome", "judged"]
+__all__ = ["Case", "Outcome", "evaluate_cases"]
 
 
 HINT = "its settings are too weak for this network"
@@ -32,7 +32,7 @@ HINT = "its settings are too weak for this network"
 
 
 class Case(NamedTuple):
-    """A network to be judged."""
+    """A network to be evaluated."""
 
     role: Literal["original", "retrain", "unlearn"]
     label: str
@@ -53,106 +53,20 @@ class Outcome(NamedTuple):
     """Label of a method -> why it has no record."""
 
 
-def judged(
+def evaluate_cases(
     setup: Setup, cases: Sequence[Case], log: Path, renewal: Renewal, reporter: Reporter
 ) -> Outcome:
     """The record of every case: found in `log`, or made and added to it; `renewal`: which of them are made anew."""
-    metrics_wanted = setup.experiment.metrics
-    by_role: dict[str, Case] = {case.role: case for case in cases if case.role != "unlearn"}
-    reference = by_role.get("retrain")
-    learn = partial(_relearn, setup, reporter)
-    seen = (setup.experiment.train.augment, setup.experiment.train_view)
-
-    @cache
-    def outputs_of(role: str) -> Outputs:
-        if role == "random":
-            key = key_for(setup.seeds["initialisation"], RANDOM)
-            untrained = setup.model.fresh(key, setup.sources)
-            return _outputs(setup, reporter, role, setup.model, untrained, outputs.ZRF_SPLITS)
-        done = by_role[role].result()
-        return _outputs(setup, reporter, role, done.model, done.variables)
-
-    @cache
-    def relearned(role: Network, level: float) -> Relearned:
-        done = by_role[role].result()
-        return learn(role, done, relearn.relearn, level)
-
-    def relearner(case: Case, done: Result) -> Callable[[Network, float], Relearned]:
-        def ask(role: Network, level: float) -> Relearned:
-            if role == "model" and case.role == "unlearn":
-                return learn(case.label, done, relearn.relearn, level)
-            return relearned(case.role if role == "model" else role, level)
-
-        return ask
-
-    judging = metric_code(metrics_wanted)
-
-    @cache
-    def asked() -> dict[str, Any]:
-        scenario, data = setup.experiment.scenario, setup.dataset
-        return processes.first(lambda: request.summary(scenario, data, setup.split, log.parent))
-
-    say = cache(reporter.say)  # What is left out is so of every network, and said once.
-    earlier = processes.first(lambda: records.repair(log, reporter.say))
-    known = {(r["config_hash"], r["role"], r["method"]): r for r in earlier}
-
-    def code_of(case: Case) -> dict[str, str]:
-        return case.code | judging
-
-    def difference(case: Case, record: Record) -> str:
-        packages = provenance.decisive(metrics_wanted)
-        return provenance.differences(record, code_of(case), packages)
-
-    def record_of(case: Case) -> Record:
-        known_by = None if reference is None else reference.identity
-        name = record_hash(setup.experiment, case.identity, known_by)
-        place = (name, case.role, case.label)
-        record = known.get(place)
-        if record is None or renewal.due(place, not difference(case, record)):
-            done = case.result()
-            networks: dict[Network, Variables] = {
-                role: by_role[role].result().variables
-                for role in ("original", "retrain")
-                if role in by_role
-            }
-            with reporter.timing(f"{case.label}: evaluated"):
-                context = Context(
-                    _outputs(setup, reporter, case.label, done.model, done.variables)
-                    if case.role == "unlearn"
-                    else outputs_of(case.role),
-                    outputs.labels(setup.sources, setup.split, setup.dataset.views),
-                    original=outputs_of("original"),
-                    retrain=None if reference is None else outputs_of("retrain"),
-                    random=outputs_of("random"),
-                    classes=setup.split.classes,
-                    target=setup.split.target,
-                    clean=outputs.clean(setup.sources, setup.split, setup.dataset.views),
-                    sample=outputs.sample(setup.split, setup.experiment.sample),
-                    networks=networks | {"model": done.variables},
-                    relearn=relearner(case, done),
-                    relearn_retain=partial(learn, case.label, done, relearn.relearn_retain, *seen),
-                    remark=say,
-                )
-                values = metrics.compute(context, metrics_wanted)
-            record = records.new(
-                _own_config(setup, case), name, case.role, case.label, values, done, code_of(case)
-            )
-            record["request"] = asked()
-            if case.role == "unlearn" and (idle := _idle(setup, case, context)):
-                record["effect"] = idle
-            add = records.append if place not in known else records.amend
-            record = processes.first(partial(add, log, record, reporter.say))
-        return _with_weights(setup, case, record, log, reporter)
-
+    maker = _RecordMaker(setup, cases, log, renewal, reporter)
     outcome = Outcome([], {})
     kept: dict[str, list[str]] = {}
     for case in cases:
         try:
-            record = record_of(case)
+            record = _with_weights(setup, case, maker.record_of(case), log, reporter)
             outcome.records.append(record)
             if "effect" in record:
                 reporter.say(f"{case.label}: {record['effect']}")
-            kept.setdefault(difference(case, record), []).append(case.label)
+            kept.setdefault(maker.differences(case, record), []).append(case.label)
         except Exception as error:
             if case.role != "unlearn" or _of_the_machine(error):
                 raise
@@ -167,6 +81,101 @@ def judged(
                 "--fresh changed makes them anew"
             )
     return outcome
+
+
+class _RecordMaker:
+    """The records in `log`, and how those that are missing are made."""
+
+    def __init__(
+        self, setup: Setup, cases: Sequence[Case], log: Path, renewal: Renewal, reporter: Reporter
+    ) -> None:
+        self.setup, self.log, self.renewal, self.reporter = setup, log, renewal, reporter
+        self.metrics = setup.experiment.metrics
+        self.metric_code = metric_code(self.metrics)
+        references: dict[Network, Case] = {c.role: c for c in cases if c.role != "unlearn"}
+        self.reference = references["retrain"].identity if "retrain" in references else None
+        self.evaluator = _evaluator(setup, references, reporter)
+        # What is left out is so of every network, and said once.
+        self.remark = cache(reporter.say)
+        earlier = processes.first(lambda: records.repair(log, reporter.say))
+        self.known = {(r["config_hash"], r["role"], r["method"]): r for r in earlier}
+
+    @cached_property
+    def request(self) -> dict[str, Any]:
+        """What was to be forgotten."""
+        section, data, split = self.setup.experiment.scenario, self.setup.dataset, self.setup.split
+        return processes.first(lambda: request.summary(section, data, split, self.log.parent))
+
+    def record_of(self, case: Case) -> Record:
+        """The record of a network, made now where there is none or it is due."""
+        name = record_hash(self.setup.experiment, case.identity, self.reference)
+        place = (name, case.role, case.label)
+        record = self.known.get(place)
+        if record is not None and not self.renewal.due(place, not self.differences(case, record)):
+            return record
+        add = records.append if record is None else records.amend
+        made = self._make(case, name)
+        return processes.first(partial(add, self.log, made, self.reporter.say))
+
+    def differences(self, case: Case, record: Record) -> str:
+        """In what a record differs from what would be made now, in words."""
+        packages = provenance.decisive(self.metrics)
+        return provenance.differences(record, self._code(case), packages)
+
+    def _code(self, case: Case) -> dict[str, str]:
+        return case.code | self.metric_code
+
+    def _make(self, case: Case, name: str) -> Record:
+        done = case.result()
+        subject = Subject(case.label, done.model, done.variables)
+        # The time of training is not that of evaluation.
+        _ = self.evaluator.networks
+        with self.reporter.timing(f"{case.label}: evaluated"):
+            own: Network = "model" if case.role == "unlearn" else case.role
+            context = self.evaluator.context(subject, own)._replace(remark=self.remark)
+            values = metrics.compute(context, self.metrics)
+        config = _own_config(self.setup, case)
+        record = records.new(config, name, case.role, case.label, values, done, self._code(case))
+        record["request"] = self.request
+        if case.role == "unlearn" and (idle := _idle(self.setup, case, context)):
+            record["effect"] = idle
+        return record
+
+
+def _evaluator(setup: Setup, references: Mapping[Network, Case], reporter: Reporter) -> Evaluator:
+    """What the metrics read of the networks of an experiment."""
+    experiment, seeds = setup.experiment, setup.seeds
+
+    def trained(case: Case) -> Subject:
+        done = case.result()
+        return Subject(case.role, done.model, done.variables)
+
+    def untrained() -> Subject:
+        key = key_for(seeds["initialisation"], RANDOM)
+        return Subject("random", setup.model, setup.model.fresh(key, setup.sources))
+
+    relearning = Relearning(
+        relearn.like(experiment.train),
+        run_options(setup, None) | {"key": key_for(seeds["order"], RELEARN)},
+        augment=experiment.train.augment,
+        train_view=experiment.train_view,
+        watch=lambda label: reporter.following(f"{label} relearning"),
+    )
+    loaders: dict[Network, Callable[[], Subject]] = {"random": untrained}
+    for role, case in references.items():
+        loaders[role] = partial(trained, case)
+    return Evaluator(
+        sources=setup.sources,
+        split=setup.split,
+        views=setup.dataset.views,
+        references=loaders,
+        relearning=relearning,
+        extra=costly(experiment.metrics),
+        extra_of_references=costly(experiment.metrics),
+        train_view=experiment.train_view,
+        sample=experiment.sample,
+        watch=lambda label: reporter.counting(f"{label} evaluating"),
+    )
 
 
 def _idle(setup: Setup, case: Case, context: Context) -> str:
@@ -200,47 +209,6 @@ def _own_config(setup: Setup, case: Case) -> dict[str, Any]:
     config = plain(setup.experiment)
     section = {case.label: config["method"][case.label]} if case.role == "unlearn" else {}
     return config | {"methods": list(section), "method": section}
-
-
-def _outputs(
-    setup: Setup,
-    reporter: Reporter,
-    label: str,
-    model: Model,
-    variables: Variables,
-    only: Sequence[str] | None = None,
-) -> Outputs:
-    with reporter.counting(f"{label} evaluating") as progress:
-        return outputs.outputs(
-            model,
-            variables,
-            setup.sources,
-            setup.split,
-            setup.dataset.views,
-            only,
-            progress,
-            setup.experiment.train_view,
-            costly(setup.experiment.metrics),
-        )
-
-
-def _relearn(
-    setup: Setup,
-    reporter: Reporter,
-    label: str,
-    done: Result,
-    how: Callable[..., Any],
-    *arguments: Any,
-) -> Any:
-    """What `how`, a function of `junlearn.relearn`, finds when the network is trained on."""
-    options = run_options(setup, None) | {"key": key_for(setup.seeds["order"], RELEARN)}
-    recipe = relearn.like(setup.experiment.train)
-    with reporter.following(f"{label} relearning") as progress:
-        return how(
-            *(recipe, done.model, done.variables, setup.sources, setup.split, *arguments),
-            **options,
-            progress=progress,
-        )
 
 
 def _with_weights(

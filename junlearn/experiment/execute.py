@@ -18,7 +18,7 @@ from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import matmuls
 from junlearn.engine.run import Result, Staged, finish_run, run_stages
 from junlearn.experiment import provenance, request, stored
-from junlearn.experiment.evaluate import Case, Outcome, judged
+from junlearn.experiment.evaluate import Case, Outcome, evaluate_cases
 from junlearn.experiment.identity import Identity, identities, network_code
 from junlearn.experiment.locks import exclusive
 from junlearn.experiment.progress import Reporter
@@ -76,7 +76,7 @@ def execute(
         processes.first(lambda: replace(workdir / "config.json", text))
         asked = (experiment.scenario, setup.dataset, setup.split)
         processes.first(lambda: request.write(*asked, workdir))
-        outcome = judged(setup, cases, workdir / "records.jsonl", renewal, reporter)
+        outcome = evaluate_cases(setup, cases, workdir / "records.jsonl", renewal, reporter)
         processes.first(lambda: _tell_copies(setup, cache_dir, reporter))
         return outcome
 

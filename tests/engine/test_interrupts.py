@@ -12,10 +12,10 @@ import jax
 import numpy as np
 import pytest
 
-from junlearn import cli
+from junlearn import cli, outputs
 from junlearn.commands import catalogue
 from junlearn.engine import checkpoint, compiling, interrupts
-from junlearn.experiment import evaluate, execute
+from junlearn.experiment import execute, records
 from junlearn.experiment.progress import Reporter
 from junlearn.main import main
 from tests.tiny_run import CONFIG, arguments, results
@@ -56,8 +56,8 @@ PLACES = {
     "look at the last epoch": (run, "_draw", 5),
     "first snapshot": (checkpoint, "save", 1),
     "last snapshot": (checkpoint, "save", 5),
-    "evaluation": (evaluate.outputs, "outputs", 2),
-    "record": (evaluate.records, "append", 2),
+    "evaluation": (outputs, "outputs", 2),
+    "record": (records, "append", 2),
 }
 
 
@@ -120,7 +120,7 @@ def test_a_terminal_is_restored(tmp_path, monkeypatch, name):
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setenv("TERM", "xterm")
     with monkeypatch.context() as patch:
-        owner = run if name == "following" else evaluate.outputs
+        owner = run if name == "following" else outputs
         at(patch, owner, "_draw" if name == "following" else "outputs", signal.SIGINT)
         assert main(arguments(tmp_path)) == 130
     shown = screen.getvalue()
