@@ -31,6 +31,7 @@ from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.arrays import array_of, kind_of, rows_of
 from junlearn.engine.inputs.options import keys_of, run_options, seed_of
 from junlearn.engine.memory import available
+from junlearn.engine.settings import Placement
 from junlearn.engine.side_by_side import ManyTrainer
 from junlearn.errors import ConfigError, unknown
 from junlearn.methods import build, retrain
@@ -116,7 +117,7 @@ def train_many(
     chosen: str = how
     chunk, done = 0, 0
     measured: dict[str, float] = {}
-    scan = loop == "scan" or (loop == "auto" and jax.default_backend() != "cpu")
+    scan = Placement(loop).scans
     limit = available() if memory is None else memory
     method = build("retrain", config, model)
     # The largest group first: what is chosen for it, the others follow.

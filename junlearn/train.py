@@ -1,11 +1,12 @@
 """The original and the retrained network, both as the `retrain` method run by `junlearn.engine.run`."""
 
-from typing import Any
+from typing import Unpack
 
 import jax
 import numpy as np
 
 from junlearn.engine.run import Result, run
+from junlearn.engine.settings import RunOptions
 from junlearn.methods import build, retrain
 from junlearn.types import Key, Model, Sources, Split, Variables
 
@@ -32,7 +33,7 @@ def train(
     split: Split | None = None,
     *,
     key: Key | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Result:
     """Train a fresh network on `split.retain` (None: on all of "train"); `options` go to `junlearn.engine.run.run`."""
     split = everything(sources) if split is None else split

@@ -8,9 +8,9 @@ bit for bit.
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from junlearn.engine.inputs.splits import check_rows
 from junlearn.engine.position import Position, read_position
 from junlearn.engine.predict import evaluate_accuracy
 from junlearn.engine.program import Clock, Epoch, Program, program_of
+from junlearn.engine.settings import Placement, Progress, RunOptions, Snapshots, stage_options
 from junlearn.errors import ConfigError
 from junlearn.parts import feeds
 from junlearn.types import (
@@ -42,13 +43,10 @@ from junlearn.types import (
     View,
 )
 
-__all__ = ["Progress", "Result", "Staged", "finish_run", "place", "run", "run_stages"]
+__all__ = ["Result", "Staged", "finish_run", "place", "run", "run_stages"]
 
 CHEAP_SECONDS = 1.0
 """Work that is worth a snapshot when a signal ends the run."""
-
-Progress = Callable[[str, int, int, dict[str, float]], None]
-"""`(stage, steps done, steps in all, metrics)`: called about twice a second."""
 
 
 class Result(NamedTuple):
@@ -88,9 +86,14 @@ def run(
     variables: Variables,
     sources: Sources,
     split: Split,
-    **options: Any,
+    *,
+    key: Key,
+    **options: Unpack[RunOptions],
 ) -> Result:
-    """Run all stages of `method` from `variables`, and finish; options are those of `run_stages`.
+    """Run all stages of `method` from `variables`, and finish.
+
+    `options` are `seed`, `initial`, `views` and `progress` of `run_stages`, and the fields of its `placement` (`loop`,
+    `mesh`) and of its `snapshots` (`store`, `begun`, `save_seconds`).
 
     Arrays are converted as by `junlearn.train`. Raises as `run_stages` does, and ConfigError for arguments of another
     kind, columns of other lengths, images of another shape than the model's, and rows out of range. What only a network
@@ -101,17 +104,16 @@ def run(
             f"run: a Method is wanted, not {kind_of(method)}: junlearn.unlearn takes names"
         )
     check_model(model)
-    options = run_options(options)
+    checked = run_options({"key": key, **options})
     # A network that says nothing of its input may take vectors, too.
     images = model.input_shape is not None
     sources = sources_of(sources, "sources", values=False, images=images)
     if images:
-        check_images(model, sources, options.get("views"), "sources")
+        check_images(model, sources, checked.get("views"), "sources")
     split = check_rows(sources, split)
     variables = Variables.from_linen(variables)
-    return finish_run(
-        method, model, run_stages(method, model, variables, sources, split, **options)
-    )
+    staged = run_stages(method, model, variables, sources, split, **stage_options(checked))
+    return finish_run(method, model, staged)
 
 
 def finish_run(method: Method, model: Model, staged: Staged) -> Result:
@@ -142,31 +144,26 @@ def run_stages(
     split: Split,
     *,
     key: Key,
+    placement: Placement,
+    snapshots: Snapshots,
     seed: int = 0,
     initial: Variables | None = None,
     views: Mapping[str, View] | None = None,
-    loop: Literal["auto", "python", "scan"] = "auto",
-    mesh: Mesh | None = None,
-    store: checkpoint.Store | None = None,
-    begun: checkpoint.Store | None = None,
-    save_seconds: float = 30.0,
     progress: Progress | None = None,
 ) -> Staged:
     """Run all stages of `method` from `variables`.
 
-    `key` feeds the method and the augmentation, `seed` the data order. `initial` are the weights that the training of
+    `key` feeds the method and the augmentation, `seed` the data order. `placement` and `snapshots` say how the run is
+    carried out, and change nothing of its result but the rounding. `initial` are the weights that the training of
     `variables` began from; few methods ask for them (`Method.with_initial`), the others pass over them. `views` default
-    to scaling uint8 to [0, 1]. `loop`: a Python loop of the compiled step, or `lax.scan` over chunks; "auto" is the
-    first on a CPU (where XLA's own convolutions in a scan are slow) and the second elsewhere. With `mesh` (one axis,
-    "data") every batch is split over its devices. With `store` the run goes on from the newest snapshot there, saves
-    one every `save_seconds` and one at the end; a finished run is only read back. As long as there is none it goes on
-    from the newest one in `begun`: of a run with the same arguments, a state like this one's and its first stages. When
-    the command line handles a signal, the run saves a snapshot at the next look of the host and ends with Interrupted.
+    to scaling uint8 to [0, 1]. When the command line handles a signal, the run saves a snapshot at the next look of the
+    host and ends with Interrupted.
 
     Raises ConfigError when the method needs `initial` and it is not given, DivergedError when a metric of a step, or a
     network in the state at the end of a stage, is NaN or infinite, CheckpointError as `engine.checkpoint` does.
     """
     began = saved = time.perf_counter()
+    mesh, store = placement.mesh, snapshots.store
     views = views or PLAIN_VIEWS
     key, view_key = jax.random.split(key)
     # Sources that are on the device already are not copied.
@@ -187,12 +184,11 @@ def run_stages(
     # Beside the keys of the stages: that of all slots.
     frozen_key = jax.random.fold_in(view_key, len(stages))
     position = Position()
-    for snapshots in (store, begun):
-        if snapshots is not None and (found := checkpoint.restore(snapshots, state)) is not None:
-            state, position = found[0], read_position(found[1], snapshots)
+    for kept in (store, snapshots.begun):
+        if kept is not None and (found := checkpoint.restore(kept, state)) is not None:
+            state, position = found[0], read_position(found[1], kept)
             break
     earlier = position.seconds["total"]
-    scan = loop == "scan" or (loop == "auto" and jax.default_backend() != "cpu")
 
     def evaluate(
         variables: Variables, indices: np.ndarray, source: str = "train"
@@ -207,7 +203,7 @@ def run_stages(
             stage, epoch = stages[position.stage], position.epoch
             if rows is None:
                 spec, rows = _draw(stage, seed, position, state, mesh)
-                program = program_of(stage.step, spec, spec.shown(views), mesh, scan)
+                program = program_of(stage.step, spec, spec.shown(views), mesh, placement.scans)
                 clock = clocks.setdefault(program, Clock(position.seconds))
                 epoch_key = jax.random.fold_in(
                     jax.random.fold_in(view_key, position.stage), position.epoch
@@ -251,7 +247,9 @@ def run_stages(
             now = time.perf_counter()
             # All processes save and stop, or none: as the clock of the first one and its signals say.
             stopped = processes.first(interrupts.pending)
-            patience = min(CHEAP_SECONDS, save_seconds) if stopped else save_seconds
+            patience = snapshots.save_seconds
+            if stopped:
+                patience = min(CHEAP_SECONDS, patience)
             due = processes.first(lambda: now - saved >= patience)  # noqa: B023
             if position.stage == len(stages) or due:
                 position.seconds["total"] = earlier + now - began

@@ -156,7 +156,7 @@ def _evaluator(setup: Setup, references: Mapping[Network, Case], reporter: Repor
 
     relearning = Relearning(
         relearn.like(experiment.train),
-        run_options(setup, None) | {"key": key_for(seeds["order"], RELEARN)},
+        {**run_options(setup), "key": key_for(seeds["order"], RELEARN)},
         augment=experiment.train.augment,
         train_view=experiment.train_view,
         watch=lambda label: reporter.following(f"{label} relearning"),

@@ -39,8 +39,8 @@ class Relearning(NamedTuple):
     """How networks are trained on, for the metrics that ask for it."""
 
     recipe: finetune.Config
-    options: Mapping[str, Any]
-    """Keywords of `junlearn.engine.run.run`, `views` and `key` among them."""
+    options: dict[str, Any]
+    """Keywords of `junlearn.engine.run.run`, `views` and `key` among them; its progress is that of `watch`."""
     augment: bool = False
     """Of training on the retain set."""
     train_view: str = "eval"
@@ -155,8 +155,7 @@ class Evaluator:
                 self.sources,
                 self.split,
                 level,
-                **how.options,
-                progress=progress,
+                **how.options | {"progress": progress},
             )
 
     def _relearn_retain(self, subject: Subject) -> Curve:
@@ -170,6 +169,5 @@ class Evaluator:
                 self.split,
                 how.augment,
                 how.train_view,
-                **how.options,
-                progress=progress,
+                **how.options | {"progress": progress},
             )

@@ -17,6 +17,7 @@ from junlearn.engine import processes
 from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import matmuls
 from junlearn.engine.run import Result, Staged, finish_run, run_stages
+from junlearn.engine.settings import stage_options
 from junlearn.experiment import provenance, request, stored
 from junlearn.experiment.evaluate import Case, Outcome, evaluate_cases
 from junlearn.experiment.identity import Identity, identities, network_code
@@ -192,8 +193,7 @@ def _train(
             setup.sources,
             split,
             key=key_for(setup.seeds["initialisation"], RETRAIN if other else ORIGINAL),
-            **run_options(setup, store),
-            progress=progress,
+            **run_options(setup, progress, store=store),
         )
     reporter.say(f"{role}: {_spent(result)}")
     return result
@@ -230,9 +230,7 @@ def _unlearn(
             setup.split,
             key=key_for(setup.seeds["method"], METHOD),
             initial=before_training,
-            begun=begun,
-            **run_options(setup, store),
-            progress=progress,
+            **stage_options(run_options(setup, progress, store=store, begun=begun)),
         )
     reporter.say(f"{label}: {_spent(staged)}")
     return staged

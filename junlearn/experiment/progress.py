@@ -15,7 +15,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from junlearn.engine.run import Progress
+from junlearn.engine.settings import Progress
 from junlearn.text.terminal import printable
 
 __all__ = ["Reporter"]

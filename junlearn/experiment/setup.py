@@ -1,7 +1,7 @@
 """What an experiment is about before any network is trained: data, network, request and seeds."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 from jax.sharding import AxisType, Mesh
@@ -13,6 +13,7 @@ from junlearn.engine import processes
 from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import Precision, in_precision
 from junlearn.engine.run import place
+from junlearn.engine.settings import Progress, RunOptions
 from junlearn.errors import ConfigError
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import Resolved, Section, surrogate_of
@@ -159,14 +160,22 @@ def key_for(seed: int, purpose: int) -> Key:
     return jax.random.fold_in(jax.random.key(seed), purpose)
 
 
-def run_options(setup: Setup, store: Store | None) -> dict[str, Any]:
-    """The keywords of `junlearn.engine.run.run` that all runs of the experiment share."""
+def run_options(
+    setup: Setup,
+    progress: Progress | None = None,
+    *,
+    store: Store | None = None,
+    begun: Store | None = None,
+) -> RunOptions:
+    """The keywords of `junlearn.engine.run.run` for the runs of the experiment."""
     loop = setup.experiment.loop
-    return {
-        "seed": setup.seeds["order"],
-        "views": setup.dataset.views,
-        "loop": loop.kind,
-        "mesh": setup.mesh,
-        "store": store,
-        "save_seconds": loop.save_seconds,
-    }
+    return RunOptions(
+        seed=setup.seeds["order"],
+        views=setup.dataset.views,
+        loop=loop.kind,
+        mesh=setup.mesh,
+        store=store,
+        begun=begun,
+        save_seconds=loop.save_seconds,
+        progress=progress,
+    )
