@@ -30,25 +30,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from job import METHOD, ORIGINAL, RANDOM, REFERENCE, Job, random_key, read, with_surrogates
 from method_settings import Setting, recipe, settings
 from report import Seconds, Stopwatch, markdown, write_csv
 from step_time import print_machine
 
-from junlearn import outputs
+import junlearn
 from junlearn.cli import keep_compilations
-from junlearn.datasets import DATASETS
 from junlearn.datasets.cache import dataset_cache_dir
-from junlearn.datasets.surrogate import SURROGATES, attach
-from junlearn.engine.run import Result, place, run
-from junlearn.errors import DivergedError, JunlearnError
-from junlearn.experiment.schema import build
-from junlearn.experiment.setup import METHOD, ORIGINAL, RANDOM, RETRAIN, SCENARIO, key_for
-from junlearn.methods import METHODS, retrain
-from junlearn.metrics import Context, Outputs, compute
+from junlearn.datasets.surrogate import SURROGATES
+from junlearn.experiment.evaluator import Evaluator, Relearning, Subject
+from junlearn.methods import METHODS
+from junlearn.metrics import compute
 from junlearn.models import MODELS
-from junlearn.scenarios import SCENARIOS
-from junlearn.train import initial, train
-from junlearn.types import Data, Dataset, Model, Split
+from junlearn.relearn import DEFAULT
+from junlearn.train import train
+from junlearn.types import Dataset, Model, Split, Variables
 
 __all__ = ["Job", "Row", "measure", "settings", "table"]
 
@@ -88,26 +85,12 @@ class Trained(NamedTuple):
     """What all methods of a network have in common."""
 
     model: Model
-    original: Result
-    reference: Result
-    outputs: dict[str, Outputs]
-    """Of the original, the reference and an untrained network."""
+    original: Variables
+    evaluator: Evaluator
+    """It has seen the original, the reference and an untrained network."""
     compile: float
     train: float
     evaluate: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What is measured."""
-
-    dataset: str = "mnist"
-    surrogate: str = "fashion_mnist"
-    examples: int = 6_000
-    """Of the training set, the first ones, and at most as many of the test set."""
-    epochs: int = 2
-    model: str = "laf_cnn"
-    seed: int = 0
 
 
 def measure(
@@ -120,10 +103,10 @@ def measure(
         @cache
         def images(surrogate: bool) -> Images:
             if not surrogate:
-                (dataset, split), seconds = watch.timed(lambda: _read(job))
+                (dataset, split), seconds = watch.timed(lambda: read(job))
                 return Images(dataset, split, seconds)
             dataset, split, first = images(False)
-            dataset, second = watch.timed(lambda: _attach(job, dataset))
+            dataset, second = watch.timed(lambda: with_surrogates(job, dataset))
             both = Seconds(first.compile + second.compile, first.work + second.work)
             return Images(dataset, split, both)
 
@@ -145,10 +128,10 @@ def measure(
             label = _label(network, tuple(fields.items()))
             try:
                 shared = trained(network, tuple(fields.items()))
-                read = images("surrogate.x" in METHODS[name].NEEDS)
-                row = _row(watch, job, name, setting, label, shared, read)
+                own = images("surrogate.x" in METHODS[name].NEEDS)
+                row = _row(watch, job, name, setting, label, shared, own)
                 say(f"{name}: {row.unlearn:.1f} s, {row.own:.1f} s compiling")
-            except (JunlearnError, DivergedError) as error:
+            except (junlearn.JunlearnError, junlearn.DivergedError) as error:
                 row = Row(method=name, model=label, note=str(error))
                 say(f"{name}: {error}")
             rows.append(row)
@@ -159,91 +142,45 @@ def _label(name: str, fields: tuple[tuple[str, Any], ...]) -> str:
     return " ".join([name, *(f"{key}={value}" for key, value in fields)])
 
 
-def _read(job: Job) -> tuple[Dataset, Split]:
-    """The images that the job is about, on the device, and which of them are forgotten."""
-    component = DATASETS[job.dataset]
-    dataset = _first(component.make(component.Config()), job.examples)
-    scenario = SCENARIOS["class"]
-    split = scenario.make(scenario.Config(), dataset, key_for(job.seed, SCENARIO))
-    sources = jax.block_until_ready(place(dataset.sources, None))
-    return dataset._replace(sources=sources), split
-
-
-def _attach(job: Job, dataset: Dataset) -> Dataset:
-    """`dataset` with as many surrogate images, on the device."""
-    component = SURROGATES[job.surrogate]
-    unrelated = component.make(component.Config(), input_shape=dataset.input_shape)
-    dataset = attach(dataset, _first(unrelated, job.examples))
-    surrogate = jax.block_until_ready(place(dataset.sources["surrogate"], None))
-    return dataset._replace(sources={**dataset.sources, "surrogate": surrogate})
-
-
-def _first(dataset: Dataset, count: int) -> Dataset:
-    def cut(data: Data) -> Data:
-        return data.take(slice(count))
-
-    return dataset._replace(sources={name: cut(data) for name, data in dataset.sources.items()})
-
-
 def _train(watch: Stopwatch, job: Job, model: Model, dataset: Dataset, split: Split) -> Trained:
-    """The original, the reference, and their outputs."""
-    config = build(retrain.Config, recipe(job.epochs), "train")
-    options = {"seed": job.seed, "views": dataset.views}
+    """The original and the reference, both evaluated."""
+    config = METHODS["retrain"].Config(**recipe(job.epochs))
 
-    def fit(purpose: int, split: Split | None) -> Result:
-        key = key_for(job.seed, purpose)
-        return train(config, model, dataset.sources, split, key=key, **options)
+    def fit(purpose: int, split: Split | None) -> Subject:
+        key, options = random_key(job, purpose), {"seed": job.seed, "views": dataset.views}
+        done = train(config, model, dataset.sources, split, key=key, **options)
+        return Subject("", model, done.variables)
 
     original, first = watch.timed(lambda: fit(ORIGINAL, None))
-    reference, second = watch.timed(lambda: fit(RETRAIN, split))
+    reference, second = watch.timed(lambda: fit(REFERENCE, split))
 
-    def evaluate() -> dict[str, Outputs]:
-        untrained = model.fresh(key_for(job.seed, RANDOM), dataset.sources)
-        networks = {"original": original.variables, "retrain": reference.variables}
-        place = (dataset.sources, split, dataset.views)
-        found = {
-            name: outputs.outputs(model, network, *place) for name, network in networks.items()
-        }
-        found["random"] = outputs.outputs(model, untrained, *place, outputs.ZRF_SPLITS)
-        for name, result in (("original", original), ("retrain", reference)):
-            compute(_context(found, found[name], original, reference, result, dataset, split))
-        return found
+    def untrained() -> Subject:
+        return Subject("", model, model.fresh(random_key(job, RANDOM), dataset.sources))
 
-    seen, third = watch.timed(evaluate)
+    evaluator = Evaluator(
+        sources=dataset.sources,
+        split=split,
+        views=dataset.views,
+        references={
+            "original": lambda: original,
+            "retrain": lambda: reference,
+            "random": untrained,
+        },
+        relearning=Relearning(DEFAULT, {}),
+    )
+
+    def evaluate() -> None:
+        compute(evaluator.context(original, "original"))
+        compute(evaluator.context(reference, "retrain"))
+
+    _, third = watch.timed(evaluate)
     return Trained(
         model,
-        original,
-        reference,
-        seen,
+        original.variables,
+        evaluator,
         compile=first.compile + second.compile + third.compile,
         train=first.work + second.work,
         evaluate=third.work,
-    )
-
-
-def _context(
-    seen: dict[str, Outputs],
-    own: Outputs,
-    original: Result,
-    reference: Result,
-    result: Result,
-    dataset: Dataset,
-    split: Split,
-) -> Context:
-    """What the metrics are given to judge `result` by."""
-    return Context(
-        own,
-        outputs.labels(dataset.sources, split, dataset.views),
-        original=seen["original"],
-        retrain=seen["retrain"],
-        random=seen["random"],
-        classes=split.classes,
-        sample=outputs.sample(split),
-        networks={
-            "original": original.variables,
-            "retrain": reference.variables,
-            "model": result.variables,
-        },
     )
 
 
@@ -254,33 +191,32 @@ def _row(
     setting: Setting,
     label: str,
     shared: Trained,
-    read: Images,
+    images: Images,
 ) -> Row:
     """Unlearn with one method, and judge what is left."""
-    dataset, split, data = read
+    dataset, split, data = images
     module = METHODS[name]
-    method = module.make(build(module.Config, setting.fields, name), shared.model)
+    method = module.make(module.Config(**setting.fields), shared.model)
     began = None
     if method.with_initial is not None:
-        began = initial(shared.model, dataset.sources, key=key_for(job.seed, ORIGINAL))
+        began = junlearn.initial(shared.model, dataset.sources, key=random_key(job, ORIGINAL))
 
-    def unlearn() -> Result:
-        return run(
-            *(method, shared.model, shared.original.variables, dataset.sources, split),
-            key=key_for(job.seed, METHOD),
+    def unlearn() -> junlearn.Result:
+        return junlearn.run(
+            method,
+            shared.model,
+            shared.original,
+            dataset.sources,
+            split,
+            key=random_key(job, METHOD),
             seed=job.seed,
             views=dataset.views,
             initial=began,
         )
 
-    def evaluate(result: Result) -> dict[str, float]:
-        place = (dataset.sources, split, dataset.views)
-        own = outputs.outputs(result.model, result.variables, *place)
-        networks = (shared.original, shared.reference, result)
-        return compute(_context(shared.outputs, own, *networks, dataset, split))
-
     result, unlearning = watch.timed(unlearn)
-    metrics, evaluation = watch.timed(lambda: evaluate(result))
+    subject = Subject(name, result.model, result.variables)
+    metrics, evaluation = watch.timed(lambda: compute(shared.evaluator.context(subject)))
     own = unlearning.compile + evaluation.compile
     seconds = {
         "compile": shared.compile + data.compile + own,
