@@ -75,8 +75,8 @@ def execute(
     with exclusive(workdir):
         text = json.dumps(plain(experiment), indent=2) + "\n"
         processes.first(lambda: replace(workdir / "config.json", text))
-        asked = (experiment.scenario, setup.dataset, setup.split)
-        processes.first(lambda: request.write(*asked, workdir))
+        section, data, split = experiment.scenario, setup.dataset, setup.split
+        processes.first(lambda: request.write(section, data, split, workdir))
         outcome = evaluate_cases(setup, cases, workdir / "records.jsonl", renewal, reporter)
         processes.first(lambda: _tell_copies(setup, cache_dir, reporter))
         return outcome
@@ -120,17 +120,17 @@ def _cases(
 ) -> list[Case]:
     """The original, the retrained reference where there is one, then one case a method."""
     experiment = setup.experiment
-    identity = identities(setup)
+    names = identities(setup)
 
     def trained(role: str, identity: Identity) -> Callable[[], Result]:
         return cache(lambda: _train(setup, role, identity, shared, renewal, reporter))
 
-    original = trained("original", identity.original)
+    original = trained("original", names.original)
     code = network_code(setup, "retrain")
-    cases = [Case("original", "original", identity.original, code, original)]
+    cases = [Case("original", "original", names.original, code, original)]
     if experiment.reference:
-        reference = trained("retrain", identity.retrain)
-        cases.append(Case("retrain", "retrain", identity.retrain, code, reference))
+        reference = trained("retrain", names.retrain)
+        cases.append(Case("retrain", "retrain", names.retrain, code, reference))
 
     # What was left by the last one alone is kept: what was left before can be read back.
     @lru_cache(maxsize=1)
@@ -140,7 +140,7 @@ def _cases(
     def stages(config: Section) -> str:
         """What names the stages of a method with this section."""
         method = build(config.name, config, setup.model)
-        return digest(identity.stages(config, method.read_at_finish))
+        return digest(names.stages(config, method.read_at_finish))
 
     stores: dict[str, tuple[str, Store]] = {}
     for label in experiment.methods:
@@ -156,7 +156,7 @@ def _cases(
             _, begun = stores.get(stages(method.beginning), (None, None))
         finished = partial(_finished, setup, method, partial(staged, first, store, begun))
         code = network_code(setup, config.name)
-        cases.append(Case("unlearn", label, identity.unlearned(config), code, finished))
+        cases.append(Case("unlearn", label, names.unlearned(config), code, finished))
     return cases
 
 

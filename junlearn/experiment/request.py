@@ -20,7 +20,7 @@ from junlearn.files import replacing
 from junlearn.scenarios.naming import By, numbers
 from junlearn.types import Dataset, Split
 
-__all__ = ["FORGOTTEN", "salted", "summary", "write"]
+__all__ = ["FORGOTTEN", "salted_hash", "summary", "write"]
 
 FORGOTTEN = "forgotten.txt"
 SALT = re.compile(r"^# salt: ([0-9a-f]{32})$", re.MULTILINE)
@@ -51,19 +51,19 @@ def write(scenario: Section, dataset: Dataset, split: Split, directory: Path) ->
     head = [f"{title}, forgotten", f'# dataset {dataset.fingerprint}, scenario.by = "{by}"']
     if getattr(scenario, "private", False):
         salt = _salt(path)
-        if salt is not None and _lines(path) == sorted(salted(name, salt) for name in names):
+        if salt is not None and _lines(path) == sorted(salted_hash(name, salt) for name in names):
             return
         salt = secrets.token_hex(16)
         how = "# each line: BLAKE2b (16 bytes) of the salt's bytes and an id, in hexadecimal digits"
         head = [*head, how, f"# salt: {salt}"]
-        names = sorted(salted(name, salt) for name in names)
+        names = sorted(salted_hash(name, salt) for name in names)
     names = [f"./{name}" if _hidden(name) else name for name in names]
     # Names that are no UTF-8 are written with the bytes that they have on disk.
     with replacing(path) as file:
         file.write("\n".join([*head, *names, ""]).encode("utf-8", "surrogateescape"))
 
 
-def salted(name: str, salt: str) -> str:
+def salted_hash(name: str, salt: str) -> str:
     """The hash of an id (or of a row, in digits) in a private list with this salt (32 hexadecimal digits)."""
     content = bytes.fromhex(salt) + name.encode("utf-8", "surrogateescape")
     return hashlib.blake2b(content, digest_size=16).hexdigest()

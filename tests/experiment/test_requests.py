@@ -241,7 +241,9 @@ def test_a_private_list_can_be_checked_and_not_read(tmp_path, by):
     assert not any(name in text for name in NAMES)
     salt = text.split("# salt: ")[1].split("\n")[0]
     every = NAMES if by == "id" else list(map(str, range(len(NAMES))))
-    assert [i for i, name in enumerate(every) if request.salted(name, salt) in text] == [*range(12)]
+    assert [i for i, name in enumerate(every) if request.salted_hash(name, salt) in text] == [
+        *range(12)
+    ]
     assert set(entry) == {"forget", "retain", "data", "list"}
     assert summary(config, data, chosen, tmp_path) == entry
     assert (tmp_path / request.FORGOTTEN).read_text() == text
