@@ -81,7 +81,7 @@ class Context(NamedTuple):
     sample: np.ndarray = np.zeros(0, int)
     """int[|D_f|]: the rows of `retain_train` that make up D_s, in the order drawn."""
     networks: Mapping[Network, Variables] = MappingProxyType({})
-    """The weights of the same networks, as far as they are there."""
+    """The weights of the same networks but the random one, as far as they are there."""
     relearn: Callable[[Network, float], Relearned] | None = None
     """`(network, level) -> Relearned`: fine-tune the network until its accuracy on the forget set is `level`."""
     relearn_retain: Callable[[], Curve] | None = None
