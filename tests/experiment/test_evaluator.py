@@ -7,8 +7,10 @@ import pytest
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.experiment import evaluator
 from junlearn.experiment.evaluator import Evaluator, Relearning, Subject
+from junlearn.main import main
 from junlearn.methods import finetune
 from junlearn.metrics import Relearned
+from tests.tiny_run import arguments, results
 
 
 @pytest.fixture
@@ -22,6 +24,7 @@ def seen(monkeypatch):
         return real(model, variables, *arguments)
 
     def relearn(config, model, variables, sources, split, level, **options):
+        assert options["progress"] is None
         found.append(level)
         return Relearned(len(found), 0.0, True)
 
@@ -43,7 +46,7 @@ def make(mlp, **references):
         split=mlp.split,
         views=PLAIN_VIEWS,
         references={role: lambda subject=subject: subject for role, subject in references.items()},
-        relearning=Relearning(finetune.Config(), {}),
+        relearning=Relearning(finetune.Config(), {"progress": print}),
     )
 
 
@@ -88,3 +91,13 @@ def test_without_references(mlp, seen):
     context = make(mlp).context(alone)
     assert (context.original, context.retrain, context.random) == (None, None, None)
     assert set(context.networks) == {"model"} and seen == ["outputs"]
+
+
+def test_an_experiment_trains_networks_on(tmp_path):
+    """With the keywords of its own runs, and the original and the retrained network by the same metrics."""
+    names = ["relearn", "anamnesis", "relearn_retain"]
+    assert main(arguments(tmp_path, metrics=names, reference=True)) == 0
+    original, retrain, finetune = (record["metrics"] for record in results(tmp_path))
+    assert original["relearn/steps"] == 0 < retrain["relearn/steps"]
+    assert retrain["anamnesis"] == 1 and finetune["anamnesis"] >= 0
+    assert set(original) == set(retrain) == set(finetune)
