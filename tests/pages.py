@@ -71,5 +71,17 @@ def anchors(text: str) -> set[str]:
 
 
 def links(text: str) -> list[str]:
-    """The targets of all links of a page."""
-    return re.findall(r"\]\(([^()\s]+)\)", prose(text))
+    """The targets of all links of a page, those of `[number]: address` included. An arXiv number links to itself."""
+    named = dict(re.findall(r"^\[([^\]]+)\]: (\S+)$", text, re.MULTILINE))
+    for number in re.findall(r"\[(\d{4}\.\d{5})\](?![:(])", text):
+        assert number in named, f"[{number}] leads nowhere"
+    return [*re.findall(r"\]\(([^()\s]+)\)", prose(text)), *named.values()]
+
+
+def rows(page: str) -> dict[str, str]:
+    """The rows of a page's tables by each name in the first column that stands in backticks."""
+    found = {}
+    for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
+        if line.startswith("| `"):
+            found |= dict.fromkeys(re.findall(r"`([^`]+)`", line.split("|")[1]), line)
+    return found

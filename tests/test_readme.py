@@ -22,7 +22,6 @@ from junlearn.datasets import DATASETS
 from junlearn.engine.run import run
 from junlearn.experiment import schema, sweep
 from junlearn.methods import METHODS
-from junlearn.scenarios import SCENARIOS
 from tests import pages
 from tests.conftest import ROOT
 
@@ -35,20 +34,35 @@ def read(page):
     return (ROOT / page).read_text(encoding="utf-8")
 
 
+def many_models(names, printed):
+    assert names["outputs"].shape == (8, 200, 2)
+    chex.assert_tree_all_finite(names["first"])
+    assert names["shadows"].how in printed and "'loss'" in printed
+
+
+def prints_metrics(names, printed):
+    assert "accuracy/forget_train" in printed
+
+
+SHOWN = {"logits_many(": many_models, "junlearn.evaluate(": prints_metrics}
+"""What has to come of a block that calls this."""
+
+
 @pytest.mark.parametrize("block", pages.of("python"), ids=lambda block: block.id)
-def test_python_runs(block, tmp_path, monkeypatch):
+def test_python_runs(block, tmp_path, monkeypatch, capsys):
     """Each block by itself, in a folder without anything."""
-    monkeypatch.chdir(tmp_path)
-    exec(compile(block.text, block.id, "exec"), {"__name__": "page"})
-
-
-def printed_by(word, capsys, tmp_path, monkeypatch):
-    """What the first block with this word prints, and its names."""
-    block = next(block for block in pages.of("python") if word in block.text)
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "page"}
     exec(compile(block.text, block.id, "exec"), names)
-    return capsys.readouterr().out, names
+    printed = capsys.readouterr().out
+    for call, judge in SHOWN.items():
+        if call in block.text:
+            judge(names, printed)
+
+
+def test_the_blocks_are_there():
+    calls = "\n".join(block.text for block in pages.of("python"))
+    assert all(call in calls for call in (*SHOWN, "from_linen(", "from_nnx(", FLATTEN))
 
 
 @functools.cache
@@ -199,6 +213,7 @@ def test_configurations_parse(block):
 def test_links_lead_somewhere(path):
     for target in pages.links(path.read_text(encoding="utf-8")):
         if re.match(r"https?://", target):
+            assert not re.search(r"arxiv\.org/(?!abs/\d{4}\.\d{5}$)", target), target
             continue
         name, _, anchor = target.partition("#")
         other = path if not name else (path.parent / name).resolve()
@@ -212,23 +227,30 @@ def test_blocks_have_a_language_that_is_looked_at():
     assert {block.language for block in pages.BLOCKS} <= known
 
 
-def test_every_part_has_a_row():
-    text = "\n".join(path.read_text(encoding="utf-8") for path in pages.PAGES)
-    for name in (*METHODS, *SCENARIOS):
-        assert re.search(rf"^\| `{name}` \|", text, re.MULTILINE), name
+def test_the_readme_is_short():
+    assert len(read("README.md").splitlines()) <= 200
 
 
-@pytest.mark.parametrize("first", ["digits = load_digits()", "class Net(nn.M", "class Net(nnx.M"])
-def test_examples_show_what_was_forgotten(first, capsys, tmp_path, monkeypatch):
-    printed, _ = printed_by(first, capsys, tmp_path, monkeypatch)
-    assert "accuracy/forget_train" in printed
+@pytest.mark.parametrize("kind", catalogue.REGISTRIES)
+def test_everything_has_a_row(kind):
+    assert set(catalogue.REGISTRIES[kind]) <= set(pages.rows(f"junlearn/{kind}/README.md"))
 
 
-def test_many_models_are_as_many(capsys, tmp_path, monkeypatch):
-    printed, names = printed_by("train_many", capsys, tmp_path, monkeypatch)
-    assert names["outputs"].shape == (8, 200, 2)
-    chex.assert_tree_all_finite(names["first"])
-    assert names["shadows"].how in printed and "'loss'" in printed
+def test_every_method_is_in_the_readme():
+    text = read("README.md")
+    assert all(f"`{name}`" in text for name in METHODS)
+
+
+def test_papers_are_those_of_the_heads():
+    """Whatever a row of the table of methods links to is named at the head of that method's file."""
+    linked = {
+        name: re.findall(r"arxiv\.org/abs/([\d.]+)", row)
+        for name, row in pages.rows("junlearn/methods/README.md").items()
+        if name in METHODS
+    }
+    assert sum(map(len, linked.values())) >= len(METHODS) - 1
+    for name, numbers in linked.items():
+        assert all(number in METHODS[name].__doc__ for number in numbers), name
 
 
 def test_the_file_of_a_method_is_one(mlp):
