@@ -1,4 +1,11 @@
-"""Unlearning methods, one module each: `Config`, `State`, `make(config, model) -> Method` and `NEEDS`."""
+"""Unlearning methods, one module each: `Config`, `State`, `make(config, model) -> Method` and `NEEDS`.
+
+A method is pure functions that describe its steps. It imports `parts`, `models` and the contract; never the engine that
+runs it, nor datasets, scenarios, metrics or experiments.
+
+Read `finetune` first, the shortest; then `ssd`, which trains nothing, and `scrub`, whose phases alternate. `README.md`
+beside this file has the words of the field, a table of all methods, and how to add one.
+"""
 
 from types import ModuleType
 from typing import Any

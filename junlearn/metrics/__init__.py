@@ -2,6 +2,10 @@
 
 A metric is `(Context) -> {name: value}`. It returns `{}` where a split or a reference network that
 it needs is absent, never a made-up number, and a line to `Context.remark` where the reason is another one.
+
+One module is one family of metrics. They import the contract and the errors alone: no network, no engine.
+Read `outputs` first, which says what a metric gets, then `accuracy`. `README.md` beside this file
+says what each metric measures, and when it misleads.
 """
 
 from collections.abc import Callable, Iterable

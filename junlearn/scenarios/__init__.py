@@ -1,6 +1,11 @@
 """Which training examples to forget: pure functions `(config, dataset, key) -> Split`.
 
 A scenario that `manipulates` the training data returns `(Dataset, Split)`: the network is trained on what it made.
+
+A scenario sees labels, names and images, never a network. It imports `datasets` and the contract, and of the engine
+what checks data at the door; never a method or a metric.
+
+Read `class_removal` first, then `partition`, which makes a Split of marks, and `poisoning` for one that manipulates.
 """
 
 from junlearn.scenarios import (
