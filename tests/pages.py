@@ -50,6 +50,12 @@ def prose(text: str) -> str:
     return FENCED.sub("", text)
 
 
+def inline(text: str) -> list[Block]:
+    """The commands within the sentences of a page; those with a word to be filled in (FILE) are left out."""
+    spans = re.findall(r"(?<!`)`((?:python -m|pip|junlearn) [^`]+)`", prose(text))
+    return [Block("", 0, "sh", span) for span in spans if not re.search(r"\b[A-Z]{3,}\b|…", span)]
+
+
 def commands(block: Block) -> list[list[str]]:
     """The commands of a shell block that call Python, each as its words; assignments in front are left out."""
     text = re.sub(r"^\$ ", "", block.text, flags=re.MULTILINE).replace("\\\n", " ")

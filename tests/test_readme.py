@@ -91,11 +91,11 @@ def check_pip(words):
             assert extra in PROJECT["project"]["optional-dependencies"], place
 
 
-def check_pytest(words, markers):
+def check_pytest(words, known):
     assert set(options(words)) <= options_of("pytest"), words
     for option, value in itertools.pairwise(words):
         if option == "-m":
-            assert set(re.findall(r"\w+", value)) - {"and", "or", "not"} <= markers
+            assert set(re.findall(r"\w+", value)) - {"and", "or", "not"} <= known
     for word in words:
         if "/" in word and not word.startswith("-"):
             assert (ROOT / word.partition("::")[0]).exists(), word
@@ -160,7 +160,7 @@ def check_program(words):
         check_run(words)
 
 
-def check(words, markers):
+def check(words, known):
     """A command, by the parsers of its own program."""
     program = words[:3] if words[:2] == ["python", "-m"] else words[:1]
     match program[-1]:
@@ -169,20 +169,32 @@ def check(words, markers):
         case "pip":
             check_pip(words[len(program) :])
         case "pytest":
-            check_pytest(words[len(program) :], markers)
+            check_pytest(words[len(program) :], known)
         case "python":
             check_benchmark(words[1], words[2:])
         case _:
             raise AssertionError(f"no parser for {words}")
 
 
+def markers(config):
+    """Those that the suite has."""
+    return {line.partition(":")[0] for line in config.getini("markers")}
+
+
 @pytest.mark.parametrize("block", pages.of(*pages.SHELLS), ids=lambda block: block.id)
 def test_commands_parse(block, monkeypatch, pytestconfig, capsys):
     subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
     monkeypatch.chdir(ROOT)
-    markers = {line.partition(":")[0] for line in pytestconfig.getini("markers")}
     for words in pages.commands(block):
-        check(words, markers)
+        check(words, markers(pytestconfig))
+
+
+@pytest.mark.parametrize("path", pages.PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_in_sentences_parse(path, monkeypatch, pytestconfig, capsys):
+    monkeypatch.chdir(ROOT)
+    for block in pages.inline(path.read_text(encoding="utf-8")):
+        for words in pages.commands(block):
+            check(words, markers(pytestconfig))
 
 
 def test_the_first_two_commands_are_those_that_ci_runs():
