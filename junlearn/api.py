@@ -13,23 +13,24 @@ from junlearn import train as training
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.arrays import kind_of
 from junlearn.engine.inputs.networks import are_probabilities, network_of, shapes_of
-from junlearn.engine.inputs.options import MANY_OPTIONS, check_views, key_of, names_of, sort_options
+from junlearn.engine.inputs.options import MANY_OPTIONS, check_views, key_of, sort_options
 from junlearn.engine.run import Result, run
 from junlearn.errors import ConfigError, unknown
-from junlearn.experiment import schema
-from junlearn.methods import METHODS, finetune, made, needs_of
+from junlearn.experiment.building import build
+from junlearn.methods import finetune, made, needs_of
 from junlearn.methods import retrain as retraining
 from junlearn.metrics import (
     DEFAULT_METRICS,
-    METRICS,
     Context,
     Curve,
+    Metric,
     Network,
     Outputs,
     Relearned,
     compute,
     costly,
 )
+from junlearn.plugins.objects import method_of, metrics_of
 from junlearn.scenarios.split_off import check_needs, divide, fitting, labelled, split_of
 from junlearn.types import Data, Key, Model, PyTree, Sources, Split, Variables, View
 
@@ -91,7 +92,7 @@ def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Re
     not exist or are out of range.
     """
     fields, runs = sort_options(options)
-    recipe = schema.build(retraining.Config, fields, "train")
+    recipe = build(retraining.Config, fields, "train")
     key = key_of(key)
     sources, _ = fitting(model, data, runs.get("views"))
     return training.train(recipe, model, sources, key=key, **runs)
@@ -115,7 +116,7 @@ def train_many(
     Raises ConfigError as `train` does, and for sets, keys or seeds that do not fit each other.
     """
     fields, runs = sort_options(options, MANY_OPTIONS)
-    recipe = schema.build(retraining.Config, fields, "train_many")
+    recipe = build(retraining.Config, fields, "train_many")
     sources, _ = fitting(model, data, runs.get("views"))
     if forgets is not None:
         if retains is not None:
@@ -133,7 +134,7 @@ def unlearn(
     variables: Numbers,
     data: Data | Sources,
     split: Split | np.ndarray | Sequence[int],
-    method: str = "finetune",
+    method: Any = "finetune",
     *,
     key: Key,
     **options: Any,
@@ -145,22 +146,24 @@ def unlearn(
     the indices to forget. `options` are fields of the method's `Config` and keywords of `junlearn.engine.run.run`. The
     result holds `variables` (and `model`, should the method change it), `history` and `seconds`.
 
+    `method` is a name, that of a preset too (`"potion"`), or a method of one's own: a module or any object with
+    `Config`, `make` and `NEEDS`.
+
     Raises ConfigError for a method or a field that does not exist, a value out of range, arrays that `train` refuses,
     `variables` that are none, not finite or of another model, and a Split with rows that are out of range, repeated,
     or both forgotten and retained.
     """
-    if not isinstance(method, str) or method not in METHODS:
-        raise unknown("method", method, METHODS)
+    name, thing, preset = method_of(method)
     fields, runs = sort_options(options)
-    settings = schema.build(METHODS[method].Config, fields, method)
+    settings = build(thing.Config, {**preset, **fields}, name)
     key = key_of(key)
     sources, shapes = fitting(model, data, runs.get("views"))
     split = split_of(sources, split, shapes.classes)
-    check_needs(method, needs_of(method, settings), split)
+    check_needs(name, needs_of(thing, settings), split)
     start = network_of(variables, shapes)
     if runs.get("initial") is not None:
         runs["initial"] = network_of(runs["initial"], shapes, "initial")
-    return run(made(method, settings, model), model, start, sources, split, key=key, **runs)
+    return run(made(thing, settings, model), model, start, sources, split, key=key, **runs)
 
 
 def evaluate(
@@ -174,7 +177,7 @@ def evaluate(
     random: Numbers | None = None,
     reference_model: Model | None = None,
     views: Mapping[str, View] = PLAIN_VIEWS,
-    metrics: Sequence[str] | str = DEFAULT_METRICS,
+    metrics: Sequence[str | Metric] | str = DEFAULT_METRICS,
     train_view: str = "eval",
     relearning: finetune.Config = relearn.DEFAULT,
 ) -> dict[str, float]:
@@ -185,7 +188,8 @@ def evaluate(
     changes the network leaves its own in `Result.model`, which is then `model` here. Keys of the result name metric and
     split, such as `accuracy/forget_train`. `relearning` is the fine-tuning of the metrics "relearn" and "anamnesis",
     its `epochs` their cap, and of "relearn_retain". Training examples are seen through the view `train_view` of
-    `views`: "augment" judges them augmented as in training.
+    `views`: "augment" judges them augmented as in training. `metrics` holds names, and functions of one's own that take
+    a `junlearn.metrics.Context` and give numbers by name.
 
     Warns once where the outputs of a network are probabilities: metrics and losses take logits.
 
@@ -195,7 +199,7 @@ def evaluate(
     check_views(views)
     if not {train_view, f"train/{train_view}"} & set(views):
         raise unknown("view", train_view, views)
-    metrics = names_of(metrics, METRICS, "metric")
+    functions = metrics_of(metrics)
     if not isinstance(relearning, finetune.Config):
         raise ConfigError("relearning must be a junlearn.methods.finetune.Config")
     sources, shapes = fitting(model, data, views)
@@ -241,7 +245,7 @@ def evaluate(
         parts = (relearning, model, networks["model"], sources, split, relearning.augment)
         return relearn.relearn_retain(*parts, key=jax.random.key(0), views=views)
 
-    seen = judged(model, networks["model"], extra=costly(metrics))
+    seen = judged(model, networks["model"], extra=costly(functions))
     if are_probabilities(seen.logits):
         warnings.warn(PROBABILITIES, stacklevel=2)
     context = Context(
@@ -258,4 +262,4 @@ def evaluate(
         relearn=relearned,
         relearn_retain=retained,
     )
-    return compute(context, metrics)
+    return compute(context, functions)

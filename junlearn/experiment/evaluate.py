@@ -16,11 +16,12 @@ from junlearn.experiment.effect import without_effect
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Renewal
 from junlearn.experiment.records import Record
-from junlearn.experiment.schema import digest, plain
+from junlearn.experiment.schema import digest, plain, thing_of
 from junlearn.experiment.setup import RANDOM, RELEARN, Problem, judgement, key_for, run_options
 from junlearn.files import replace
 from junlearn.methods import made
 from junlearn.metrics import Context, Network, Outputs, Relearned, costly
+from junlearn.plugins.registry import metrics_of
 from junlearn.types import Model, Variables
 
 __all__ = ["Case", "Outcome", "judged"]
@@ -57,6 +58,7 @@ def judged(
 ) -> Outcome:
     """The record of every case: found in `log`, or made and added to it; `renewal`: which of them are made anew."""
     metrics_wanted = problem.experiment.metrics
+    functions = metrics_of(metrics_wanted)
     by_role: dict[str, Case] = {case.role: case for case in cases if case.role != "unlearn"}
     reference = by_role.get("retrain")
     learn = partial(_relearn, problem, reporter)
@@ -84,7 +86,7 @@ def judged(
 
         return ask
 
-    judging = {"metrics": code_digest([outputs.__name__, *metrics.modules(metrics_wanted)])}
+    judging = {"metrics": code_digest([outputs.__name__, *metrics.modules(functions)])}
 
     @cache
     def asked() -> dict[str, Any]:
@@ -137,7 +139,7 @@ def judged(
                     relearn_retain=partial(learn, case.label, done, relearn.relearn_retain, *seen),
                     remark=say,
                 )
-                values = metrics.compute(context, metrics_wanted)
+                values = metrics.compute(context, functions)
             record = records.new(
                 _own_config(problem, case), name, case.role, case.label, values, done, code_of(case)
             )
@@ -176,7 +178,7 @@ def judged(
 def _idle(problem: Problem, case: Case, context: Context) -> str:
     """In words, that a method changed nothing, and why if it knows; empty where it did, or has no step to do it."""
     config = getattr(problem.experiment.method, case.label)
-    method = made(config.name, config, problem.model)
+    method = made(thing_of(config), config, problem.model)
     text = without_effect(context) if method.plan(problem.split) else ""
     reason = "" if method.idle is None else method.idle(problem.split)
     return f"{text}: {reason or HINT}" if text else ""

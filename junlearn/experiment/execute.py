@@ -18,12 +18,12 @@ from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import matmuls
 from junlearn.engine.run import Result, Staged, conclude, run_stages
 from junlearn.experiment import provenance, request, stored
-from junlearn.experiment.code_digest import code_digest, module_of
+from junlearn.experiment.code_digest import code_digest
 from junlearn.experiment.evaluate import Case, Outcome, judged
 from junlearn.experiment.locks import exclusive
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Fresh, Renewal
-from junlearn.experiment.schema import digest, plain
+from junlearn.experiment.schema import digest, plain, thing_of
 from junlearn.experiment.setup import (
     METHOD,
     ORIGINAL,
@@ -38,8 +38,7 @@ from junlearn.experiment.setup import (
 )
 from junlearn.files import replace
 from junlearn.methods import METHODS, made
-from junlearn.models import MODELS
-from junlearn.scenarios import SCENARIOS
+from junlearn.plugins.source import module_name
 from junlearn.train import everything, initial, train
 from junlearn.types import Method
 
@@ -122,7 +121,7 @@ def _cases(
         return cache(lambda: _train(problem, role, identity, shared, renewal, reporter))
 
     original = trained("original", original_identity)
-    code = _code(problem, "retrain")
+    code = _code(problem, METHODS["retrain"])
     cases = [Case("original", "original", original_identity, code, original)]
     if experiment.reference:
         reference = trained("retrain", reference_identity)
@@ -152,10 +151,10 @@ def _cases(
         begun = None if beginning is None else stores.get(by_stages(beginning), (None, None))[1]
 
         # Made before anything is trained: a setting that cannot be is an error at once.
-        method = made(config.name, config, problem.model)
+        method = made(thing_of(config), config, problem.model)
 
         finished = partial(_finished, problem, method, partial(staged, first, store, begun))
-        code = _code(problem, config.name)
+        code = _code(problem, thing_of(config))
         cases.append(Case("unlearn", label, identity, code, finished))
     return cases
 
@@ -167,7 +166,7 @@ def _finished(problem: Problem, method: Method, staged: Callable[[], Staged]) ->
 def _read_by_stages(config: Any) -> dict[str, Any]:
     """A method's section without the fields that its `finish` alone reads."""
     asked: Callable[[Any], frozenset[str]] | None
-    asked = getattr(METHODS[config.name], "read_at_finish", None)
+    asked = getattr(thing_of(config), "read_at_finish", None)
     late = frozenset() if asked is None else asked(config)
     return {name: value for name, value in method_identity(config).items() if name not in late}
 
@@ -175,19 +174,19 @@ def _read_by_stages(config: Any) -> dict[str, Any]:
 def _beginning(config: Any) -> Any | None:
     """The configuration of the same method with whose stages this one begins, if there is one."""
     asked: Callable[[Any], Any | None] | None
-    asked = getattr(METHODS[config.name], "beginning", None)
+    asked = getattr(thing_of(config), "beginning", None)
     return None if asked is None else asked(config)
 
 
-def _code(problem: Problem, method: str) -> dict[str, str]:
+def _code(problem: Problem, method: Any) -> dict[str, str]:
     """The digest of the code that makes a network: its method, what trains the original, the model, the loop, the data
     that a scenario manipulates.
     """
-    scenario = SCENARIOS[problem.experiment.scenario.name]
-    parts = {METHODS[method].__name__, METHODS["retrain"].__name__, run_stages.__module__}
-    parts.add(module_of(MODELS[problem.experiment.model.name].make))
+    scenario = thing_of(problem.experiment.scenario)
+    makers = [method, METHODS["retrain"], thing_of(problem.experiment.model)]
     if scenario.manipulates:
-        parts.add(module_of(scenario.make))
+        makers.append(scenario)
+    parts = {run_stages.__module__, *map(module_name, makers)}
     return {"network": code_digest(parts)}
 
 
@@ -212,7 +211,7 @@ def _train(
     store = Store(shared / digest(identity), digest(identity))
     split = problem.split if role == "retrain" else everything(problem.sources)
     with exclusive(store.directory, waiting=reporter.say), reporter.following(role) as progress:
-        code, about = _code(problem, "retrain"), _about(problem, role)
+        code, about = _code(problem, METHODS["retrain"]), _about(problem, role)
         provenance.attribute(store, role, code, renewal, reporter.say, about)
         result = train(
             problem.experiment.train,
@@ -239,12 +238,12 @@ def _unlearn(
     """The stages of a method, from where `begun` ends if that is there."""
     start = original().variables
     config = getattr(problem.experiment.method, label)
-    method = made(config.name, config, problem.model)
+    method = made(thing_of(config), config, problem.model)
     before_training = None
     if method.with_initial is not None:
         key = key_for(problem.seeds["initialisation"], ORIGINAL)
         before_training = initial(problem.model, problem.sources, key=key)
-    code, about = _code(problem, config.name), _about(problem, label)
+    code, about = _code(problem, thing_of(config)), _about(problem, label)
     # A record names one set of versions: what others left is not gone on from.
     if begun is not None and not provenance.current(begun, code):
         begun = None

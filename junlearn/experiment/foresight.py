@@ -7,7 +7,7 @@ from junlearn import outputs
 from junlearn.engine import processes
 from junlearn.errors import JunlearnError
 from junlearn.experiment.progress import Reporter
-from junlearn.experiment.schema import digest, plain
+from junlearn.experiment.schema import digest, plain, thing_of
 from junlearn.experiment.setup import choose, read, within_memory
 from junlearn.methods import made
 
@@ -42,7 +42,7 @@ def _foresee(
             seen, split, model, _ = choose(experiment, dataset)
             for label in experiment.methods:
                 config = getattr(experiment.method, label)
-                made(config.name, config, model)
+                made(thing_of(config), config, model)
         except JunlearnError as error:
             raise type(error)(f"{title}: {error}" if title else str(error)) from error
         clean = outputs.clean(seen.sources, split, seen.views)

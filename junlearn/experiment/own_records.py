@@ -14,6 +14,7 @@ from junlearn.engine.inputs.options import key_of, sort_options, values_of
 from junlearn.engine.run import Result
 from junlearn.errors import ConfigError, unknown
 from junlearn.experiment import records, schema
+from junlearn.experiment.building import build
 from junlearn.methods import METHODS
 from junlearn.methods import retrain as retraining
 from junlearn.scenarios.split_off import labelled, split_of
@@ -57,7 +58,7 @@ def write_record(
     if not isinstance(method, str) or method not in known:
         raise unknown("method", method, known)
     fields, runs = sort_options(options)
-    settings = schema.plain(schema.build(known[method].Config, fields, method))
+    settings = schema.plain(build(known[method].Config, fields, method))
     own: dict[str, Any] = {"methods": [method], "method": {method: {"name": method, **settings}}}
     if trains := known[method] is retraining:
         own = {"methods": [], "method": {}, "train": settings if result else None}

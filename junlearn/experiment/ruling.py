@@ -4,8 +4,8 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from junlearn.errors import ConfigError, unknown
+from junlearn.experiment.schema import thing_of
 from junlearn.metrics.directions import Direction, missing, value_of
-from junlearn.scenarios import SCENARIOS
 
 __all__ = ["Rule", "check_rule", "rule_of"]
 
@@ -51,7 +51,7 @@ def check_rule(text: str, experiment: Any, splits: Collection[str] | None = None
     rule = rule_of(text)
     value = value_of(rule.name)
     assert value is not None
-    manipulates = bool(SCENARIOS[experiment.scenario.name].request)
+    manipulates = bool(thing_of(experiment.scenario).request)
     lack = missing(rule.name, value, experiment, manipulates, splits)
     if lack is not None:
         raise ConfigError(f"--select {text}: nothing to choose by, {lack}")

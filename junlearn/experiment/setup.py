@@ -6,20 +6,20 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 from jax.sharding import AxisType, Mesh
 
-from junlearn.datasets import DATASETS
 from junlearn.datasets.holdout import hold_out, set_aside
-from junlearn.datasets.surrogate import SURROGATES, attach
+from junlearn.datasets.surrogate import attach
 from junlearn.engine import processes
 from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import Precision, in_precision
 from junlearn.engine.run import place
 from junlearn.errors import ConfigError
 from junlearn.experiment.progress import Reporter
-from junlearn.experiment.schema import digest, plain
+from junlearn.experiment.schema import described, digest, plain, thing_of
 from junlearn.memo import remembered
-from junlearn.models import MODELS
 from junlearn.models.weights import file_digest
-from junlearn.scenarios import SCENARIOS, remarks
+from junlearn.plugins.registry import metrics_of
+from junlearn.plugins.source import is_own, source_digest
+from junlearn.scenarios import remarks
 from junlearn.types import Dataset, Key, Model, Sources, Split
 
 __all__ = [
@@ -49,6 +49,10 @@ ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM, RELEARN = range(6)
 
 PLACES = ("data_dir", "path")
 """Fields of a dataset's section that say where it lies, not what it is."""
+
+
+FORMER = {"noisy_labels": "noise"}
+"""Scenarios that had another name: what was made under it is found again."""
 
 
 class Problem(NamedTuple):
@@ -97,7 +101,7 @@ def read(
 ) -> tuple[Dataset, Dataset | None]:
     """The data of an experiment, on the host, and where the source "surrogate" in it comes from."""
     with reporter.counting(f"reading {experiment.dataset.name}") as progress:
-        dataset = DATASETS[experiment.dataset.name].make(
+        dataset = thing_of(experiment.dataset).make(
             experiment.dataset, cache_dir=cache_dir, progress=progress
         )
     if experiment.held_out:
@@ -107,7 +111,7 @@ def read(
     surrogate = None
     if (section := getattr(experiment, "surrogate", None)) is not None:
         with reporter.counting(f"reading surrogate {section.name}") as progress:
-            surrogate = SURROGATES[section.name].make(
+            surrogate = thing_of(section).make(
                 section, input_shape=dataset.input_shape, cache_dir=cache_dir, progress=progress
             )
         dataset = attach(dataset, surrogate)
@@ -127,7 +131,7 @@ def choose(experiment: Any, dataset: Dataset) -> tuple[Dataset, Split, Model, di
     model = _network(
         experiment.model, len(dataset.classes), dataset.input_shape, experiment.precision
     )
-    scenario = SCENARIOS[experiment.scenario.name]
+    scenario = thing_of(experiment.scenario)
     made = scenario.make(experiment.scenario, dataset, key_for(seeds["scenario"], SCENARIO))
     dataset, split = made if scenario.manipulates else (dataset, made)
     return dataset, split, model, seeds
@@ -159,7 +163,7 @@ def _network(
     config: Any, classes: int, input_shape: tuple[int, int, int], precision: Precision
 ) -> Model:
     """The same Model for equal arguments: what other experiments of this process compiled for it serves again."""
-    return in_precision(MODELS[config.name].make(config, classes, input_shape), precision)
+    return in_precision(thing_of(config).make(config, classes, input_shape), precision)
 
 
 def key_for(seed: int, purpose: int) -> Key:
@@ -186,7 +190,7 @@ def identities(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
     original = _original(problem)
     section = _request(problem)
     request = {"scenario": section, "scenario_seed": problem.seeds["scenario"]}
-    scenario = SCENARIOS[experiment.scenario.name]
+    scenario = thing_of(experiment.scenario)
     if scenario.manipulates:
         manipulation = {name: section[name] for name in section if name not in scenario.request}
         original |= request | {"scenario": manipulation}
@@ -195,7 +199,8 @@ def identities(problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _request(problem: Problem) -> dict[str, Any]:
     """The section of the scenario; where a file names what is forgotten, the rows that it names in its place."""
-    section = plain(problem.experiment.scenario)
+    section = described(problem.experiment.scenario)
+    section["name"] = FORMER.get(section["name"], section["name"])
     if "file" not in section:
         return section
     return {"name": section["name"], "rows": digest(problem.split.forget.tolist())}
@@ -204,6 +209,9 @@ def _request(problem: Problem) -> dict[str, Any]:
 def judgement(experiment: Any) -> dict[str, Any]:
     """All that determines how a network is judged, beside the networks themselves."""
     asked = {"metrics": experiment.metrics, "train_view": experiment.train_view}
+    functions = metrics_of(experiment.metrics).items()
+    if others := {name: source_digest(f) for name, f in functions if not is_own(f)}:
+        asked["sources"] = others
     # Left out where it is not set: records from before it was a setting are found again.
     return asked if experiment.sample is None else asked | {"sample": experiment.sample}
 
@@ -212,7 +220,7 @@ def surrogate_identity(problem: Problem) -> dict[str, Any]:
     """The surrogate images as a part of what determines a method's numbers; empty where there are none."""
     if problem.surrogate is None:
         return {}
-    section = _what(plain(problem.experiment.surrogate))
+    section = _what(described(problem.experiment.surrogate))
     return {"surrogate": section | {"fingerprint": problem.surrogate.fingerprint}}
 
 
@@ -224,7 +232,7 @@ def _what(section: dict[str, Any]) -> dict[str, Any]:
 def _original(problem: Problem) -> dict[str, Any]:
     return {
         "format": 1,
-        "dataset": _what(plain(problem.experiment.dataset)),
+        "dataset": _what(described(problem.experiment.dataset)),
         "fingerprint": problem.dataset.fingerprint,
         "model": model_identity(problem.experiment.model),
         "train": plain(problem.experiment.train),
@@ -243,12 +251,12 @@ def _matmuls(experiment: Any) -> dict[str, Any]:
 
 def model_identity(config: Any) -> dict[str, Any]:
     """The section of a model, with the content of its file of weights in the place of the path."""
-    return _by_content(plain(config), "weights")
+    return _by_content(described(config), "weights")
 
 
 def method_identity(config: Any) -> dict[str, Any]:
     """The section of a method, with the content of a file of class statistics in the place of the path."""
-    return _by_content(plain(config), "statistics")
+    return _by_content(described(config), "statistics")
 
 
 def _by_content(section: dict[str, Any], field: str) -> dict[str, Any]:

@@ -29,7 +29,6 @@ from junlearn.experiment import records, ruling, schema
 from junlearn.experiment.folders import folders, words
 from junlearn.experiment.records import Record
 from junlearn.experiment.setup import PLACES
-from junlearn.scenarios import SCENARIOS
 
 __all__ = ["Point", "Trial", "best", "check", "done", "expand", "originals", "trials"]
 
@@ -77,6 +76,7 @@ def expand(table: Mapping[str, Any]) -> list[Point]:
         raise ConfigError("a sweep needs a table [sweep]: the axes of the grid and their values")
     grids = schema.table_of("sweep.method", section.get("method", {}))
     axes = {key: _values(f"sweep.{key}", v) for key, v in section.items() if key != "method"}
+    schema.take_plugins(base)
     labels = schema.labels_of(base)
     for label in grids:
         if label not in labels:
@@ -133,7 +133,8 @@ def _methods(
                 raise ConfigError(
                     f"sweep.method.{label}: its setting {number} is called {own}, and so is another method; rename that"
                 )
-            sections[own] = {"name": label} | dict(own_section) | choice
+            named = {} if schema.is_code("method", own_section, label) else {"name": label}
+            sections[own] = named | dict(own_section) | choice
             settings[own] = (label, choice)
     return sections, settings
 
@@ -189,7 +190,7 @@ def originals(points: Sequence[Point]) -> int:
 
 def _of_original(experiment: Any) -> dict[str, Any]:
     """What the original network depends on, as far as the configuration says."""
-    scenario = SCENARIOS[experiment.scenario.name]
+    scenario = schema.thing_of(experiment.scenario)
     manipulation = schema.plain(experiment.scenario) if scenario.manipulates else {}
     seeds = schema.plain(experiment.seeds)
     return {

@@ -11,7 +11,7 @@ Read `class_removal` first, then `partition`, which makes a Split of marks, and 
 from junlearn.scenarios import (
     class_removal,
     interclass_confusion,
-    noise,
+    noisy_labels,
     poisoning,
     random_examples,
     random_swap,
@@ -20,7 +20,7 @@ from junlearn.scenarios import (
 )
 from junlearn.types import Component
 
-__all__ = ["SCENARIOS"]
+__all__ = ["ALIASES", "SCENARIOS"]
 
 REQUEST = ("identified", "share")
 
@@ -35,10 +35,10 @@ SCENARIOS: dict[str, Component] = {
         manipulates=True,
         request=REQUEST,
     ),
-    "noise": Component(
+    "noisy_labels": Component(
         "a share of some classes, mislabelled before training",
-        noise.Config,
-        noise.split,
+        noisy_labels.Config,
+        noisy_labels.split,
         manipulates=True,
     ),
     "poisoning": Component(
@@ -69,3 +69,6 @@ SCENARIOS: dict[str, Component] = {
         "fine classes of a dataset with coarse labels", subclass.Config, subclass.split
     ),
 }
+
+ALIASES = {"noise": "noisy_labels"}
+"""Older names, and those of today."""
