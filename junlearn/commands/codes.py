@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from junlearn.errors import ConfigError
-from junlearn.experiment.sections import COMPONENTS, OPTIONAL, has_field, table_of
+from junlearn.experiment.sections import CODE, COMPONENTS, OPTIONAL, has_field, table_of
 from junlearn.plugins.contract import FIXED
 
 __all__ = ["taken"]
@@ -67,8 +67,10 @@ def _place(table: dict[str, Any], match: re.Match[str], value: str) -> None:
 
 
 def _with(section: Mapping[str, Any], code: Mapping[str, str]) -> dict[str, Any]:
-    """A section about other code: what it was about before is gone, with the name that it had."""
-    return {k: v for k, v in section.items() if k not in FIXED} | dict(code)
+    """A section about this code; fields that were set for other code stay, those of a named thing do not."""
+    was_code = "name" not in section and any(key in section for key in CODE)
+    kept = {key: value for key, value in section.items() if key not in FIXED} if was_code else {}
+    return kept | dict(code)
 
 
 def _kind(match: re.Match[str]) -> str:

@@ -14,6 +14,7 @@ from junlearn.errors import ConfigError, short, unknown
 from junlearn.plugins import registry
 
 __all__ = [
+    "CODE",
     "COMPONENTS",
     "OPTIONAL",
     "Held",

@@ -125,7 +125,6 @@ class Config:
 
 
 PRESETS = {"laf_r": Preset("LAF+R: then trains the head with labels", {"repair_epochs": 1})}
-"""The variant of the paper that reads labels; the authors do not give its epochs."""
 
 
 def beginning(config: Config) -> Config | None:

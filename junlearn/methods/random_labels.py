@@ -53,14 +53,13 @@ from junlearn.types import (
     Method,
     Metrics,
     Model,
-    Preset,
     Sources,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "Labels", "State", "draw", "make", "relabel"]
+__all__ = ["NEEDS", "Config", "Labels", "State", "draw", "make", "relabel"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 State = Descent
@@ -86,15 +85,6 @@ class Config(Optimizer):
     decay: Positive = 0.5
     stop_below: Fraction | None = None
     """End after an epoch that leaves an accuracy on the forget set of less than this."""
-
-
-PRESETS = {
-    "amnesiac": Preset(
-        "Amnesiac unlearning as in SSD and JiT: three epochs with other labels",
-        {"learning_rate": 1e-4, "epochs": 3, "batch_size": 128},
-    ),
-}
-"""A baseline of the SSD and JiT papers."""
 
 
 class Labels(NamedTuple):

@@ -21,6 +21,15 @@ PARTS = {
 }
 """What a module, or any object, must have to be a thing of the kind."""
 
+ARGUMENTS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "method": (2, ()),
+    "model": (3, ()),
+    "dataset": (1, ("cache_dir", "progress")),
+    "scenario": (3, ()),
+    "metric": (1, ()),
+}
+"""With how many arguments by place, and which by name, the function of a thing is called."""
+
 CALLS = {
     "method": "make(config, model) -> Method",
     "model": "make(config, num_classes, input_shape) -> Model",
@@ -45,8 +54,8 @@ def adapted(kind: str, thing: Any, what: str) -> Any:
             f"{', '.join(part for part in PARTS[kind] if part != 'make')} and {CALLS[kind]})"
         )
     _check_config(kind, thing.Config, what)
-    if not callable(thing.make):
-        raise ConfigError(f"{what} is no {kind}: its make is no function, {CALLS[kind]} is wanted")
+    if not _takes(thing.make, *ARGUMENTS[kind]):
+        raise ConfigError(f"{what} is no {kind}: its make is not {CALLS[kind]}")
     if kind == "method":
         _check_needs(thing.NEEDS, what)
         return thing
@@ -75,12 +84,19 @@ def summary_of(thing: Any) -> str:
 
 
 def _metric(thing: Any, what: str) -> Any:
-    found = getattr(thing, "metric", None)
-    if callable(found):
+    found = getattr(thing, "metric", thing)
+    if _takes(found, *ARGUMENTS["metric"]) and not isinstance(found, type):
         return found
-    if callable(thing) and not isinstance(thing, type):
-        return thing
     raise ConfigError(f"{what} is no metric: {CALLS['metric']} is wanted")
+
+
+def _takes(function: Any, places: int, names: tuple[str, ...]) -> bool:
+    """Whether a function can be called with so many arguments by place and with these by name."""
+    try:
+        inspect.signature(function).bind(*range(places), **dict.fromkeys(names))
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _check_config(kind: str, config: Any, what: str) -> None:

@@ -43,8 +43,7 @@ def _maker(thing: Any) -> Any:
     if inspect.ismodule(thing):
         return thing
     maker = getattr(thing, "make", thing)
-    while isinstance(maker, partial):
-        maker = maker.func
-    maker = inspect.unwrap(maker) if callable(maker) else maker
+    while isinstance(maker, partial) or hasattr(maker, "__wrapped__"):
+        maker = maker.func if isinstance(maker, partial) else maker.__wrapped__
     known = inspect.isfunction(maker) or inspect.isclass(maker) or inspect.ismethod(maker)
     return maker if known else type(maker)
