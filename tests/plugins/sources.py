@@ -85,7 +85,7 @@ METRIC = '''"""How sure the network is."""
 
 def metric(context):
     """Mean of the largest output on the retained training set."""
-    return {"sure": float(context.model.logits["retain_train"].max(1).mean())}
+    return {"my_metric/sure": float(context.model.logits["retain_train"].max(1).mean())}
 '''
 
 RUN = """

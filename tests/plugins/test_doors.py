@@ -67,7 +67,7 @@ def test_all_kinds_at_once_from_the_command_line(folder, capsys):
     words += ["--metrics", "accuracy", "largest", "my_metric"]
     _, mine = run("--config", "run.toml", "--workdir", "w", *words)
     assert (mine["dataset"], mine["model"], mine["scenario"]) == ("my_digits", "tiny", "first_rows")
-    assert np.isfinite([mine["metrics"]["largest"], mine["metrics"]["sure"]]).all()
+    assert np.isfinite([mine["metrics"]["largest"], mine["metrics"]["my_metric/sure"]]).all()
     assert mine["config"]["plugins"] == [str(folder / "several.py")]
     capsys.readouterr()
     assert main(["--config", "w/config.json", "--workdir", "w", "--cache-dir", "cache"]) == 0
@@ -75,12 +75,14 @@ def test_all_kinds_at_once_from_the_command_line(folder, capsys):
 
 
 def test_a_changed_metric_is_computed_anew(folder, capsys):
-    more = ("--metric.sure.file", "my_metric.py", "--metrics", "sure")
+    more = ("--metric.my_metric.file", "my_metric.py", "--metrics", "my_metric")
     before = run("--config", "run.toml", "--workdir", "w", *more)
     text = (folder / "my_metric.py").read_text()
     (folder / "my_metric.py").write_text(text.replace(".max(1)", ".min(1)"))
     after = run("--config", "run.toml", "--workdir", "w", *more)
-    assert len(after) == 4 and after[2]["metrics"]["sure"] < before[0]["metrics"]["sure"]
+    name = "my_metric/sure"
+    assert len(after) == 4 and after[2]["metrics"][name] < before[0]["metrics"][name]
+    assert name in capsys.readouterr().out
 
 
 def test_a_scenario_and_a_surrogate_from_files(folder):
