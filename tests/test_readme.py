@@ -21,9 +21,11 @@ from junlearn.commands import cache, catalogue, guide, parsers
 from junlearn.datasets import DATASETS
 from junlearn.engine.run import run
 from junlearn.experiment import schema, sweep
+from junlearn.experiment.sections import anchored
 from junlearn.methods import METHODS
 from tests import pages
 from tests.conftest import ROOT
+from tests.plugins import sources
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FLATTEN = '"""Flatten:'
@@ -49,7 +51,7 @@ SHOWN = {"logits_many(": many_models, "junlearn.evaluate(": prints_metrics}
 
 
 @pytest.mark.parametrize("block", pages.of("python"), ids=lambda block: block.id)
-def test_python_runs(block, tmp_path, monkeypatch, capsys):
+def test_python_runs(block, tmp_path, monkeypatch, capsys, own_names):
     """Each block by itself, in a folder without anything."""
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "page"}
@@ -181,17 +183,26 @@ def markers(config):
     return {line.partition(":")[0] for line in config.getini("markers")}
 
 
+@pytest.fixture
+def place(tmp_path, monkeypatch, own_names):
+    """The current directory: the repository, with code of somebody else beside it, as the pages call it."""
+    for path in ROOT.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    sources.write(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.mark.parametrize("block", pages.of(*pages.SHELLS), ids=lambda block: block.id)
-def test_commands_parse(block, monkeypatch, pytestconfig, capsys):
+def test_commands_parse(block, place, pytestconfig, capsys):
     subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
-    monkeypatch.chdir(ROOT)
     for words in pages.commands(block):
         check(words, markers(pytestconfig))
 
 
 @pytest.mark.parametrize("path", pages.PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_commands_in_sentences_parse(path, monkeypatch, pytestconfig, capsys):
-    monkeypatch.chdir(ROOT)
+def test_commands_in_sentences_parse(path, place, pytestconfig, capsys):
     for block in pages.inline(path.read_text(encoding="utf-8")):
         for words in pages.commands(block):
             check(words, markers(pytestconfig))
@@ -208,9 +219,9 @@ def test_the_first_two_commands_are_those_that_ci_runs():
 
 
 @pytest.mark.parametrize("block", pages.of("toml"), ids=lambda block: block.id)
-def test_configurations_parse(block):
+def test_configurations_parse(block, place):
     """A whole one by itself, a part of one on top of the first run's."""
-    table = tomllib.loads(block.text)
+    table = anchored(tomllib.loads(block.text), place)
     start = schema.read(ROOT / "junlearn" / "first_run.toml")
     labels = table.get("methods", start["methods"])
     method = {label: s for label, s in start["method"].items() if label in labels}
@@ -243,9 +254,9 @@ def test_the_readme_is_short():
     assert len(read("README.md").splitlines()) <= 200
 
 
-@pytest.mark.parametrize("kind", catalogue.REGISTRIES)
+@pytest.mark.parametrize("kind", catalogue.KINDS)
 def test_everything_has_a_row(kind):
-    assert set(catalogue.REGISTRIES[kind]) <= set(pages.rows(f"junlearn/{kind}/README.md"))
+    assert set(catalogue.names_of(kind)) <= set(pages.rows(f"junlearn/{kind}/README.md"))
 
 
 def test_every_method_is_in_the_readme():

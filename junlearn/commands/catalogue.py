@@ -98,9 +98,8 @@ def _plain(entries: Mapping[str, Listed]) -> dict[str, str]:
 
 
 def _from(listed: Listed) -> str:
-    """Where a name comes from that is not the package's, and of a preset its method."""
-    preset = "" if listed.of is None else f" (preset of {listed.of})"
-    return preset if listed.origin == OWN else f"{preset} [{listed.origin}]"
+    """Where a name comes from that is not the package's."""
+    return "" if listed.origin == OWN else f" [{listed.origin}]"
 
 
 def _width(entries: Mapping[str, Listed]) -> int:

@@ -5,17 +5,13 @@ import sys
 import pytest
 
 from junlearn import cli
-from junlearn.plugins import installed, registry
-from tests.plugins.sources import METHOD, METRIC, RUN, SCENARIO, SEVERAL
+from junlearn.plugins import installed
+from tests.plugins.sources import write
 
 
 @pytest.fixture(autouse=True)
-def nothing_registered(monkeypatch):
-    for kind in registry.REGISTERED:
-        monkeypatch.setitem(registry.REGISTERED, kind, {})
-    installed.offered.cache_clear()
-    yield
-    installed.offered.cache_clear()
+def only_own_names(own_names):
+    """What one test registers, no other one finds."""
 
 
 @pytest.fixture
@@ -23,14 +19,7 @@ def folder(tmp_path, monkeypatch):
     """The current directory, with files of somebody else and a configuration that names one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "keep_compilations", lambda cache_dir: None)
-    for name, text in (
-        ("my_method.py", METHOD),
-        ("several.py", SEVERAL),
-        ("my_scenario.py", SCENARIO),
-        ("my_metric.py", METRIC),
-        ("run.toml", RUN),
-    ):
-        (tmp_path / name).write_text(text)
+    write(tmp_path)
     return tmp_path
 
 

@@ -1,5 +1,7 @@
 """Code of somebody else, as the tests write it to files."""
 
+from pathlib import Path
+
 METHOD = '''"""Mine: fine-tuning with a rate of its own.
 
 It has two fields.
@@ -106,3 +108,18 @@ batch_size = 256
 [method.mine]
 file = "my_method.py"
 """
+FILES = {
+    "my_method.py": METHOD,
+    "several.py": SEVERAL,
+    "my_scenario.py": SCENARIO,
+    "my_metric.py": METRIC,
+    "run.toml": RUN,
+    "my_package/my_network.py": "from junlearn.models.mlp import MlpConfig as Config, make_mlp as make\n",
+}
+
+
+def write(folder: Path) -> None:
+    """Write all of them into a folder."""
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
