@@ -192,3 +192,16 @@ def test_a_file_is_loaded_once_until_it_changes(folder):
     assert loading.load_file(Path("my_method.py")) is first
     (folder / "my_method.py").write_text(METHOD + "\n# more\n")
     assert loading.load_file(folder / "my_method.py") is not first
+
+
+def test_records_of_presets_and_objects(mlp, folder):
+    """A preset is recorded as the fields that it stands for, an object with the digest of its code."""
+    given = ({"accuracy/test": 0.5}, mlp.sources, mlp.split)
+    names = {"dataset": "mine", "model": "mlp", "key": 0}
+    preset = junlearn.write_record("r.jsonl", *given, "assd", **names)
+    written = {"importance": "batch", "threshold": "adaptive"}
+    assert preset["config"]["method"]["assd"].items() >= {"name": "ssd", **written}.items()
+    mine = loading.load_file(folder / "my_method.py")
+    record = junlearn.write_record("r.jsonl", *given, mine, **names, rate=0.1)
+    (section,) = record["config"]["method"].values()
+    assert section["rate"] == 0.1 and len(section["source"]) == 16
