@@ -17,6 +17,7 @@ from junlearn.many import Many, pick
 from junlearn.methods import METHODS
 from junlearn.models import MODELS
 from junlearn.parts import class_statistics
+from junlearn.plugins.registry import register
 from junlearn.reports.tables import summary
 from junlearn.types import (
     Batch,
@@ -57,6 +58,7 @@ __all__ = [
     "load_variables",
     "logits_many",
     "pick",
+    "register",
     "run",
     "split_off",
     "summary",

@@ -9,25 +9,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn import many, relearn
+from junlearn import many, methods, relearn
 from junlearn import train as training
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.arrays import kind_of
 from junlearn.engine.inputs.networks import are_probabilities, network_of, shapes_of
-from junlearn.engine.inputs.options import MANY_OPTIONS, check_views, key_of, names_of, sort_options
+from junlearn.engine.inputs.options import MANY_OPTIONS, check_views, key_of, sort_options
 from junlearn.engine.run import Result, run
 from junlearn.errors import ConfigError, unknown
-from junlearn.experiment import schema
+from junlearn.experiment.building import build
 from junlearn.experiment.evaluator import Evaluator, Relearning, Subject
-from junlearn.methods import METHODS, build, finetune, needs_of
+from junlearn.methods import finetune, needs_of
 from junlearn.methods import retrain as retraining
 from junlearn.metrics import (
     DEFAULT_METRICS,
-    METRICS,
+    Metric,
     Network,
     compute,
     costly,
 )
+from junlearn.plugins.objects import method_of, metrics_of
 from junlearn.scenarios.split_off import check_needs, divide, fitting, labelled, split_of
 from junlearn.types import Data, Key, Model, PyTree, Sources, Split, Variables, View
 
@@ -89,7 +90,7 @@ def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Re
     not exist or are out of range.
     """
     fields, runs = sort_options(options)
-    recipe = schema.build(retraining.Config, fields, "train")
+    recipe = build(retraining.Config, fields, "train")
     key = key_of(key)
     sources, _ = fitting(model, data, runs.get("views"))
     return training.train(recipe, model, sources, key=key, **runs)
@@ -113,7 +114,7 @@ def train_many(
     Raises ConfigError as `train` does, and for sets, keys or seeds that do not fit each other.
     """
     fields, runs = sort_options(options, MANY_OPTIONS)
-    recipe = schema.build(retraining.Config, fields, "train_many")
+    recipe = build(retraining.Config, fields, "train_many")
     sources, _ = fitting(model, data, runs.get("views"))
     if forgets is not None:
         if retains is not None:
@@ -131,7 +132,7 @@ def unlearn(
     variables: Numbers,
     data: Data | Sources,
     split: Split | np.ndarray | Sequence[int],
-    method: str = "finetune",
+    method: Any = "finetune",
     *,
     key: Key,
     **options: Any,
@@ -143,22 +144,24 @@ def unlearn(
     the indices to forget. `options` are fields of the method's `Config` and keywords of `junlearn.engine.run.run`. The
     result holds `variables` (and `model`, should the method change it), `history` and `seconds`.
 
+    `method` is a name, that of a preset too (`"potion"`), or a method of one's own: a module or any object with
+    `Config`, `make` and `NEEDS`.
+
     Raises ConfigError for a method or a field that does not exist, a value out of range, arrays that `train` refuses,
     `variables` that are none, not finite or of another model, and a Split with rows that are out of range, repeated,
     or both forgotten and retained.
     """
-    if not isinstance(method, str) or method not in METHODS:
-        raise unknown("method", method, METHODS)
+    name, thing, preset = method_of(method)
     fields, runs = sort_options(options)
-    settings = schema.build(METHODS[method].Config, fields, method)
+    settings = build(thing.Config, {**preset, **fields}, name)
     key = key_of(key)
     sources, shapes = fitting(model, data, runs.get("views"))
     split = split_of(sources, split, shapes.classes)
-    check_needs(method, needs_of(method, settings), split)
+    check_needs(name, needs_of(thing, settings), split)
     start = network_of(variables, shapes)
     if runs.get("initial") is not None:
         runs["initial"] = network_of(runs["initial"], shapes, "initial")
-    return run(build(method, settings, model), model, start, sources, split, key=key, **runs)
+    return run(methods.build(thing, settings, model), model, start, sources, split, key=key, **runs)
 
 
 def evaluate(
@@ -172,7 +175,7 @@ def evaluate(
     random: Numbers | None = None,
     reference_model: Model | None = None,
     views: Mapping[str, View] = PLAIN_VIEWS,
-    metrics: Sequence[str] | str = DEFAULT_METRICS,
+    metrics: Sequence[str | Metric] | str = DEFAULT_METRICS,
     train_view: str = "eval",
     relearning: finetune.Config = relearn.DEFAULT,
 ) -> dict[str, float]:
@@ -183,7 +186,8 @@ def evaluate(
     changes the network leaves its own in `Result.model`, which is then `model` here. Keys of the result name metric and
     split, such as `accuracy/forget_train`. `relearning` is the fine-tuning of the metrics "relearn" and "anamnesis",
     its `epochs` their cap, and of "relearn_retain". Training examples are seen through the view `train_view` of
-    `views`: "augment" judges them augmented as in training.
+    `views`: "augment" judges them augmented as in training. `metrics` holds names, and functions of one's own that take
+    a `junlearn.metrics.Context` and give numbers by name.
 
     Warns once where the outputs of a network are probabilities: metrics and losses take logits.
 
@@ -193,7 +197,7 @@ def evaluate(
     check_views(views)
     if not {train_view, f"train/{train_view}"} & set(views):
         raise unknown("view", train_view, views)
-    metrics = names_of(metrics, METRICS, "metric")
+    functions = metrics_of(metrics)
     if not isinstance(relearning, finetune.Config):
         raise ConfigError("relearning must be a junlearn.methods.finetune.Config")
     sources, shapes = fitting(model, data, views)
@@ -221,10 +225,10 @@ def evaluate(
         views=views,
         references={role: partial(known.__getitem__, role) for role in known},
         relearning=Relearning(relearning, options, augment=relearning.augment),
-        extra=costly(metrics),
+        extra=costly(functions),
         train_view=train_view,
     )
     context = evaluator.context(subject)
     if are_probabilities(context.model.logits):
         warnings.warn(PROBABILITIES, stacklevel=2)
-    return compute(context, metrics)
+    return compute(context, functions)

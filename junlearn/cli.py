@@ -14,9 +14,10 @@ from typing import Any
 
 import tyro
 
-from junlearn.commands.arguments import PROGRAM, Parser, fresh, path, text
+from junlearn.commands import codes
+from junlearn.commands.arguments import PROGRAM, Parser, fresh, path, plugin, text
 from junlearn.errors import ConfigError, short, unknown
-from junlearn.experiment import schema, sweep
+from junlearn.experiment import schema, sections, sweep
 from junlearn.files import writers
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "keep_compilations",
     "split_arguments",
     "sweep_workdir",
+    "with_plugins",
 ]
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--cache-dir", "--cache_dir", type=text)
     parser.add_argument("--plot", action="store_true")
     parser.add_argument("--table", type=path, action="append", default=[])
+    plugin(parser)
     fresh(parser)
     for kind in NAMED:
         parser.add_argument(f"--{kind}.name", type=text)
@@ -78,6 +81,7 @@ def experiment(options: argparse.Namespace, rest: list[str], description: str = 
             f"python -m junlearn.main sweep --config {options.config} reads it"
         )
     table = _short_method(table)
+    table = with_plugins(table, options.plugin)
     for kind in NAMED:
         name = getattr(options, f"{kind}.name")
         section = schema.table_of(kind, table.get(kind, {}))
@@ -85,8 +89,9 @@ def experiment(options: argparse.Namespace, rest: list[str], description: str = 
             table[kind] = {"name": name}
     if options.methods is not None:
         table["methods"] = options.methods
-        sections = schema.table_of("method", table.get("method", {}))
-        table["method"] = {label: sections[label] for label in options.methods if label in sections}
+        own = schema.table_of("method", table.get("method", {}))
+        table["method"] = {label: own[label] for label in options.methods if label in own}
+    table, rest = codes.taken(table, rest)
     start = schema.parse(table)
     if len(start.methods) == 1:
         prefix = f"--method.{start.methods[0]}."
@@ -99,6 +104,17 @@ def experiment(options: argparse.Namespace, rest: list[str], description: str = 
     driver = [f"--{name.replace('_', '-')}" for name in vars(options)]
     changed = _tyro(start, rest, description, [*driver, "--help", "--version"])
     return schema.parse(schema.plain(changed))
+
+
+def with_plugins(table: dict[str, Any], files: Sequence[str]) -> dict[str, Any]:
+    """`table` with these files among its plug-ins, whose names can be used from here on. Raises ConfigError."""
+    if not files:
+        return table
+    given = table.get("plugins", [])
+    more = [file for file in map(os.path.abspath, files) if file not in given]
+    table = table | {"plugins": [*given, *more]}
+    sections.take_plugins(table)
+    return table
 
 
 def default_workdir(file: Path | None, experiment: Any) -> Path:

@@ -23,9 +23,10 @@ CUTOFF = 0.65
 """How alike two spellings must be (`difflib`) for one to be taken for the other."""
 SHOWN = 72
 """Characters of a wrong value in a message."""
-LISTED = 40
+LISTED = 30
 """Names that a message lists; of more it says where they are."""
 LISTS = {
+    "method": "python -m junlearn.main list methods has them",
     "option": "python -m junlearn.main --help all has them",
     "topic": "python -m junlearn.main list has the names",
 }

@@ -151,7 +151,7 @@ def _sweep(arguments: list[str]) -> int:
     from junlearn.reports import sweep as sweep_report
 
     options = parsers.sweep().parse_args(arguments)
-    points = sweep.expand(schema.read(options.config))
+    points = sweep.expand(cli.with_plugins(schema.read(options.config), options.plugin))
     workdir = options.workdir or cli.sweep_workdir(options.config, points)
     places.check(workdir, options.cache_dir)
     sweep.check(points, options.select, options.over)
@@ -274,8 +274,11 @@ def _joined(experiments: Sequence[Any]) -> Any:
 
 def _list(arguments: list[str]) -> int:
     from junlearn.commands import catalogue, parsers
+    from junlearn.plugins import registry
 
     options = parsers.listing().parse_args(arguments)
+    for file in options.plugin:
+        registry.register_file(Path(file))
     chosen = catalogue.chosen(options.kind, options.name)
     print(json.dumps(chosen.data, indent=2) if options.json else chosen.text)
     return 0

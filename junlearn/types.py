@@ -21,6 +21,7 @@ __all__ = [
     "Method",
     "Metrics",
     "Model",
+    "Preset",
     "PyTree",
     "Sources",
     "Split",
@@ -307,3 +308,11 @@ class Component(NamedTuple):
     request: tuple[str, ...] = ()
     """Of a scenario that manipulates: the fields of its Config that only choose what is forgotten, and which the
     original network does not depend on."""
+
+
+class Preset(NamedTuple):
+    """Named settings of a method, such as those of another paper or of a released code."""
+
+    summary: str
+    fields: Mapping[str, Any]
+    """Fields of the method's Config; all others are at their defaults."""

@@ -5,6 +5,7 @@ import gc
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +43,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 from junlearn.datasets import DATASETS  # noqa: E402
 from junlearn.models import MODELS  # noqa: E402
+from junlearn.plugins import installed, registry  # noqa: E402
 from junlearn.types import Data, Model, Sources, Split, Variables  # noqa: E402
 
 optimised = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 3})
@@ -99,6 +101,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def key() -> jax.Array:
     return jax.random.key(0)
+
+
+@pytest.fixture
+def own_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the package has itself is all that is known, before the test and after it."""
+    for kind in registry.REGISTERED:
+        monkeypatch.setitem(registry.REGISTERED, kind, {})
+    installed.offered.cache_clear()
+    yield
+    installed.offered.cache_clear()
 
 
 @pytest.fixture

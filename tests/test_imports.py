@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = (
     *("text", "errors", "fields", "memo", "types", "files"),
     *("parts", "models", "engine", "datasets", "scenarios", "metrics", "methods"),
+    "plugins",
     *("outputs", "train", "many", "relearn"),
     *("experiment", "reports", "faces"),
 )

@@ -26,6 +26,7 @@ from junlearn.experiment import provenance
 from junlearn.main import main
 from junlearn.methods import METHODS
 from junlearn.models import MODELS
+from junlearn.plugins.registry import PRESETS
 
 SMALL = """
 methods = ["finetune", "ssd"]
@@ -362,13 +363,16 @@ def test_an_original_that_diverges_ends_the_run(place, capsys):
 def test_list(place, capsys):
     status, out, _ = call(capsys, "list", "--json")
     catalogue = json.loads(out)
-    assert status == 0 and set(catalogue["methods"]) == set(METHODS)
+    assert status == 0 and set(catalogue["methods"]) == {*METHODS, *PRESETS}
     assert set(catalogue) == {"methods", "models", "datasets", "scenarios", "metrics"}
     assert all(line for kind in catalogue.values() for line in kind.values())
     _, out, _ = call(capsys, "list")
     for kind, entries in catalogue.items():
         for name, summary in entries.items():
-            assert re.search(rf"^  {name} +{re.escape(summary)}$", out, re.MULTILINE), (kind, name)
+            assert re.search(rf"^ {{2,4}}{name} +{re.escape(summary)}$", out, re.MULTILINE), (
+                kind,
+                name,
+            )
 
 
 def test_help_names_the_options_of_this_configuration(place, capsys):

@@ -1,9 +1,13 @@
-"""The README's Python runs as it stands."""
+"""The pages do as they say: their Python runs, their commands parse, their links lead somewhere."""
 
 import ast
 import dataclasses
+import functools
+import itertools
 import re
-from pathlib import Path
+import subprocess
+import sys
+import tomllib
 from types import ModuleType
 
 import chex
@@ -12,37 +16,274 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from junlearn import cli, compat
+from junlearn.commands import cache, catalogue, guide, parsers
+from junlearn.datasets import DATASETS
 from junlearn.engine.run import run
+from junlearn.experiment import schema, sweep
+from junlearn.experiment.sections import anchored
 from junlearn.methods import METHODS
-from junlearn.scenarios import SCENARIOS
+from tests import pages
+from tests.conftest import ROOT
+from tests.plugins import sources
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-
-
-@pytest.mark.parametrize("number", [0, 1, 2])
-def test_examples_run(number, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    exec(compile(BLOCKS[number], f"README example {number}", "exec"), {})
-    assert "accuracy/forget_train" in capsys.readouterr().out
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+FLATTEN = '"""Flatten:'
+"""How the block begins that is the whole file of a method."""
 
 
-def test_many_models_are_as_many(capsys):
-    names = {}
-    exec(BLOCKS[3], names)
+def read(page):
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def many_models(names, printed):
     assert names["outputs"].shape == (8, 200, 2)
     chex.assert_tree_all_finite(names["first"])
-    printed = capsys.readouterr().out
     assert names["shadows"].how in printed and "'loss'" in printed
+
+
+def prints_metrics(names, printed):
+    assert "accuracy/forget_train" in printed
+
+
+SHOWN = {"logits_many(": many_models, "junlearn.evaluate(": prints_metrics}
+"""What has to come of a block that calls this."""
+
+
+@pytest.mark.parametrize("block", pages.of("python"), ids=lambda block: block.id)
+def test_python_runs(block, tmp_path, monkeypatch, capsys, own_names):
+    """Each block by itself, in a folder without anything."""
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "page"}
+    exec(compile(block.text, block.id, "exec"), names)
+    printed = capsys.readouterr().out
+    for call, judge in SHOWN.items():
+        if call in block.text:
+            judge(names, printed)
+
+
+def test_the_blocks_are_there():
+    calls = "\n".join(block.text for block in pages.of("python"))
+    assert all(call in calls for call in (*SHOWN, "from_linen(", "from_nnx(", FLATTEN))
+
+
+@functools.cache
+def options_of(module):
+    """The options that a program lists."""
+    done = subprocess.run(
+        [sys.executable, "-m", *module.split(), "--help"],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", done.stdout))
+
+
+def options(words):
+    return [word.partition("=")[0] for word in words if word.startswith("-")]
+
+
+def check_pip(words):
+    assert words[0] == "install"
+    assert set(options(words)) <= options_of("pip install")
+    for place in words[1:]:
+        extras = re.search(r"\[(.+)\]$", place)
+        for extra in extras[1].split(",") if extras else ():
+            assert extra in PROJECT["project"]["optional-dependencies"], place
+
+
+def check_pytest(words, known):
+    assert set(options(words)) <= options_of("pytest"), words
+    for option, value in itertools.pairwise(words):
+        if option == "-m":
+            assert set(re.findall(r"\w+", value)) - {"and", "or", "not"} <= known
+    for word in words:
+        if "/" in word and not word.startswith("-"):
+            assert (ROOT / word.partition("::")[0]).exists(), word
+
+
+def check_benchmark(script, words):
+    source = read(script)
+    assert all(f'"{option}"' in source for option in options(words)), words
+
+
+def check_run(words):
+    """Parsed as the program would; a configuration is read, and no file is made."""
+    options, rest = cli.split_arguments(words)
+    assert cli.experiment(options, rest).methods
+
+
+def check_sweep(words):
+    options = parsers.sweep().parse_args(words)
+    sweep.check(sweep.expand(schema.read(options.config)), options.select, options.over)
+
+
+def check_statistics(words):
+    own, others = parsers.statistics().parse_known_args(words)
+    assert own.file.suffix == ".npz"
+    check_run(others)
+
+
+def check_list(words):
+    options = parsers.listing().parse_args(words)
+    assert catalogue.chosen(options.kind, options.name).text
+
+
+def check_prepare(words):
+    assert set(parsers.prepare().parse_args(words).names) <= set(DATASETS)
+
+
+def check_cache(words):
+    options, rest = cache.parser().parse_known_args(words)
+    if options.action == "list" or options.request is None:
+        assert not rest
+    else:
+        check_run(["--config", str(options.config), *rest])
+
+
+COMMANDS = {
+    "cache": check_cache,
+    "compat": compat.parse,
+    "help": lambda words: guide.show(words[0] if words else "", words[1:]),
+    "list": check_list,
+    "prepare": check_prepare,
+    "statistics": check_statistics,
+    "sweep": check_sweep,
+}
+
+
+def check_program(words):
+    if words[:1] in (["--version"], ["--help"]):
+        return
+    if words and not words[0].startswith("-"):
+        COMMANDS[words[0]](words[1:])
+    else:
+        check_run(words)
+
+
+def check(words, known):
+    """A command, by the parsers of its own program."""
+    program = words[:3] if words[:2] == ["python", "-m"] else words[:1]
+    match program[-1]:
+        case "junlearn.main" | "junlearn":
+            check_program(words[len(program) :])
+        case "pip":
+            check_pip(words[len(program) :])
+        case "pytest":
+            check_pytest(words[len(program) :], known)
+        case "python":
+            check_benchmark(words[1], words[2:])
+        case _:
+            raise AssertionError(f"no parser for {words}")
+
+
+def markers(config):
+    """Those that the suite has."""
+    return {line.partition(":")[0] for line in config.getini("markers")}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, own_names):
+    """The current directory: the repository, with code of somebody else beside it, as the pages call it."""
+    for path in ROOT.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    sources.write(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("block", pages.of(*pages.SHELLS), ids=lambda block: block.id)
+def test_commands_parse(block, place, pytestconfig, capsys):
+    subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
+    for words in pages.commands(block):
+        check(words, markers(pytestconfig))
+
+
+@pytest.mark.parametrize("path", pages.PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_in_sentences_parse(path, place, pytestconfig, capsys):
+    for block in pages.inline(path.read_text(encoding="utf-8")):
+        for words in pages.commands(block):
+            check(words, markers(pytestconfig))
+
+
+def test_the_first_two_commands_are_those_that_ci_runs():
+    lines = read("README.md").splitlines()
+    first, second = (
+        next(line for line in lines if re.search(wanted, line))
+        for wanted in (r"python -m junlearn.main$", "python -m pytest")
+    )
+    assert first == "python -m pip install -e . && python -m junlearn.main"
+    assert second.startswith("python -m pip install -e '.[dev]' && python -m pytest")
+
+
+@pytest.mark.parametrize("block", pages.of("toml"), ids=lambda block: block.id)
+def test_configurations_parse(block, place):
+    """A whole one by itself, a part of one on top of the first run's."""
+    table = anchored(tomllib.loads(block.text), place)
+    start = schema.read(ROOT / "junlearn" / "first_run.toml")
+    labels = table.get("methods", start["methods"])
+    method = {label: s for label, s in start["method"].items() if label in labels}
+    table = start | table | {"method": method | table.get("method", {})}
+    experiments = [p.experiment for p in sweep.expand(table)] if "sweep" in table else [table]
+    for experiment in experiments:
+        if isinstance(experiment, dict):
+            schema.parse(experiment)
+
+
+@pytest.mark.parametrize("path", pages.PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path):
+    for target in pages.links(path.read_text(encoding="utf-8")):
+        if re.match(r"https?://", target):
+            assert not re.search(r"arxiv\.org/(?!abs/\d{4}\.\d{5}$)", target), target
+            continue
+        name, _, anchor = target.partition("#")
+        other = path if not name else (path.parent / name).resolve()
+        assert other.is_relative_to(ROOT) and other.exists(), target
+        if anchor:
+            assert anchor in pages.anchors(other.read_text(encoding="utf-8")), target
+
+
+def test_blocks_have_a_language_that_is_looked_at():
+    known = {"", "python", "toml", "bibtex", *pages.SHELLS}
+    assert {block.language for block in pages.BLOCKS} <= known
+
+
+def test_the_readme_is_short():
+    assert len(read("README.md").splitlines()) <= 200
+
+
+@pytest.mark.parametrize("kind", catalogue.KINDS)
+def test_everything_has_a_row(kind):
+    assert set(catalogue.names_of(kind)) <= set(pages.rows(f"junlearn/{kind}/README.md"))
+
+
+def test_every_method_is_in_the_readme():
+    text = read("README.md")
+    assert all(f"`{name}`" in text for name in METHODS)
+
+
+def test_papers_are_those_of_the_heads():
+    """Whatever a row of the table of methods links to is named at the head of that method's file."""
+    linked = {
+        name: re.findall(r"arxiv\.org/abs/([\d.]+)", row)
+        for name, row in pages.rows("junlearn/methods/README.md").items()
+        if name in METHODS
+    }
+    assert sum(map(len, linked.values())) >= len(METHODS) - 1
+    for name, numbers in linked.items():
+        assert all(number in METHODS[name].__doc__ for number in numbers), name
 
 
 def test_the_file_of_a_method_is_one(mlp):
     """It needs nothing but itself, has what the conformance suite asks for, and does what it says."""
+    text = next(b.text for b in pages.of("python") if b.text.startswith(FLATTEN))
     file = ModuleType("flatten")
-    exec(compile(BLOCKS[4], "flatten.py", "exec"), vars(file))
+    exec(compile(text, "flatten.py", "exec"), vars(file))
     assert set(file.__all__) == {"NEEDS", "Config", "State", "make"}
     assert issubclass(file.State, tuple)
-    assert len([line for line in BLOCKS[4].splitlines() if line.strip()]) <= 70
+    assert len([line for line in text.splitlines() if line.strip()]) <= 70
     table = re.findall(r"^ {4}(\w+) {2,}(.+)$", file.__doc__.split("Defaults", 1)[1], re.MULTILINE)
     stated = {field: ast.literal_eval(value) for field, value in table}
     assert stated == dataclasses.asdict(file.Config())
@@ -62,11 +303,7 @@ def test_the_file_of_a_method_is_one(mlp):
     assert confidence(done.variables) < confidence(mlp.variables)
 
 
-def test_every_method_and_scenario_has_a_row():
-    for name in (*METHODS, *SCENARIOS):
-        assert re.search(rf"^\| `{name}` \|", README, re.MULTILINE), name
-
-
 def test_the_first_example_is_short():
-    assert len([line for line in BLOCKS[0].splitlines() if line.strip()]) <= 20
-    assert np.char.str_len(BLOCKS[0].splitlines()).max() <= 120
+    text = pages.of("python")[0].text
+    assert len([line for line in text.splitlines() if line.strip()]) <= 20
+    assert max(map(len, text.splitlines())) <= 120

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from junlearn.errors import ConfigError, unknown
 
-__all__ = ["PROGRAM", "Parser", "fresh", "path", "power", "text"]
+__all__ = ["PROGRAM", "Parser", "fresh", "path", "plugin", "power", "text"]
 
 PROGRAM = "python -m junlearn.main"
 """How it is called in help and messages."""
@@ -62,6 +62,18 @@ def fresh(parser: argparse.ArgumentParser) -> None:
         const="all",
         default="nothing",
         help="make all networks and records anew, or (changed) those of other versions, code or devices",
+    )
+
+
+def plugin(parser: argparse.ArgumentParser) -> None:
+    """Add `--plugin`, which commands that read names have."""
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        type=text,
+        metavar="FILE",
+        help="a Python file with methods, models, datasets, scenarios or metrics of one's own, to be used by name",
     )
 
 

@@ -1,5 +1,6 @@
 """What a configuration can name: methods, models, datasets, scenarios and metrics, in a line each or in full."""
 
+import dataclasses
 import inspect
 import re
 import tomllib
@@ -9,23 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from junlearn.commands.fieldtable import field_lines, fields_of
-from junlearn.datasets import DATASETS
 from junlearn.errors import ConfigError, unknown
-from junlearn.methods import METHODS
-from junlearn.metrics import METRICS
-from junlearn.models import MODELS
-from junlearn.scenarios import SCENARIOS
+from junlearn.plugins import registry
+from junlearn.plugins.contract import summary_of as told_of
+from junlearn.plugins.registry import OWN, Listed
 from junlearn.text.paragraphs import entry, rewrapped
 
-__all__ = ["REGISTRIES", "Chosen", "chosen", "config_of", "kind_of", "summaries"]
+__all__ = ["KINDS", "Chosen", "chosen", "config_of", "kind_of", "names_of", "summary_of"]
 
-REGISTRIES: dict[str, Mapping[str, Any]] = {
-    "methods": METHODS,
-    "models": MODELS,
-    "datasets": DATASETS,
-    "scenarios": SCENARIOS,
-    "metrics": METRICS,
-}
+KINDS = ("methods", "models", "datasets", "scenarios", "metrics")
 CONFIGS = Path(__file__).parents[2] / "configs"
 """The shipped configurations, in a clone of the repository."""
 SHOWN = 8
@@ -44,75 +37,116 @@ class Chosen(NamedTuple):
 def chosen(kind: str | None = None, name: str | None = None) -> Chosen:
     """All kinds, all of a kind (in singular or plural), or one thing of it in full. Raises ConfigError."""
     if kind is None:
-        everything = summaries()
-        return Chosen(everything, "\n".join(_lines(k, e) for k, e in everything.items()))
+        everything = {plural: registry.listed(_singular(plural)) for plural in KINDS}
+        width = max(map(_width, everything.values()))
+        data = {plural: _plain(entries) for plural, entries in everything.items()}
+        return Chosen(data, "\n".join(_lines(k, e, width) for k, e in everything.items()))
     plural = _plural(kind)
     if name is None:
-        entries = summaries()[plural]
-        return Chosen(entries, _lines(plural, entries))
-    if name not in REGISTRIES[plural]:
-        raise unknown(plural.removesuffix("s"), name, REGISTRIES[plural])
-    data = _page(plural, name)
-    return Chosen(data | {"fields": [f._asdict() for f in data["fields"]]}, _text(data))
+        entries = registry.listed(_singular(plural))
+        return Chosen(_plain(entries), _lines(plural, entries, _width(entries)))
+    if not registry.is_known(_singular(plural), name):
+        raise unknown(_singular(plural), name, registry.names(_singular(plural)))
+    page = _page(plural, name)
+    return Chosen(page | {"fields": [f._asdict() for f in page["fields"]]}, _text(page))
 
 
-def summaries() -> dict[str, dict[str, str]]:
-    """Everything, with a line on each."""
-    return {
-        kind: {name: _summary(thing) for name, thing in registry.items()}
-        for kind, registry in REGISTRIES.items()
-    }
+def names_of(plural: str) -> list[str]:
+    """All names of a kind."""
+    return registry.names(_singular(plural))
+
+
+def summary_of(plural: str, name: str) -> str:
+    """A line on a thing."""
+    return registry.listed(_singular(plural))[name].summary
 
 
 def kind_of(name: str) -> str | None:
     """The kind of the thing of that name, the methods asked first; None if there is none."""
-    return next((kind for kind, registry in REGISTRIES.items() if name in registry), None)
+    return next((plural for plural in KINDS if name in names_of(plural)), None)
 
 
-def config_of(kind: str, name: str) -> type | None:
-    """The dataclass of its fields; metrics have none."""
-    return getattr(REGISTRIES[kind][name], "Config", None)
+def config_of(plural: str, name: str) -> type | None:
+    """The dataclass of its fields, with the values of a preset as defaults; metrics have none."""
+    config = getattr(registry.find(_singular(plural), name), "Config", None)
+    preset = registry.preset(name) if plural == "methods" else {}
+    if config is None or not preset:
+        return config
+    types = {field.name: field.type for field in dataclasses.fields(config)}
+    fields = [(key, types[key], dataclasses.field(default=value)) for key, value in preset.items()]
+    return dataclasses.make_dataclass("Config", fields, bases=(config,), frozen=True, kw_only=True)
+
+
+def _singular(plural: str) -> str:
+    return plural.removesuffix("s")
 
 
 def _plural(kind: str) -> str:
-    for plural in REGISTRIES:
-        if kind in (plural, plural.removesuffix("s")):
+    for plural in KINDS:
+        if kind in (plural, _singular(plural)):
             return plural
     owner = kind_of(kind)
     if owner is not None:
         raise ConfigError(
-            f"list {kind}: {kind} is one of the {owner}: list {owner.removesuffix('s')} {kind}"
+            f"list {kind}: {kind} is one of the {owner}: list {_singular(owner)} {kind}"
         )
-    raise unknown("kind", kind, REGISTRIES)
+    raise unknown("kind", kind, KINDS)
 
 
-def _summary(thing: Any) -> str:
-    return getattr(thing, "summary", None) or inspect.cleandoc(thing.__doc__ or "").splitlines()[0]
+def _plain(entries: Mapping[str, Listed]) -> dict[str, str]:
+    return {name: f"{entry.summary}{_from(entry)}" for name, entry in entries.items()}
 
 
-def _lines(title: str, entries: Mapping[str, str]) -> str:
-    width = max(len(name) for kind in REGISTRIES.values() for name in kind)
-    return "\n".join([title, *(entry(f"  {n:<{width}} ", s) for n, s in entries.items())])
+def _from(listed: Listed) -> str:
+    """Where a name comes from that is not the package's."""
+    return "" if listed.origin == OWN else f" [{listed.origin}]"
 
 
-def _page(kind: str, name: str) -> dict[str, Any]:
-    thing, config = REGISTRIES[kind][name], config_of(kind, name)
+def _width(entries: Mapping[str, Listed]) -> int:
+    """Columns of the names; those of presets stand two further in."""
+    return max(len(name) + 2 * (entry.of is not None) for name, entry in entries.items())
+
+
+def _lines(title: str, entries: Mapping[str, Listed], width: int) -> str:
+    """The names of a kind, each preset under its method."""
+    lines = [title]
+    for name, listed in entries.items():
+        if listed.of is not None:
+            continue
+        lines.append(entry(f"  {name:<{width}} ", f"{listed.summary}{_from(listed)}"))
+        for preset, own in entries.items():
+            if own.of == name:
+                lines.append(entry(f"    {preset:<{width - 2}} ", own.summary))
+    return "\n".join(lines)
+
+
+def _page(plural: str, name: str) -> dict[str, Any]:
+    kind = _singular(plural)
+    thing, config, listed = (
+        registry.find(kind, name),
+        config_of(plural, name),
+        registry.listed(kind),
+    )
+    own = listed[name if name in listed else registry.proper(kind, name)]
     doc = "" if hasattr(thing, "summary") else inspect.cleandoc(thing.__doc__ or "")
     if hasattr(thing, "summary"):
-        doc = _own_doc(config)
-    about = doc.partition("\n\n")[2] if doc.startswith(_summary(thing)) else doc
+        doc = _own_doc(thing.Config)
+    about = doc.partition("\n\n")[2] if doc.startswith(told_of(thing)) else doc
     # A metric's first paragraph can go on behind its first line.
-    if kind == "metrics" and "\n" in doc.partition("\n\n")[0]:
+    if plural == "metrics" and "\n" in doc.partition("\n\n")[0]:
         about = doc.partition("\n")[2]
     return {
-        "kind": kind.removesuffix("s"),
+        "kind": kind,
         "name": name,
-        "summary": _summary(thing),
+        "summary": own.summary,
+        "origin": own.origin,
+        "of": own.of,
+        "presets": {preset: other.summary for preset, other in listed.items() if other.of == name},
         "needs": sorted(getattr(thing, "NEEDS", ())),
         "about": about.strip(),
         "reference": _reference(doc),
         "fields": [] if config is None else fields_of(config),
-        "configs": _users(kind, name),
+        "configs": _users(plural, name),
     }
 
 
@@ -144,7 +178,7 @@ def _used() -> list[tuple[str, set[tuple[str, str]]]]:
         for label in table["methods"]:
             section = sections.get(label)
             name = section.get("name", label) if isinstance(section, dict) else label
-            used.add(("methods", name))
+            used |= {("methods", name), ("methods", registry.proper("method", name))}
         for kind in ("model", "dataset", "scenario"):
             used.add((f"{kind}s", table.get(kind, {}).get("name", "")))
         found.append((path.relative_to(CONFIGS.parent).as_posix(), used))
@@ -154,6 +188,10 @@ def _used() -> list[tuple[str, set[tuple[str, str]]]]:
 def _text(page: Mapping[str, Any]) -> str:
     kind, name = page["kind"], page["name"]
     lines = [entry(f"{name}: ", page["summary"], indent=2), ""]
+    if page["origin"] != OWN:
+        lines.append(entry("from       ", page["origin"]))
+    if page["of"] is not None:
+        lines.append(entry("preset of  ", page["of"]))
     if kind == "method":
         lines.append(entry("needs      ", ", ".join(page["needs"]) or "no data"))
     if page["reference"]:
@@ -162,6 +200,10 @@ def _text(page: Mapping[str, Any]) -> str:
         lines.append("")
     if page["about"]:
         lines += [*rewrapped(page["about"]), ""]
+    if page["presets"]:
+        width = max(map(len, page["presets"]))
+        shown = [entry(f"  {name:<{width}} ", text) for name, text in page["presets"].items()]
+        lines += ["presets, used by their names", *shown, ""]
     if page["fields"]:
         lines += [f"fields, each an option --{kind}.FIELD", *field_lines(page["fields"]), ""]
     if page["configs"]:

@@ -9,6 +9,7 @@ from junlearn.commands import cache as cache_command
 from junlearn.commands import catalogue, parsers
 from junlearn.commands.fieldtable import field_lines, fields_of
 from junlearn.errors import ConfigError, unknown
+from junlearn.plugins.contract import FIXED
 from junlearn.text.paragraphs import entry
 
 __all__ = ["show", "topic"]
@@ -103,7 +104,7 @@ def show(about: str, arguments: Sequence[str] = ()) -> None:
     elif about in SECTIONS:
         raise ConfigError(f"help {about}: there is none yet; choose one, --{about}.name")
     else:
-        names = {name for registry in catalogue.REGISTRIES.values() for name in registry}
+        names = {name for kind in catalogue.KINDS for name in catalogue.names_of(kind)}
         known = [*names, *commands, *SECTIONS, "method", "all"]
         guesses = [str(unknown(kind, about, known)) for kind in ("method", "topic")]
         guess = next((text for text in guesses if "did you mean" in text), guesses[-1])
@@ -120,7 +121,7 @@ def _fields(kind: str, name: str) -> str:
     if kind == "methods" and lines:
         head = ["fields, each an option --method.FIELD (of several methods --method.LABEL.FIELD)"]
     more = f"more of it: python -m junlearn.main list {singular} {name}"
-    summary = catalogue.summaries()[kind][name]
+    summary = catalogue.summary_of(kind, name)
     return "\n".join([entry(f"{name}: ", summary, indent=2), "", *head, *lines, "", more])
 
 
@@ -150,7 +151,7 @@ def _examples(experiment: Any) -> str:
 
 
 def _example(title: str, section: Any) -> str | None:
-    names = [f.name for f in dataclasses.fields(section) if f.name != "name"]
+    names = [f.name for f in dataclasses.fields(section) if f.name not in FIXED]
     liked = ("learning_rate", "epochs") if title.startswith("method") else ("epochs", "classes")
     names.sort(key=lambda name: name not in liked)
     for name in names:

@@ -1,6 +1,6 @@
 """The arguments of each command of `python -m junlearn.main`."""
 
-from junlearn.commands.arguments import PROGRAM, Parser, fresh, path, power, text
+from junlearn.commands.arguments import PROGRAM, Parser, fresh, path, plugin, power, text
 
 __all__ = ["listing", "prepare", "statistics", "sweep"]
 
@@ -27,6 +27,7 @@ def sweep() -> Parser:
     add("--cache-dir", type=text, metavar="DIR", help="datasets and networks that all runs share")
     add("--dry-run", action="store_true", help="print the plan and stop")
     fresh(parser)
+    plugin(parser)
     add(
         "--select",
         metavar="RULE",
@@ -90,4 +91,5 @@ def listing() -> Parser:
     add("kind", nargs="?", help="methods, models, datasets, scenarios or metrics")
     add("name", nargs="?", help="one of them, with its fields")
     add("--json", action="store_true", help="one JSON object, for programs")
+    plugin(parser)
     return parser

@@ -2,6 +2,11 @@
 
 `DATASETS[name].make(config, *, cache_dir=None, progress=None)` gives a `junlearn.types.Dataset`;
 `config` is a `DATASETS[name].Config`, `progress(done, total)` is called while images are decoded.
+
+A dataset knows nothing of networks and requests. It imports the contract, files, and of the engine the augmentation
+that its views use.
+
+Read `digits` first, the shortest, then `config`, the fields that all share, and `stock` for those of TFDS.
 """
 
 from junlearn.datasets import digits, image_folder, stock

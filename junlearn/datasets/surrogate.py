@@ -16,7 +16,7 @@ from junlearn.fields import Count, Seed
 from junlearn.memo import remembered
 from junlearn.types import Array, Component, Data, Dataset, Key, View
 
-__all__ = ["SURROGATES", "NoiseConfig", "attach"]
+__all__ = ["SURROGATES", "NoiseConfig", "attach", "of_dataset"]
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R BT.601)."""
@@ -51,16 +51,21 @@ def _as_it_is(rows: Data, keys: Key) -> Array:
     return rows.x
 
 
-def _of_dataset(component: Component) -> Callable[..., Dataset]:
+@remembered
+def of_dataset(component: Component) -> Component:
+    """A dataset as a source of surrogate images: its `make` takes the `input_shape` of the network too."""
+
     def make(config: Any, *, input_shape: tuple[int, int, int], **options: Any) -> Dataset:
         del input_shape
         return component.make(config, **options)
 
-    return make
+    # The source of the images is what the dataset is made of.
+    make.__wrapped__ = component.make  # type: ignore[attr-defined]
+    return component._replace(make=make)
 
 
 SURROGATES: dict[str, Component] = {
-    name: component._replace(make=_of_dataset(component)) for name, component in DATASETS.items()
+    name: of_dataset(component) for name, component in DATASETS.items()
 } | {"gaussian_noise": Component("standard normal pixels", NoiseConfig, _noise)}
 """Where surrogate images come from; `make(config, *, input_shape, cache_dir, progress) -> Dataset`."""
 

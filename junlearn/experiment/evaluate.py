@@ -18,11 +18,12 @@ from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Renewal
 from junlearn.experiment.records import Record
 from junlearn.experiment.resolved import method_of
-from junlearn.experiment.schema import digest, plain
+from junlearn.experiment.schema import digest, plain, thing_of
 from junlearn.experiment.setup import RANDOM, RELEARN, Setup, key_for, run_options
 from junlearn.files import replace
 from junlearn.methods import build
 from junlearn.metrics import Context, Network, costly
+from junlearn.plugins.registry import metrics_of
 
 __all__ = ["Case", "Outcome", "evaluate_cases"]
 
@@ -90,7 +91,7 @@ class _RecordMaker:
         self, setup: Setup, cases: Sequence[Case], log: Path, renewal: Renewal, reporter: Reporter
     ) -> None:
         self.setup, self.log, self.renewal, self.reporter = setup, log, renewal, reporter
-        self.metrics = setup.experiment.metrics
+        self.metrics = metrics_of(setup.experiment.metrics)
         self.metric_code = metric_code(self.metrics)
         references: dict[Network, Case] = {c.role: c for c in cases if c.role != "unlearn"}
         self.reference = references["retrain"].identity if "retrain" in references else None
@@ -181,7 +182,7 @@ def _evaluator(setup: Setup, references: Mapping[Network, Case], reporter: Repor
 def _idle(setup: Setup, case: Case, context: Context) -> str:
     """In words, that a method changed nothing, and why if it knows; empty where it did, or has no step to do it."""
     config = method_of(setup.experiment, case.label)
-    method = build(config.name, config, setup.model)
+    method = build(thing_of(config), config, setup.model)
     text = without_effect(context) if method.plan(setup.split) else ""
     reason = "" if method.idle is None else method.idle(setup.split)
     return f"{text}: {reason or HINT}" if text else ""

@@ -24,8 +24,8 @@ from junlearn.experiment.identity import Identity, identities, network_code
 from junlearn.experiment.locks import exclusive
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Fresh, Renewal
-from junlearn.experiment.resolved import Resolved, Section, method_of
-from junlearn.experiment.schema import digest, plain
+from junlearn.experiment.resolved import NamedConfig, Resolved, method_of
+from junlearn.experiment.schema import digest, plain, thing_of
 from junlearn.experiment.setup import (
     METHOD,
     ORIGINAL,
@@ -36,7 +36,7 @@ from junlearn.experiment.setup import (
     run_options,
 )
 from junlearn.files import replace
-from junlearn.methods import build
+from junlearn.methods import METHODS, build
 from junlearn.train import everything, initial, train
 from junlearn.types import Method
 
@@ -126,7 +126,7 @@ def _cases(
         return cache(lambda: _train(setup, role, identity, shared, renewal, reporter))
 
     original = trained("original", names.original)
-    code = network_code(setup, "retrain")
+    code = network_code(setup, METHODS["retrain"])
     cases = [Case("original", "original", names.original, code, original)]
     if experiment.reference:
         reference = trained("retrain", names.retrain)
@@ -137,16 +137,16 @@ def _cases(
     def staged(label: str, store: Store, begun: Store | None) -> Staged:
         return _unlearn(setup, label, store, begun, original, renewal, reporter)
 
-    def stages(config: Section) -> str:
+    def stages(config: NamedConfig) -> str:
         """What names the stages of a method with this section."""
-        method = build(config.name, config, setup.model)
+        method = build(thing_of(config), config, setup.model)
         return digest(names.stages(config, method.read_at_finish))
 
     stores: dict[str, tuple[str, Store]] = {}
     for label in experiment.methods:
         config = method_of(experiment, label)
         # Built before anything is trained: a setting that cannot be is an error at once.
-        method = build(config.name, config, setup.model)
+        method = build(thing_of(config), config, setup.model)
         name = stages(config)
         # Configurations that differ in what `finish` reads share the stages of the first of them,
         first, store = stores.setdefault(name, (label, Store(own / f"{label}-{name}", name)))
@@ -155,7 +155,7 @@ def _cases(
         if method.beginning is not None:
             _, begun = stores.get(stages(method.beginning), (None, None))
         finished = partial(_finished, setup, method, partial(staged, first, store, begun))
-        code = network_code(setup, config.name)
+        code = network_code(setup, thing_of(config))
         cases.append(Case("unlearn", label, names.unlearned(config), code, finished))
     return cases
 
@@ -185,7 +185,7 @@ def _train(
     store = Store(shared / digest(identity), digest(identity))
     split = setup.split if role == "retrain" else everything(setup.sources)
     with exclusive(store.directory, waiting=reporter.say), reporter.following(role) as progress:
-        code, about = network_code(setup, "retrain"), _about(setup, role)
+        code, about = network_code(setup, METHODS["retrain"]), _about(setup, role)
         provenance.attribute(store, role, code, renewal, reporter.say, about)
         result = train(
             setup.experiment.train,
@@ -211,12 +211,12 @@ def _unlearn(
     """The stages of a method, from where `begun` ends if that is there."""
     start = original().variables
     config = method_of(setup.experiment, label)
-    method = build(config.name, config, setup.model)
+    method = build(thing_of(config), config, setup.model)
     before_training = None
     if method.with_initial is not None:
         key = key_for(setup.seeds["initialisation"], ORIGINAL)
         before_training = initial(setup.model, setup.sources, key=key)
-    code, about = network_code(setup, config.name), _about(setup, label)
+    code, about = network_code(setup, thing_of(config)), _about(setup, label)
     # A record names one set of versions: what others left is not gone on from.
     if begun is not None and not provenance.current(begun, code):
         begun = None

@@ -8,7 +8,7 @@ from junlearn.engine import processes
 from junlearn.errors import JunlearnError
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import Resolved, method_of, surrogate_of
-from junlearn.experiment.schema import digest, plain
+from junlearn.experiment.schema import digest, plain, thing_of
 from junlearn.experiment.setup import choose, read, within_memory
 from junlearn.methods import build
 
@@ -43,7 +43,7 @@ def _foresee(
             seen, split, model, _ = choose(experiment, dataset)
             for label in experiment.methods:
                 config = method_of(experiment, label)
-                build(config.name, config, model)
+                build(thing_of(config), config, model)
         except JunlearnError as error:
             raise type(error)(f"{title}: {error}" if title else str(error)) from error
         clean = outputs.clean(seen.sources, split, seen.views)

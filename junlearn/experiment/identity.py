@@ -7,19 +7,20 @@ digest names a network in the cache and in a run's directory; that of the networ
 of source files (`junlearn.experiment.code_digest`); which files make a network or its metrics is said here.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from junlearn import metrics, outputs
 from junlearn.engine import run
-from junlearn.experiment.code_digest import code_digest, module_of
-from junlearn.experiment.resolved import Resolved, Section, surrogate_of
-from junlearn.experiment.schema import digest, plain
+from junlearn.experiment.code_digest import code_digest
+from junlearn.experiment.resolved import NamedConfig, Resolved, surrogate_of
+from junlearn.experiment.schema import described, digest, plain, thing_of
 from junlearn.experiment.setup import Setup, seeds_of
 from junlearn.methods import METHODS
-from junlearn.models import MODELS
+from junlearn.metrics import Metric
 from junlearn.models.weights import file_digest
-from junlearn.scenarios import SCENARIOS
+from junlearn.plugins.registry import metrics_of
+from junlearn.plugins.source import is_own, module_name, source_digest
 
 __all__ = [
     "Identities",
@@ -41,6 +42,9 @@ Identity = dict[str, Any]
 LOCATION_FIELDS = ("data_dir", "path")
 """Fields of a dataset's section that say where it lies, not what it is."""
 
+FORMER_NAMES = {"noisy_labels": "noise"}
+"""Scenarios that had another name: what was made under it is found again."""
+
 
 class Identities(NamedTuple):
     """Of the networks of an experiment."""
@@ -50,11 +54,11 @@ class Identities(NamedTuple):
     methods: Identity
     """What those of all methods have in common."""
 
-    def unlearned(self, config: Section) -> Identity:
+    def unlearned(self, config: NamedConfig) -> Identity:
         """Of what a method with this section leaves."""
         return self.methods | {"method": method_identity(config)}
 
-    def stages(self, config: Section, read_at_finish: Collection[str]) -> Identity:
+    def stages(self, config: NamedConfig, read_at_finish: Collection[str]) -> Identity:
         """Of what the stages of a method leave: without the fields that its `finish` alone reads."""
         section = method_identity(config)
         early = {name: section[name] for name in section if name not in read_at_finish}
@@ -83,7 +87,7 @@ def original_settings(experiment: Resolved) -> Identity:
     """
     shares = (experiment.held_out, experiment.validation)
     taken = [*shares, experiment.seed if any(shares) else None]
-    return _original(experiment, plain(experiment.scenario)) | {"taken": taken}
+    return _original(experiment, _section(experiment.scenario)) | {"taken": taken}
 
 
 def _original(experiment: Resolved, request: dict[str, Any]) -> Identity:
@@ -91,8 +95,8 @@ def _original(experiment: Resolved, request: dict[str, Any]) -> Identity:
     seeds = seeds_of(experiment)
     settings = {
         "format": 1,
-        "dataset": without_location(plain(experiment.dataset)),
-        "model": plain(experiment.model),
+        "dataset": without_location(described(experiment.dataset)),
+        "model": described(experiment.model),
         "train": plain(experiment.train),
         "precision": experiment.precision,
         "order": seeds["order"],
@@ -101,16 +105,22 @@ def _original(experiment: Resolved, request: dict[str, Any]) -> Identity:
     # Left out where it is the usual one: networks from before it was a setting are found again.
     if experiment.matmul_precision != "highest":
         settings["matmul_precision"] = experiment.matmul_precision
-    scenario = SCENARIOS[experiment.scenario.name]
+    scenario = thing_of(experiment.scenario)
     if scenario.manipulates:
         manipulation = {name: request[name] for name in request if name not in scenario.request}
         settings |= {"scenario": manipulation, "scenario_seed": seeds["scenario"]}
     return settings
 
 
+def _section(scenario: NamedConfig) -> dict[str, Any]:
+    """The section of the scenario, under the name that it had first."""
+    section = described(scenario)
+    return section | {"name": FORMER_NAMES.get(section["name"], section["name"])}
+
+
 def _request(setup: Setup) -> dict[str, Any]:
     """The section of the scenario; where a file names what is forgotten, the rows that it names in its place."""
-    section = plain(setup.experiment.scenario)
+    section = _section(setup.experiment.scenario)
     if "file" not in section:
         return section
     return {"name": section["name"], "rows": digest(setup.split.forget.tolist())}
@@ -120,18 +130,18 @@ def surrogate_identity(setup: Setup) -> Identity:
     """The surrogate images as a part of what determines a method's numbers; empty where there are none."""
     if setup.surrogate is None:
         return {}
-    section = without_location(plain(surrogate_of(setup.experiment)))
+    section = without_location(described(surrogate_of(setup.experiment)))
     return {"surrogate": section | {"fingerprint": setup.surrogate.fingerprint}}
 
 
-def model_identity(config: Section) -> Identity:
+def model_identity(config: NamedConfig) -> Identity:
     """The section of a model, with the content of its file of weights in the place of the path."""
-    return _by_content(plain(config), "weights")
+    return _by_content(described(config), "weights")
 
 
-def method_identity(config: Section) -> Identity:
+def method_identity(config: NamedConfig) -> Identity:
     """The section of a method, with the content of a file of class statistics in the place of the path."""
-    return _by_content(plain(config), "statistics")
+    return _by_content(described(config), "statistics")
 
 
 def _by_content(section: dict[str, Any], field: str) -> dict[str, Any]:
@@ -146,7 +156,13 @@ def without_location(section: dict[str, Any]) -> dict[str, Any]:
 
 def judgement(experiment: Resolved) -> dict[str, Any]:
     """All that determines how a network is judged, beside the networks themselves."""
-    asked = {"metrics": experiment.metrics, "train_view": experiment.train_view}
+    asked: dict[str, Any] = {
+        "metrics": experiment.metrics,
+        "train_view": experiment.train_view,
+    }
+    functions = metrics_of(experiment.metrics).items()
+    if others := {name: source_digest(f) for name, f in functions if not is_own(f)}:
+        asked["sources"] = others
     # Left out where it is not set: records from before it was a setting are found again.
     return asked if experiment.sample is None else asked | {"sample": experiment.sample}
 
@@ -156,18 +172,17 @@ def record_hash(experiment: Resolved, network: Identity, reference: Identity | N
     return digest({"network": network, "reference": reference, **judgement(experiment)})
 
 
-def network_code(setup: Setup, method: str) -> dict[str, str]:
+def network_code(setup: Setup, method: Any) -> dict[str, str]:
     """The digest of the code that makes a network: its method, what trains the original, the model, the loop, the data
     that a scenario manipulates.
     """
-    scenario = SCENARIOS[setup.experiment.scenario.name]
-    parts = {METHODS[method].__name__, METHODS["retrain"].__name__, run.__name__}
-    parts.add(module_of(MODELS[setup.experiment.model.name].make))
+    scenario = thing_of(setup.experiment.scenario)
+    makers = [method, METHODS["retrain"], thing_of(setup.experiment.model)]
     if scenario.manipulates:
-        parts.add(module_of(scenario.make))
-    return {"network": code_digest(parts)}
+        makers.append(scenario)
+    return {"network": code_digest({run.__name__, *map(module_name, makers)})}
 
 
-def metric_code(names: Collection[str]) -> dict[str, str]:
+def metric_code(functions: Mapping[str, Metric]) -> dict[str, str]:
     """The digest of the code that gives the values of these metrics."""
-    return {"metrics": code_digest([outputs.__name__, *metrics.modules(names)])}
+    return {"metrics": code_digest([outputs.__name__, *metrics.modules(functions)])}

@@ -12,10 +12,13 @@ from junlearn.datasets.cache import digests, fingerprint
 from junlearn.engine.inputs.arrays import kind_of
 from junlearn.engine.inputs.options import key_of, sort_options, values_of
 from junlearn.engine.run import Result
-from junlearn.errors import ConfigError, unknown
+from junlearn.errors import ConfigError
 from junlearn.experiment import records, schema
-from junlearn.methods import METHODS
+from junlearn.experiment.building import build
 from junlearn.methods import retrain as retraining
+from junlearn.plugins import registry
+from junlearn.plugins.objects import method_of
+from junlearn.plugins.source import is_own, source_digest
 from junlearn.scenarios.split_off import labelled, split_of
 from junlearn.types import Data, Key, Sources, Split
 
@@ -27,7 +30,7 @@ def write_record(
     metrics: dict[str, float],
     data: Data | Sources,
     split: Split | np.ndarray | Sequence[int],
-    method: str,
+    method: Any,
     result: Result | None = None,
     *,
     dataset: str,
@@ -53,13 +56,15 @@ def write_record(
         if not isinstance(text, str):
             raise ConfigError(f"{name} is {kind_of(text)}: a name to find the record by is wanted")
     metrics = values_of(metrics)
-    known = METHODS | {"original": retraining}
-    if not isinstance(method, str) or method not in known:
-        raise unknown("method", method, known)
+    name, thing, preset = (
+        ("original", retraining, {}) if method == "original" else method_of(method)
+    )
     fields, runs = sort_options(options)
-    settings = schema.plain(schema.build(known[method].Config, fields, method))
-    own: dict[str, Any] = {"methods": [method], "method": {method: {"name": method, **settings}}}
-    if trains := known[method] is retraining:
+    settings = schema.plain(build(thing.Config, {**preset, **fields}, name))
+    code = {} if is_own(thing) else {"source": source_digest(thing)}
+    section = {"name": registry.proper("method", name), **settings, **code}
+    own: dict[str, Any] = {"methods": [name], "method": {name: section}}
+    if trains := thing is retraining:
         own = {"methods": [], "method": {}, "train": settings if result else None}
     resolved = {
         "dataset": {"name": dataset, "fingerprint": fingerprint(digests(sources))},
@@ -76,7 +81,7 @@ def write_record(
         "metrics": sorted(metrics),
         **own,
     }
-    role = method if trains else "unlearn"
-    record = records.new(resolved, schema.digest(resolved), role, method, metrics, result)
+    role = name if trains else "unlearn"
+    record = records.new(resolved, schema.digest(resolved), role, name, metrics, result)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     return records.append(Path(path), record)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from junlearn.errors import ConfigError
-from junlearn.experiment.resolved import Section
+from junlearn.experiment.resolved import NamedConfig
 from junlearn.experiment.schema import digest
 from junlearn.files import replacing
 from junlearn.scenarios.naming import By, numbers
@@ -26,7 +26,9 @@ FORGOTTEN = "forgotten.txt"
 SALT = re.compile(r"^# salt: ([0-9a-f]{32})$", re.MULTILINE)
 
 
-def summary(scenario: Section, dataset: Dataset, split: Split, directory: Path) -> dict[str, Any]:
+def summary(
+    scenario: NamedConfig, dataset: Dataset, split: Split, directory: Path
+) -> dict[str, Any]:
     """The part of a record: the numbers of examples, hashes of what is forgotten, and the data's fingerprint.
 
     `rows` and `ids` are hashes of the sorted list of each, where the dataset has ids. Of a private request there is
@@ -43,7 +45,7 @@ def summary(scenario: Section, dataset: Dataset, split: Split, directory: Path) 
     }
 
 
-def write(scenario: Section, dataset: Dataset, split: Split, directory: Path) -> None:
+def write(scenario: NamedConfig, dataset: Dataset, split: Split, directory: Path) -> None:
     """Write the list of what is forgotten into `directory`. A private list that says the same already stays."""
     by, names = _list(scenario, dataset, split)
     path = directory / FORGOTTEN
@@ -69,7 +71,7 @@ def salted_hash(name: str, salt: str) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def _list(scenario: Section, dataset: Dataset, split: Split) -> tuple[By, list[str]]:
+def _list(scenario: NamedConfig, dataset: Dataset, split: Split) -> tuple[By, list[str]]:
     """What the examples are named by, and the names: as the request did, else by ids where each has one."""
     rows = [str(row) for row in split.forget.tolist()]
     ids = None if getattr(scenario, "by", "id") == "row" else _ids(dataset, split)

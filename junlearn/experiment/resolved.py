@@ -6,10 +6,10 @@ from junlearn.engine.precision import MatmulPrecision, Precision
 from junlearn.experiment.schema import Loop, Seeds
 from junlearn.methods import retrain
 
-__all__ = ["Resolved", "Section", "method_of", "surrogate_of"]
+__all__ = ["NamedConfig", "Resolved", "method_of", "surrogate_of"]
 
 
-class Section(Protocol):
+class NamedConfig(Protocol):
     """The `Config` of a component, with the name that it is found by."""
 
     name: str
@@ -21,9 +21,9 @@ class Resolved(Protocol):
     An instance is frozen. `method_of` and `surrogate_of` give the sections that not every experiment has.
     """
 
-    dataset: Section
-    model: Section
-    scenario: Section
+    dataset: NamedConfig
+    model: NamedConfig
+    scenario: NamedConfig
     methods: tuple[str, ...]
     seed: int
     seeds: Seeds
@@ -40,12 +40,12 @@ class Resolved(Protocol):
     loop: Loop
 
 
-def method_of(experiment: Resolved, label: str) -> Section:
+def method_of(experiment: Resolved, label: str) -> NamedConfig:
     """The section of the method with this label, one of `experiment.methods`."""
     sections: Any = experiment
     return getattr(sections.method, label)
 
 
-def surrogate_of(experiment: Resolved) -> Section | None:
+def surrogate_of(experiment: Resolved) -> NamedConfig | None:
     """The section of the images that take the place of the training set, where the experiment has one."""
     return getattr(experiment, "surrogate", None)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from junlearn.errors import ConfigError, unknown
 from junlearn.experiment.resolved import Resolved
+from junlearn.experiment.schema import thing_of
 from junlearn.metrics.directions import Direction, missing, value_of
-from junlearn.scenarios import SCENARIOS
 
 __all__ = ["Rule", "check_rule", "rule_of"]
 
@@ -52,7 +52,7 @@ def check_rule(text: str, experiment: Resolved, splits: Collection[str] | None =
     rule = rule_of(text)
     value = value_of(rule.name)
     assert value is not None
-    manipulates = bool(SCENARIOS[experiment.scenario.name].request)
+    manipulates = bool(thing_of(experiment.scenario).request)
     lack = missing(rule.name, value, experiment, manipulates, splits)
     if lack is not None:
         raise ConfigError(f"--select {text}: nothing to choose by, {lack}")

@@ -11,46 +11,56 @@ import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, get_args, get_origin
+from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 
 from junlearn import metrics
-from junlearn.datasets import DATASETS
-from junlearn.datasets.surrogate import SURROGATES
 from junlearn.engine.precision import MatmulPrecision, Precision
 from junlearn.errors import ConfigError, short, unknown
-from junlearn.experiment.reading import INTEGERS, read, sound
+from junlearn.experiment import reading
+from junlearn.experiment.building import build
+from junlearn.experiment.reading import INTEGERS, sound
+from junlearn.experiment.sections import (
+    COMPONENTS,
+    OPTIONAL,
+    Section,
+    anchored,
+    is_code,
+    section_of,
+    table_of,
+    take_plugins,
+)
 from junlearn.fields import Count, Fraction, NonNegative, Seed
-from junlearn.methods import METHODS, retrain
+from junlearn.methods import retrain
 from junlearn.metrics import DEFAULT_METRICS
-from junlearn.models import MODELS
-from junlearn.scenarios import SCENARIOS
+from junlearn.plugins import registry
+from junlearn.plugins.source import is_own, source_digest
 
 __all__ = [
     "Experiment",
     "Loop",
     "Seeds",
-    "build",
+    "described",
     "digest",
+    "is_code",
     "labels_of",
     "parse",
     "plain",
     "read",
     "schema",
     "table_of",
+    "take_plugins",
+    "thing_of",
 ]
 
-COMPONENTS: dict[str, Mapping[str, Any]] = {
-    "dataset": DATASETS,
-    "model": MODELS,
-    "scenario": SCENARIOS,
-}
-OPTIONAL: dict[str, Mapping[str, Any]] = {"surrogate": SURROGATES}
 LONGEST = 64
 """Letters of a label: it is a part of the names of folders."""
 ROLES = ("original",)
 """Labels of records that are no method's."""
+EXTRAS: dict[str, Any] = {"plugins": tuple[str, ...], "metric": dict[str, dict[str, str]]}
+"""Keys of a table for other people's code, which an experiment has only where they are given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +129,39 @@ class Experiment:
     loop: Loop = field(default_factory=Loop)
 
 
+def read(path: Path) -> dict[str, Any]:
+    """The table of a configuration file, in which the files of plug-ins are absolute paths. Raises ConfigError."""
+    return anchored(reading.read(path), path.parent)
+
+
 def schema(table: Mapping[str, Any]) -> type:
     """The dataclass for the names that `table` uses. Raises ConfigError for a name that does not exist."""
+    sections, methods, extras = _sections(table)
+    return _schema(tuple(sections.items()), tuple(methods.items()), extras)
+
+
+def thing_of(section: Any) -> Any:
+    """The thing that a section of an experiment is about: a method, or the Component of a model, dataset, scenario."""
+    return type(section).THING
+
+
+def described(section: Any) -> dict[str, Any]:
+    """A section as a part of what determines numbers: of a plug-in, its code counts and not where the code lies."""
+    own, thing = plain(section), thing_of(section)
+    if is_own(thing):
+        return own
+    code = {"source": source_digest(thing)}
+    return {key: value for key, value in own.items() if key not in type(section).CODE} | code
+
+
+def _sections(
+    table: Mapping[str, Any],
+) -> tuple[dict[str, Section], dict[str, Section], tuple[str, ...]]:
+    """What the sections of a table are about: components by kind, methods by label; and the optional keys it has."""
     sound(table_of("configuration", table))
+    take_plugins(table)
     kinds = [*COMPONENTS, *(kind for kind in OPTIONAL if kind in table)]
-    components = tuple((kind, _component(kind, table.get(kind, {}))) for kind in kinds)
+    sections = {kind: section_of(kind, kind, table.get(kind, {})) for kind in kinds}
     labels = labels_of(table)
     given = table_of("method", table.get("method", {}))
     for label in given:
@@ -131,12 +169,11 @@ def schema(table: Mapping[str, Any]) -> type:
             raise ConfigError(
                 f"method.{label} is configured but not in methods [{', '.join(labels)}]"
             )
-    named = []
-    for label in labels:
-        section = table_of(f"method.{label}", given.get(label, {}))
-        place = f"method.{label}.name" if "name" in section else "methods"
-        named.append((label, _known("method", section.get("name", label), METHODS, place)))
-    return _schema(components, tuple(named))
+    methods = {
+        label: section_of("method", f"method.{label}", given.get(label, {}), label)
+        for label in labels
+    }
+    return sections, methods, tuple(key for key in EXTRAS if key in table)
 
 
 def labels_of(table: Mapping[str, Any]) -> list[str]:
@@ -148,7 +185,7 @@ def labels_of(table: Mapping[str, Any]) -> list[str]:
     for label in labels:
         if not isinstance(label, str):
             raise ConfigError(f"methods: expected names of methods, got {short(label)}")
-        if label not in METHODS:
+        if not registry.is_known("method", label):
             _check_label(label, table)
     folded = [label.lower() for label in labels]
     for label in labels:
@@ -161,7 +198,7 @@ def _check_label(label: str, table: Mapping[str, Any]) -> None:
     """A label names a section, an option, a field and a folder: it has to be fit for all of them."""
     sections = table.get("method", {})
     if not isinstance(sections, Mapping) or label not in sections:
-        raise unknown("method", label, METHODS)
+        raise unknown("method", label, registry.names("method"))
     fit = label.isascii() and label.isidentifier() and label.strip("_") == label
     if not fit or keyword.iskeyword(label) or len(label) > LONGEST:
         raise ConfigError(
@@ -173,15 +210,17 @@ def _check_label(label: str, table: Mapping[str, Any]) -> None:
 
 
 @lru_cache(maxsize=32)
-def _schema(components: tuple[tuple[str, str], ...], named: tuple[tuple[str, str], ...]) -> type:
-    """The dataclass for components `(kind, name)` and methods `(label, name)`; a sweep asks for the same one often."""
-    sections = []
-    for kind, name in components:
-        cls = _named(kind, name, (COMPONENTS | OPTIONAL)[kind][name].Config)
-        sections.append((kind, cls, field(default_factory=cls)))
-    parts = [
-        (label, _named(f"method_{label}", name, METHODS[name].Config)) for label, name in named
-    ]
+def _schema(
+    sections: tuple[tuple[str, Section], ...],
+    methods: tuple[tuple[str, Section], ...],
+    extras: tuple[str, ...],
+) -> type:
+    """The dataclass for sections `(kind, what)` and methods `(label, what)`; a sweep asks for the same one often."""
+    fields = []
+    for kind, section in sections:
+        cls = _named(kind, section)
+        fields.append((kind, cls, field(default_factory=cls)))
+    parts = [(label, _named(f"method_{label}", section)) for label, section in methods]
     struct = dataclasses.make_dataclass(
         "Methods",
         [(label, part, field(default_factory=part)) for label, part in parts],
@@ -190,7 +229,11 @@ def _schema(components: tuple[tuple[str, str], ...], named: tuple[tuple[str, str
     )
     return dataclasses.make_dataclass(
         "Experiment",
-        [*sections, ("method", struct, field(default_factory=struct))],
+        [
+            *fields,
+            *((key, EXTRAS[key], field(default_factory=EXTRAS[key])) for key in extras),
+            ("method", struct, field(default_factory=struct)),
+        ],
         bases=(Experiment,),
         frozen=True,
         kw_only=True,
@@ -199,50 +242,18 @@ def _schema(components: tuple[tuple[str, str], ...], named: tuple[tuple[str, str
 
 def parse(table: Mapping[str, Any]) -> Any:
     """The experiment in `table`, all defaults filled in. Raises ConfigError for anything that is not allowed."""
-    experiment = build(schema(table), table)
+    experiment = build(schema(table), _proper(table))
     # Fields without bounds of their own hold what an array can.
     sound(plain(experiment), INTEGERS)
     if not experiment.metrics:
         raise ConfigError("metrics: a list of at least one metric is needed")
+    registry.metrics_of(experiment.metrics)
     metrics.check(experiment.metrics)
     if experiment.loop.distributed and experiment.loop.devices == "one":
         raise ConfigError(
             'loop.distributed: several processes share every batch, which needs loop.devices = "all"'
         )
     return experiment
-
-
-def build(cls: type, table: Mapping[str, Any], where: str = "") -> Any:
-    """An instance of the dataclass `cls` from plain values: unknown keys, wrong types and ranges are errors."""
-    _check_keys(cls, table, where)
-    try:
-        return msgspec.convert(table, cls)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        place = ".".join(part for part in (where, path.rstrip("`").lstrip(".")) if part)
-        message = _with_choices(cls, path, message)
-        raise ConfigError(f"{place}: {message}" if place else message) from error
-    except OverflowError as error:
-        raise ConfigError(f"{where or 'configuration'}: {error}") from error
-
-
-def _with_choices(cls: Any, path: str, message: str) -> str:
-    """The message on a value that is none of a few, cut to a line, with those that there are."""
-    if not message.startswith("Invalid enum value "):
-        return message
-    for name in path.rstrip("`").strip(".").split("."):
-        fields = {f.name: f.type for f in dataclasses.fields(cls)}
-        cls = fields.get(name.partition("[")[0], cls)
-    choices = [repr(choice) for choice in _choices(cls)]
-    message = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."
-    return f"{message}; known: {', '.join(choices)}" if choices else message
-
-
-def _choices(kind: Any) -> list[Any]:
-    """What a field of type Literal can be, also within a union or a tuple."""
-    if get_origin(kind) is Literal:
-        return list(get_args(kind))
-    return [choice for inner in get_args(kind) for choice in _choices(inner)]
 
 
 def plain(value: Any) -> Any:
@@ -259,59 +270,37 @@ def digest(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _component(kind: str, section: Any) -> str:
-    """The name in the section of a component."""
-    registry = (COMPONENTS | OPTIONAL)[kind]
-    name = table_of(kind, section).get("name")
-    if name is None:
-        raise ConfigError(f"{kind}.name is missing; known: {', '.join(sorted(registry))}")
-    return _known(kind, name, registry, f"{kind}.name")
+def _proper(table: Mapping[str, Any]) -> dict[str, Any]:
+    """`table` with the names of presets and the older names replaced by those of the things that they stand for."""
+    sections, methods, _ = _sections(table)
+    given = table.get("method", {})
+    named = {
+        label: {**given.get(label, {}), "name": section.name} for label, section in methods.items()
+    }
+    own = table.get("metric", {})
+    computed = {} if "metrics" in table or not own else {"metrics": [*DEFAULT_METRICS, *own]}
+    return {
+        **table,
+        **computed,
+        **{kind: {**table[kind], "name": section.name} for kind, section in sections.items()},
+        "method": named,
+    }
 
 
-def _known(kind: str, name: Any, registry: Mapping[str, Any], place: str) -> str:
-    if not isinstance(name, str):
-        raise ConfigError(f"{place}: expected the name of a {kind}, got {short(name)}")
-    if name not in registry:
-        raise unknown(kind, name, registry)
-    return name
-
-
-def _named(title: str, name: str, config: type) -> type:
-    """`config` with the fixed field `name` beside its own."""
+def _named(title: str, section: Section) -> type:
+    """The thing's `Config` with the fixed fields `name` and, of a plug-in, where its code is, beside its own."""
+    config = section.held.thing.Config
+    types = {f.name: f.type for f in dataclasses.fields(config)}
+    preset = registry.preset(section.preset)
     return dataclasses.make_dataclass(
         title,
-        [("name", Literal[name], field(default=name))],
+        [
+            ("name", Literal[section.name], field(default=section.name)),
+            *((key, Literal[value], field(default=value)) for key, value in section.code),
+            *((key, types[key], field(default=value)) for key, value in preset.items()),
+        ],
         bases=(config,),
+        namespace={"THING": section.held.thing, "CODE": tuple(key for key, _ in section.code)},
         frozen=True,
         kw_only=True,
     )
-
-
-def table_of(where: str, value: Any) -> Mapping[str, Any]:
-    """`value`, which has to be a table. Raises ConfigError."""
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}: expected a table, got {short(value)}")
-    return value
-
-
-def _check_keys(cls: type, table: Mapping[str, Any], where: str) -> None:
-    """Unknown keys, at every depth; the dataclass conversion would pass over them."""
-    known = {f.name: f.type for f in dataclasses.fields(cls)}
-    for key, value in table.items():
-        place = f"{where}.{key}" if where else key
-        if key not in known:
-            siblings = [f"{where}.{name}" if where else name for name in known]
-            raise unknown("configuration key", place, siblings, _places(cls, where))
-        kind = known[key]
-        if dataclasses.is_dataclass(kind):
-            _check_keys(kind, table_of(place, value), place)  # type: ignore[arg-type]
-
-
-def _places(cls: type, where: str) -> list[str]:
-    """Every key that the schema has, at every depth."""
-    names = []
-    for item in dataclasses.fields(cls):
-        place = f"{where}.{item.name}" if where else item.name
-        inner = dataclasses.is_dataclass(item.type)
-        names += _places(item.type, place) if inner else [place]  # type: ignore[arg-type]
-    return names

@@ -6,9 +6,8 @@ from typing import NamedTuple, TypeVar
 import jax
 from jax.sharding import AxisType, Mesh
 
-from junlearn.datasets import DATASETS
 from junlearn.datasets.holdout import hold_out, set_aside
-from junlearn.datasets.surrogate import SURROGATES, attach
+from junlearn.datasets.surrogate import attach
 from junlearn.engine import processes
 from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import Precision, in_precision
@@ -16,11 +15,10 @@ from junlearn.engine.run import place
 from junlearn.engine.settings import Progress, RunOptions
 from junlearn.errors import ConfigError
 from junlearn.experiment.progress import Reporter
-from junlearn.experiment.resolved import Resolved, Section, surrogate_of
-from junlearn.experiment.schema import plain
+from junlearn.experiment.resolved import NamedConfig, Resolved, surrogate_of
+from junlearn.experiment.schema import plain, thing_of
 from junlearn.memo import remembered
-from junlearn.models import MODELS
-from junlearn.scenarios import SCENARIOS, remarks
+from junlearn.scenarios import remarks
 from junlearn.types import Dataset, Key, Model, Sources, Split
 
 __all__ = [
@@ -87,7 +85,7 @@ def read(
 ) -> tuple[Dataset, Dataset | None]:
     """The data of an experiment, on the host, and where the source "surrogate" in it comes from."""
     with reporter.counting(f"reading {experiment.dataset.name}") as progress:
-        dataset = DATASETS[experiment.dataset.name].make(
+        dataset = thing_of(experiment.dataset).make(
             experiment.dataset, cache_dir=cache_dir, progress=progress
         )
     if experiment.held_out:
@@ -97,7 +95,7 @@ def read(
     surrogate = None
     if (section := surrogate_of(experiment)) is not None:
         with reporter.counting(f"reading surrogate {section.name}") as progress:
-            surrogate = SURROGATES[section.name].make(
+            surrogate = thing_of(section).make(
                 section, input_shape=dataset.input_shape, cache_dir=cache_dir, progress=progress
             )
         dataset = attach(dataset, surrogate)
@@ -114,14 +112,14 @@ def choose(experiment: Resolved, dataset: Dataset) -> tuple[Dataset, Split, Mode
     model = _network(
         experiment.model, len(dataset.classes), dataset.input_shape, experiment.precision
     )
-    scenario = SCENARIOS[experiment.scenario.name]
+    scenario = thing_of(experiment.scenario)
     made = scenario.make(experiment.scenario, dataset, key_for(seeds["scenario"], SCENARIO))
     dataset, split = made if scenario.manipulates else (dataset, made)
     return dataset, split, model, seeds
 
 
 def _remarks(
-    scenario: Section, dataset: Dataset, surrogate: Dataset | None, split: Split
+    scenario: NamedConfig, dataset: Dataset, surrogate: Dataset | None, split: Split
 ) -> Iterator[str]:
     """What a person should know of the data and of the request, a line each."""
     yield from remarks.meanings(scenario, dataset)
@@ -143,10 +141,10 @@ def within_memory(work: Callable[[], T]) -> T:
 
 @remembered
 def _network(
-    config: Section, classes: int, input_shape: tuple[int, int, int], precision: Precision
+    config: NamedConfig, classes: int, input_shape: tuple[int, int, int], precision: Precision
 ) -> Model:
     """The same Model for equal arguments: what other experiments of this process compiled for it serves again."""
-    return in_precision(MODELS[config.name].make(config, classes, input_shape), precision)
+    return in_precision(thing_of(config).make(config, classes, input_shape), precision)
 
 
 def seeds_of(experiment: Resolved) -> dict[str, int]:

@@ -77,6 +77,7 @@ def expand(table: Mapping[str, Any]) -> list[Point]:
         raise ConfigError("a sweep needs a table [sweep]: the axes of the grid and their values")
     grids = schema.table_of("sweep.method", section.get("method", {}))
     axes = {key: _values(f"sweep.{key}", v) for key, v in section.items() if key != "method"}
+    schema.take_plugins(base)
     labels = schema.labels_of(base)
     for label in grids:
         if label not in labels:
@@ -133,7 +134,8 @@ def _methods(
                 raise ConfigError(
                     f"sweep.method.{label}: its setting {number} is called {own}, and so is another method; rename that"
                 )
-            sections[own] = {"name": label} | dict(own_section) | choice
+            named = {} if schema.is_code("method", own_section, label) else {"name": label}
+            sections[own] = named | dict(own_section) | choice
             settings[own] = (label, choice)
     return sections, settings
 

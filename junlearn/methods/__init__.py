@@ -1,5 +1,13 @@
-"""Unlearning methods, one module each: `Config`, `State`, `make(config, model) -> Method` and `NEEDS`."""
+"""Unlearning methods, one module each: `Config`, `State`, `make(config, model) -> Method` and `NEEDS`.
 
+A method is pure functions that describe its steps. It imports `parts`, `models` and the contract; never the engine that
+runs it, nor datasets, scenarios, metrics or experiments.
+
+Read `finetune` first, the shortest; then `ssd`, which trains nothing, and `scrub`, whose phases alternate. `README.md`
+beside this file has the words of the field, a table of all methods, and how to add one.
+"""
+
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -66,13 +74,24 @@ METHODS: dict[str, ModuleType] = {
 }
 
 
-def needs_of(name: str, config: Any) -> frozenset[str]:
+def needs_of(method: Any, config: Any) -> frozenset[str]:
     """The data that a method with this `Config` reads: its `needs(config)`, where it depends on it, or its NEEDS."""
-    module = METHODS[name]
-    return module.needs(config) if hasattr(module, "needs") else module.NEEDS
+    method = _module(method)
+    return frozenset(method.needs(config) if hasattr(method, "needs") else method.NEEDS)
+
+
+def build(method: Any, config: Any, model: Model) -> Method:
+    """`method.make(config, model)`: the same Method for equal arguments, so that it is compiled once.
+
+    `method` is a name in METHODS, or any object with `Config`, `make` and `NEEDS`.
+    """
+    return _build(_module(method).make, config, model)
+
+
+def _module(method: Any) -> Any:
+    return METHODS[method] if isinstance(method, str) else method
 
 
 @remembered
-def build(name: str, config: Any, model: Model) -> Method:
-    """`METHODS[name].make(config, model)`: the same Method for equal arguments, so that it is compiled once."""
-    return METHODS[name].make(config, model)
+def _build(make: Callable[[Any, Model], Method], config: Any, model: Model) -> Method:
+    return make(config, model)

@@ -60,6 +60,7 @@ from junlearn.types import (
     Method,
     Metrics,
     Model,
+    Preset,
     PyTree,
     Sources,
     Split,
@@ -67,7 +68,18 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "Noise", "State", "draw", "gaussian", "make", "objective", "sgd"]
+__all__ = [
+    "NEEDS",
+    "PRESETS",
+    "Config",
+    "Noise",
+    "State",
+    "draw",
+    "gaussian",
+    "make",
+    "objective",
+    "sgd",
+]
 
 NEEDS = frozenset({"forget.x"})
 State = Descent
@@ -100,6 +112,20 @@ class Config:
     """Over the images of a batch."""
     k: int = -1
     """How many weight layers at the end are trained, as `Model.depths` counts them; -1: all."""
+
+
+PRESETS = {
+    "jit_released": Preset(
+        "JiT as its code does it: gradients are never cleared, train mode, images cut to the batch",
+        {
+            "stop_gradient": True,
+            "accumulate_gradients": True,
+            "train_mode": True,
+            "clip": "batch",
+        },
+    ),
+}
+"""The released code, which differs from the paper's equations."""
 
 
 class Noise(NamedTuple):

@@ -72,6 +72,7 @@ from junlearn.types import (
     Method,
     Metrics,
     Model,
+    Preset,
     PyTree,
     Sources,
     Split,
@@ -79,7 +80,7 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "make", "unlearner", "vae_loss"]
+__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "unlearner", "vae_loss"]
 
 NEEDS = frozenset({"forget.x", "retain.x"})
 
@@ -121,6 +122,9 @@ class Config:
     repair_epochs: Whole = 0
     """Of LAF+R, on labelled retain examples; 0: plain LAF."""
     repair_learning_rate: Positive = 1e-4
+
+
+PRESETS = {"laf_r": Preset("LAF+R: then trains the head with labels", {"repair_epochs": 1})}
 
 
 class State(NamedTuple):

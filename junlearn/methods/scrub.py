@@ -77,6 +77,7 @@ from junlearn.types import (
     Method,
     Metrics,
     Model,
+    Preset,
     PyTree,
     Sources,
     Split,
@@ -84,7 +85,7 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "Memory", "Pass", "State", "make", "passes", "rate"]
+__all__ = ["NEEDS", "PRESETS", "Config", "Memory", "Pass", "State", "make", "passes", "rate"]
 
 NEEDS = frozenset({"forget.x", "retain.x", "retain.y"})
 """With the default `Config`; ascent="ce+kd" adds forget.y, `rewind` forget.y, test.x and test.y, and keep="best_test"
@@ -133,6 +134,12 @@ class Config(Optimizer):
     keep: Keep = "last"
     """The weights to return: the last, or the best after any pass on the test set (the released rule of Corrective
     Unlearning) or on a validation set; see `junlearn.parts.selection`."""
+
+
+PRESETS = {
+    "scrub_r": Preset("SCRUB+R: rewinds to the checkpoint whose error fits", {"rewind": True}),
+}
+"""The variant of the paper against membership inference."""
 
 
 class Memory(NamedTuple):

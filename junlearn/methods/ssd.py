@@ -72,6 +72,7 @@ from junlearn.types import (
     Method,
     Metrics,
     Model,
+    Preset,
     PyTree,
     Sources,
     Split,
@@ -79,7 +80,7 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "dampen", "make"]
+__all__ = ["NEEDS", "PRESETS", "Config", "State", "dampen", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 
@@ -124,6 +125,47 @@ class Config:
     batch_size: BatchSize = 64
     augment: bool = False
     """Use the training augmentation of the dataset."""
+
+
+PRESETS = {
+    "ssd_released": Preset(
+        "SSD with the released importance: the square of a batch's mean gradient",
+        {"importance": "batch"},
+    ),
+    "lfssd": Preset(
+        "label-free SSD (arXiv 2402.19308): the norm of the logits in the place of the loss",
+        {"importance": "batch", "loss": "squared_norm", "power": 1, "order": "stored"},
+    ),
+    "assd": Preset(
+        "SSD with a threshold from the data (arXiv 2402.10098)",
+        {"importance": "batch", "threshold": "adaptive"},
+    ),
+    "ssd_corrective": Preset(
+        "SSD as in the corrective unlearning benchmark (arXiv 2402.14015)",
+        {
+            "importance": "batch",
+            "denominator": "retain",
+            "order": "shuffled",
+            "batch_size": 512,
+            "augment": True,
+        },
+    ),
+    "potion": Preset(
+        "Potion (arXiv 2406.09173): label-free, with a search for the threshold",
+        {
+            "importance": "batch",
+            "denominator": "retain",
+            "order": "shuffled",
+            "batch_size": 512,
+            "augment": True,
+            "loss": "norm",
+            "power": 1,
+            "threshold": "adaptive",
+            "forget_accuracy": 0.25,
+        },
+    ),
+}
+"""Variants of other papers, by what differs from the defaults."""
 
 
 class State(NamedTuple):

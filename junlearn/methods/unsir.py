@@ -54,6 +54,7 @@ from junlearn.types import (
     Method,
     Metrics,
     Model,
+    Preset,
     PyTree,
     Sources,
     Split,
@@ -61,7 +62,7 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "make", "mix"]
+__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "mix"]
 
 NEEDS = frozenset({"forget.y", "retain.x", "retain.y"})
 
@@ -86,6 +87,15 @@ class Config(Optimizer):
     """Retain examples of each class in R."""
     impair_batch_size: BatchSize = 32
     repair_batch_size: BatchSize = 128
+
+
+PRESETS = {
+    "unsir_released": Preset(
+        "UNSIR with the noise images that its code takes: as many as the images have channels",
+        {"noise_used": "released"},
+    ),
+}
+"""The released code, which differs from the paper."""
 
 
 class State(NamedTuple):

@@ -2,9 +2,13 @@
 
 A metric is `(Context) -> {name: value}`. It returns `{}` where a split or a reference network that
 it needs is absent, never a made-up number, and a line to `Context.remark` where the reason is another one.
+
+One module is one family of metrics. They import the contract and the errors alone: no network, no engine.
+Read `outputs` first, which says what a metric gets, then `accuracy`. `README.md` beside this file
+says what each metric measures, and when it misleads.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from junlearn.errors import unknown
 from junlearn.metrics.accuracy import accuracy, whole_train
@@ -39,6 +43,7 @@ __all__ = [
     "compute",
     "costly",
     "modules",
+    "named",
 ]
 
 Metric = Callable[[Context], dict[str, float]]
@@ -86,34 +91,41 @@ def costly(metrics: Iterable[str]) -> list[str]:
 
 
 def check(metrics: Iterable[str]) -> None:
-    """Raises ConfigError for a metric that does not exist, or that needs a package which is not installed."""
-    for name in metrics:
+    """Raises ConfigError for a metric that needs a package which is not installed."""
+    if "asr_xgboost" in metrics:
+        check_xgboost()
+
+
+def modules(metrics: Mapping[str, Metric]) -> list[str]:
+    """The modules whose code gives the values of the metrics."""
+    return sorted({metric.__module__ for metric in metrics.values()})
+
+
+def named(metrics: Iterable[str]) -> dict[str, Metric]:
+    """The package's own metrics of these names. Raises ConfigError for a name that there is not."""
+    wanted = list(metrics)
+    for name in wanted:
         if name not in METRICS:
             raise unknown("metric", name, METRICS)
-        if name == "asr_xgboost":
-            check_xgboost()
-
-
-def modules(metrics: Iterable[str]) -> list[str]:
-    """The modules whose code gives the values of the named metrics."""
-    return sorted({METRICS[name].__module__ for name in metrics})
+    return {name: METRICS[name] for name in wanted}
 
 
 DEFAULT_METRICS: tuple[str, ...] = tuple(name for name in METRICS if name not in ON_REQUEST)
 """What is computed unless metrics are named."""
 
 
-def compute(context: Context, metrics: Iterable[str] = DEFAULT_METRICS) -> dict[str, float]:
-    """The values of the named metrics in one dict; an unknown name is a `ConfigError`.
+def compute(
+    context: Context, metrics: Iterable[str] | Mapping[str, Metric] = DEFAULT_METRICS
+) -> dict[str, float]:
+    """The values of all metrics in one dict; `metrics` are names in METRICS, or functions by name.
 
     Of a metric that is there on request alone and has no value, `context.remark` is told the name and the reason.
+    Raises ConfigError for a name that METRICS has not.
     """
     values: dict[str, float] = {}
-    for name in metrics:
-        if name not in METRICS:
-            raise unknown("metric", name, METRICS)
+    for name, metric in (metrics if isinstance(metrics, Mapping) else named(metrics)).items():
         remarks: list[str] = []
-        found = METRICS[name](context._replace(remark=remarks.append))
+        found = metric(context._replace(remark=remarks.append))
         if not found and not remarks and name in ON_REQUEST:
             remarks.append(f"{name} is left out: a split or a network that it needs is not there")
         for remark in remarks:

@@ -1,4 +1,10 @@
-"""The networks: `MODELS` by name, and the adapters that make a `Model` of anyone's Flax module."""
+"""The networks: `MODELS` by name, and the adapters that make a `Model` of anyone's Flax module.
+
+A model is two pure functions, `init` and `apply`, and the names of its layers: methods see nothing else of a network.
+This is the only folder that imports Flax. It imports `parts` and the contract; never the engine or a method.
+
+Read `mlp` first, then `linen`, which makes a `Model` of a Linen module, and `modules`, the layers of ours.
+"""
 
 import math
 from functools import partial

@@ -3,7 +3,9 @@
 from collections.abc import Collection
 from typing import NamedTuple
 
-__all__ = ["ACCURACIES", "FORGETTING", "Column", "first_columns"]
+from junlearn.metrics import METRICS
+
+__all__ = ["ACCURACIES", "FORGETTING", "Column", "first_columns", "foreign_columns"]
 
 
 class Column(NamedTuple):
@@ -62,3 +64,10 @@ def first_columns(present: Collection[str]) -> tuple[Column, ...]:
     """What is asked first, of records with the metrics `present`: was it repaired, or forgotten and the rest kept."""
     wanted = MANIPULATED if "corrective/corrected" in present else ACCURACIES
     return tuple(column for column in wanted if column.metric in present)
+
+
+def foreign_columns(asked: Collection[str], present: Collection[str]) -> tuple[Column, ...]:
+    """The values of plug-ins among the metrics `asked` for: those that are named `NAME` or `NAME/...` as the metric."""
+    names = [name for name in asked if name not in METRICS]
+    values = sorted(value for value in present if value.split("/")[0] in names)
+    return tuple(Column(value, value) for value in values)

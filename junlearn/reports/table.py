@@ -10,7 +10,7 @@ from rich.text import Text
 
 from junlearn.experiment.effect import same_figures
 from junlearn.experiment.records import Record, spent
-from junlearn.reports.columns import FORGETTING, Column, first_columns
+from junlearn.reports.columns import FORGETTING, Column, first_columns, foreign_columns
 from junlearn.text.terminal import Terminal, printable
 
 __all__ = ["table"]
@@ -48,7 +48,9 @@ def table(records: Sequence[Record], console: Console) -> None:
         highlight=False,
     )
     present = {name for record in records for name in record["metrics"]}
+    asked = dict.fromkeys(name for record in records for name in record["config"]["metrics"])
     others = tuple(column for column in FORGETTING if column.metric in present)
+    others += foreign_columns(asked, present)
     parts = [first_columns(present) + others]
     if _width(records, parts[0], first=True) > console.width:
         parts = [first_columns(present), *_fitting(records, others, console.width)]

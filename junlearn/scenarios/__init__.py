@@ -1,12 +1,17 @@
 """Which training examples to forget: pure functions `(config, dataset, key) -> Split`.
 
 A scenario that `manipulates` the training data returns `(Dataset, Split)`: the network is trained on what it made.
+
+A scenario sees labels, names and images, never a network. It imports `datasets` and the contract, and of the engine
+what checks data at the door; never a method or a metric.
+
+Read `class_removal` first, then `partition`, which makes a Split of marks, and `poisoning` for one that manipulates.
 """
 
 from junlearn.scenarios import (
     class_removal,
     interclass_confusion,
-    noise,
+    noisy_labels,
     poisoning,
     random_examples,
     random_swap,
@@ -15,7 +20,7 @@ from junlearn.scenarios import (
 )
 from junlearn.types import Component
 
-__all__ = ["SCENARIOS"]
+__all__ = ["ALIASES", "SCENARIOS"]
 
 REQUEST = ("identified", "share")
 
@@ -30,10 +35,10 @@ SCENARIOS: dict[str, Component] = {
         manipulates=True,
         request=REQUEST,
     ),
-    "noise": Component(
+    "noisy_labels": Component(
         "a share of some classes, mislabelled before training",
-        noise.Config,
-        noise.split,
+        noisy_labels.Config,
+        noisy_labels.split,
         manipulates=True,
     ),
     "poisoning": Component(
@@ -64,3 +69,6 @@ SCENARIOS: dict[str, Component] = {
         "fine classes of a dataset with coarse labels", subclass.Config, subclass.split
     ),
 }
+
+ALIASES = {"noise": "noisy_labels"}
+"""Older names, and those of today."""

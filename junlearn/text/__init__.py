@@ -1,1 +1,7 @@
-"""What people read and type: the terminal, paragraphs, and words that mean the same."""
+"""What people read and type: the terminal, paragraphs, and words that mean the same.
+
+Names and lines from outside are shown by `terminal`, which lets them command nothing. These modules are the ground of
+the package: they import none of its other rooms.
+
+Read `terminal` first. `synonyms` is what an error asks before it says "did you mean".
+"""

@@ -131,7 +131,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "random": ("sample", "samples", "instance", "instances", "random_forgetting", "randomly"),
         "rows": ("ids", "file", "list", "request", "requests", "indices", "index", "deletion"),
         "subclass": ("sub_class", "superclass", "fine", "fine_class"),
-        "noise": ("noisy", "noisy_labels", "label_noise", "mislabelled"),
+        "noisy_labels": ("noisy", "label_noise", "mislabelled", "wrong_labels"),
         "poisoning": ("backdoor", "trigger", "poison", "badnets", "poisoned"),
         "random_swap": ("labelrandom", "randomlabelswap", "swap", "label_swap"),
         "interclass_confusion": ("ic", "confusion", "labeltargeted", "interclasslabelswap"),

@@ -80,13 +80,14 @@ def test_help_on_all_options_and_on_commands(capsys):
     assert told(capsys, "--version").startswith("junlearn 0.1.0 (jax ")
 
 
-@pytest.mark.parametrize("kind", catalogue.REGISTRIES)
+@pytest.mark.parametrize("kind", catalogue.KINDS)
 def test_lists_of_one_kind_and_pages_of_all_it_has(kind, capsys):
     singular = kind.removesuffix("s")
     out = told(capsys, "list", kind)
     assert told(capsys, "list", singular) == out and max(map(len, out.splitlines())) <= 80
-    assert set(json.loads(told(capsys, "list", kind, "--json"))) == set(catalogue.REGISTRIES[kind])
-    for name in catalogue.REGISTRIES[kind]:
+    names = catalogue.names_of(kind)
+    assert set(json.loads(told(capsys, "list", kind, "--json"))) == set(names)
+    for name in names:
         page = catalogue.chosen(singular, name)
         assert max(map(len, page.text.splitlines())) <= 80
         assert page.text.startswith(f"{name}: ")

@@ -27,7 +27,7 @@ def requested(name, case):
         "class": ("class", {"classes": (0,)}),
         "fractions": ("random", {"fractions": tuple(case["fractions_fractions"])}),
         "random": ("random", {"fractions": (0.0,) * 5 + (0.4,) * 5}),
-        "noise": ("noise", {"labels": int(case["noise_label_max"]) + 1}),
+        "noise": ("noisy_labels", {"labels": int(case["noise_label_max"]) + 1}),
     }[name]
     scenario = SCENARIOS[kind]
     made = scenario.make(scenario.Config(**fields), data, jax.random.key(1))

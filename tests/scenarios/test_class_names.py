@@ -95,7 +95,7 @@ SEVEN = 'class "7" (row 2): 3 examples'
         ("class", {"classes": (5,)}, ['class "5" (row 1): 3 examples']),
         ("class", {"classes": ("2", 7)}, ['class "2" (row 0): 2 examples, class "7" (row 2): 3 examples']),
         ("subclass", {"subclasses": (7,)}, ['sub-class "7" (row 2): 3 examples']),
-        ("noise", {"classes": (2,), "fraction": 0.5}, ['class "2" (row 0): 2 examples']),
+        ("noisy_labels", {"classes": (2,), "fraction": 0.5}, ['class "2" (row 0): 2 examples']),
         ("interclass_confusion", {"classes": (5, 7), "manipulated": 2}, ['class "5" (row 1): 3 examples, ' + SEVEN]),
         ("random", {"count": 1}, []),
         ("random_swap", {"manipulated": 2}, []),

@@ -167,7 +167,12 @@ def test_random_is_a_function_of_the_key():
 def test_noise_mislabels_what_is_to_be_forgotten(seed, choices):
     labels = [0, 1, 2, 3] * 15
     data, s = split(
-        "noise", dataset(labels, [0, 1]), seed, classes=("ant", 3), fraction=0.6, labels=choices
+        "noisy_labels",
+        dataset(labels, [0, 1]),
+        seed,
+        classes=("ant", 3),
+        fraction=0.6,
+        labels=choices,
     )
     assert_partition(s, 60, 2)
     train = data.sources["train"]
@@ -180,7 +185,9 @@ def test_noise_mislabels_what_is_to_be_forgotten(seed, choices):
 
 
 def test_noise_draws_every_wrong_label_alike():
-    data, s = split("noise", dataset([1] * 4000 + [0, 2, 3], [0]), classes=(1,), fraction=1.0)
+    data, s = split(
+        "noisy_labels", dataset([1] * 4000 + [0, 2, 3], [0]), classes=(1,), fraction=1.0
+    )
     counts = np.bincount(data.sources["train"].y[s.forget], minlength=4)
     assert counts[1] == 0
     np.testing.assert_allclose(counts[[0, 2, 3]] / 4000, 1 / 3, atol=0.04)
@@ -245,9 +252,9 @@ def test_fine_labels_by_name(name, number):
         ("random", {"fractions": (0.5,)}, "one for each"),
         ("random", {"count": 2, "fractions": (0.5,) * 4}, "not both"),
         ("subclass", {}, "needs fine labels"),
-        ("noise", {"classes": (1,), "labels": 1}, "labels is 1: it must be from 2 to 4"),
-        ("noise", {"classes": (1,), "labels": 5}, "labels is 5: it must be from 2 to 4"),
-        ("noise", {"classes": (1,), "fraction": 0.0}, "forget set is empty"),
+        ("noisy_labels", {"classes": (1,), "labels": 1}, "labels is 1: it must be from 2 to 4"),
+        ("noisy_labels", {"classes": (1,), "labels": 5}, "labels is 5: it must be from 2 to 4"),
+        ("noisy_labels", {"classes": (1,), "fraction": 0.0}, "forget set is empty"),
     ],
 )
 def test_mistakes(name, fields, message):

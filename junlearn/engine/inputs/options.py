@@ -1,7 +1,7 @@
 """Keys, seeds and the keywords of a run at the door."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import jax
@@ -22,7 +22,6 @@ __all__ = [
     "check_views",
     "key_of",
     "keys_of",
-    "names_of",
     "run_options",
     "seed_of",
     "sort_options",
@@ -141,19 +140,6 @@ def check_views(views: Any) -> None:
             raise ConfigError(
                 f"views[{name!r}] is {kind_of(view)}: a function of rows and keys is wanted"
             )
-
-
-def names_of(names: Any, known: Iterable[str], kind: str) -> list[str]:
-    """A list of known names, given as one or as a single name. Raises ConfigError for another thing or name."""
-    if isinstance(names, str):
-        names = [names]
-    if not isinstance(names, Iterable):
-        raise ConfigError(f"{kind}s is {names!r}: a list of names is wanted")
-    names = list(names)
-    for name in names:
-        if not isinstance(name, str) or name not in known:
-            raise unknown(kind, name, known)
-    return names
 
 
 def values_of(values: Any) -> dict[str, float]:
