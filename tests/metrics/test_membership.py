@@ -52,6 +52,7 @@ def binary_context(**margins):
 # --- the exact logistic attack ---
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize(("name", "penalty"), [("exact", 0.25), ("binary", 0.5)])
 def test_golden_attack(golden, name, penalty):
     member, unseen = golden["entropy_retain"], golden["entropy_test"]
@@ -66,6 +67,7 @@ def test_golden_attack(golden, name, penalty):
     assert share == golden["mia" if name == "exact" else "mia_binary"]
 
 
+@pytest.mark.parity
 def test_golden_member_probabilities(golden):
     attack = fit_attack(golden["entropy_retain"], golden["entropy_test"])
     logit = attack.u * golden["entropy_forget"] + attack.c
@@ -74,6 +76,7 @@ def test_golden_member_probabilities(golden):
     )
 
 
+@pytest.mark.parity
 def test_golden_library_form(golden):
     """Two-class softmax form, halved, and only as near as the library's stopping rule leaves it."""
     attack = fit_attack(golden["entropy_retain"], golden["entropy_test"])
@@ -83,6 +86,7 @@ def test_golden_library_form(golden):
     np.testing.assert_allclose(1 / (1 + np.exp(-logit)), golden["mia_member_prob"], atol=1e-4)
 
 
+@pytest.mark.parity
 def test_golden_score_through_the_metric(golden):
     splits = {"retain_train": "z_retain", "forget_train": "z_forget", "test": "z_test"}
     logits = {split: golden[name] for split, name in splits.items()}
