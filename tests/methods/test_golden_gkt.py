@@ -156,8 +156,9 @@ def test_golden_steps(stepped):
     close(images[1], case["x2"])
     close(metrics[0]["loss"], case["loss_generator"])
     close(metrics[1]["loss"], case["loss_student"])
-    close(metrics[0]["kept"], case["mask1"].mean())
-    close(metrics[1]["kept"], case["mask2"].mean())
+    # A share of the rows, in float32.
+    close(metrics[0]["kept"], case["mask1"].mean(), 1e-6)
+    close(metrics[1]["kept"], case["mask2"].mean(), 1e-6)
     expected = tree(GENERATOR, case, "g_", "_out")
     close(first.generator.params, expected)
     close(first.student, before.student)
