@@ -1,4 +1,4 @@
-"""SCRUB: parity with reference numbers in float64, the order of its passes, its rates, and the rewind."""
+"""SCRUB: parity with reference numbers in float64, the order of its passes, its rates, its clip."""
 
 import dataclasses
 
