@@ -33,7 +33,7 @@ def requested(name, case):
         "fractions": ("random", {"fractions": tuple(fractions)}),
         "random": ("random", {"fractions": tuple(fractions)}),
         "noise": (
-            "noise",
+            "noisy_labels",
             {
                 "classes": classes,
                 "fraction": float(fractions.max()),
