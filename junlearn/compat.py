@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from junlearn.commands.arguments import PROGRAM, Parser, text
 from junlearn.errors import ConfigError
 
-__all__ = ["Request", "parse", "parser"]
+__all__ = ["Request", "command", "parse", "parser"]
 
 HEAD = """The commands of the corrective unlearning benchmark (Goel et al., TMLR 2024) as
 they are: its names, its defaults and its rules."""
@@ -68,6 +68,20 @@ class Request(NamedTuple):
     cache_dir: str | None
     remarks: list[str]
     """What differs from what was typed."""
+
+
+def command(arguments: list[str]) -> int:
+    """Run the experiment that the command of a released program describes; returns the exit status."""
+    from junlearn.commands import places
+    from junlearn.commands.carry_out import carry_out
+    from junlearn.experiment import schema
+
+    request = parse(arguments)
+    experiment = schema.parse(request.table)
+    places.check(request.workdir, request.cache_dir)
+    for line in request.remarks:
+        print(f"note: {line}")
+    return carry_out(experiment, request.workdir, request.cache_dir)
 
 
 def parse(arguments: Sequence[str]) -> Request:

@@ -119,6 +119,12 @@ def tfds_dir() -> Path:
 
 
 @pytest.fixture
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
 def golden():
     """The arrays of a reference case as a dict."""
 

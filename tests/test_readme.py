@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from junlearn import cli, compat
-from junlearn.commands import cache, catalogue, guide, parsers
+from junlearn.commands import cache, catalogue, guide, listing, prepare, statistics
+from junlearn.commands import sweep as sweep_command
 from junlearn.datasets import DATASETS
 from junlearn.engine.run import run
 from junlearn.experiment import schema, sweep
@@ -115,23 +116,23 @@ def check_run(words):
 
 
 def check_sweep(words):
-    options = parsers.sweep().parse_args(words)
+    options = sweep_command.parser().parse_args(words)
     sweep.check(sweep.expand(schema.read(options.config)), options.select, options.over)
 
 
 def check_statistics(words):
-    own, others = parsers.statistics().parse_known_args(words)
+    own, others = statistics.parser().parse_known_args(words)
     assert own.file.suffix == ".npz"
     check_run(others)
 
 
 def check_list(words):
-    options = parsers.listing().parse_args(words)
+    options = listing.parser().parse_args(words)
     assert catalogue.chosen(options.kind, options.name).text
 
 
 def check_prepare(words):
-    assert set(parsers.prepare().parse_args(words).names) <= set(DATASETS)
+    assert set(prepare.parser().parse_args(words).names) <= set(DATASETS)
 
 
 def check_cache(words):

@@ -1,7 +1,8 @@
-"""What the command line is made of: the arguments of its commands, its help, its catalogue.
+"""What the command line is made of: one module a command, the help, the catalogue.
 
-`junlearn.main` calls these. They turn words into settings and settings into help; they train nothing. They may import
-everything, and only the doors import them.
+`junlearn.main` calls `command(arguments)` of the module of a command; its arguments are those of `parser()` there. They
+turn words into settings and results into lines; they train nothing themselves. They may import everything, and only
+the doors import them.
 
-Read `parsers` first: it has the arguments of each command. `guide` writes the help, `catalogue` what `list` shows.
+Read `run.py` first: it is the command without a name. `guide.py` writes the help, `catalogue.py` what `list` shows.
 """

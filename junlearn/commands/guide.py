@@ -6,13 +6,13 @@ from typing import Any
 
 from junlearn import cli, compat
 from junlearn.commands import cache as cache_command
-from junlearn.commands import catalogue, parsers
+from junlearn.commands import catalogue, listing, prepare, statistics, sweep
 from junlearn.commands.fieldtable import field_lines, fields_of
 from junlearn.errors import ConfigError, unknown
 from junlearn.plugins.contract import FIXED
 from junlearn.text.paragraphs import entry
 
-__all__ = ["show", "topic"]
+__all__ = ["command", "show", "topic"]
 
 ASKED = ("--help", "-h")
 SECTIONS = ("dataset", "model", "scenario", "surrogate", "train", "seeds", "loop")
@@ -70,16 +70,22 @@ def topic(arguments: Sequence[str]) -> tuple[str, list[str]] | None:
     return None
 
 
+def command(arguments: list[str]) -> int:
+    """Print the help on the first of the arguments; returns the exit status."""
+    show(arguments[0] if arguments else "", arguments[1:])
+    return 0
+
+
 def show(about: str, arguments: Sequence[str] = ()) -> None:
     """Print the help on `about`; "" is the first page. `arguments` choose the configuration. Raises ConfigError.
 
     Leaves the program where the parser of a command or of all options prints it.
     """
     commands = {
-        "list": parsers.listing,
-        "prepare": parsers.prepare,
-        "statistics": parsers.statistics,
-        "sweep": parsers.sweep,
+        "list": listing.parser,
+        "prepare": prepare.parser,
+        "statistics": statistics.parser,
+        "sweep": sweep.parser,
         "cache": cache_command.parser,
         "compat": compat.parser,
     }

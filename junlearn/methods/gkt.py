@@ -294,7 +294,6 @@ def _optimizers(
     config: Config,
 ) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
     """Of the generator and of the student; the student's schedule counts its own steps."""
-    clip = optax.clip_by_global_norm(config.clip)
     total = config.student_steps * config.pseudo_batches
     rate = optimizers.schedule(
         config.schedule,
@@ -309,4 +308,5 @@ def _optimizers(
     )
     student = optimizers.Optimizer(momentum=config.student_momentum)
     pair = optimizers.transformation(generator), optimizers.transformation(student, rate, momentum)
-    return optax.chain(clip, pair[0]), optax.chain(clip, pair[1])
+    generator_tx, student_tx = (optimizers.clipped(tx, config.clip) for tx in pair)
+    return generator_tx, student_tx

@@ -13,16 +13,9 @@ from junlearn.methods import emmn, unsir
 from junlearn.parts import noise_images
 from junlearn.parts.noise_images import NoiseImages
 from junlearn.types import Batch, Data, Feed, Split
-from tests.golden_nets import batches, drive, network, params
+from tests.golden_nets import batches, close, drive, network, params
 
 NONE = np.zeros(0, int)
-
-
-def close(ours, reference, rtol=1e-9):
-    def leaf(a, b):
-        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * float(np.abs(b).max()))
-
-    jax.tree.map(leaf, ours, reference)
 
 
 @pytest.fixture
@@ -31,13 +24,15 @@ def case(golden):
         yield golden("jit_ssd/unsir_mlp")
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("maximise", [True, False])
 def test_noise(case, maximise):
     model, variables = network("mlp", case)
     prefix = "noise" if maximise else "emmn_noise"
     tx = optax.adam(float(case["noise_lr"]))
-    labels = np.full(4, case["forget_class"] if maximise else case["emmn_class"])
-    images = noise_images.start(jnp.asarray(case[f"{prefix}0"]), labels, tx)
+    z = jnp.asarray(case[f"{prefix}0"])
+    labels = np.full(len(z), case["forget_class"] if maximise else case["emmn_class"])
+    images = noise_images.start(z, labels, tx)
     l2 = float(case["l2"]) if maximise else 0.0
     found = []
     for step in range(int(case["noise_steps"])):
@@ -54,25 +49,31 @@ def test_noise(case, maximise):
         close(np.array([m["cross_entropy"] for m in found]), case["ce_steps"])
 
 
+@pytest.mark.parity
 def test_classes_do_not_meet(case):
     """The images of two classes in one table step as each would alone."""
     model, variables = network("mlp", case)
-    tx = optax.adam(float(case["noise_lr"]))
+    tx, l2 = optax.adam(float(case["noise_lr"])), float(case["l2"])
 
     def after(z, labels, classes):
         images = noise_images.start(z, labels, tx)
         for _ in range(2):
             images, _ = noise_images.update(
-                *(model, tx, variables, images), maximise=True, l2=0.1, classes=classes
+                *(model, tx, variables, images), maximise=True, l2=l2, classes=classes
             )
         return images.z
 
-    both = jnp.asarray(np.concatenate([case["noise0"], case["emmn_noise0"]]))
-    labels = np.repeat([2, 3], 4)
-    alone = [after(both[part], labels[part], 1) for part in (slice(4), slice(4, 8))]
-    close(after(both, labels, 2), jnp.concatenate(alone))
+    tables = [jnp.asarray(case[name]) for name in ("noise0", "emmn_noise0")]
+    labels = [
+        np.full(len(z), case[name])
+        for z, name in zip(tables, ("forget_class", "emmn_class"), strict=True)
+    ]
+    alone = [after(z, y, 1) for z, y in zip(tables, labels, strict=True)]
+    both = after(jnp.concatenate(tables), np.concatenate(labels), 2)
+    close(both, jnp.concatenate(alone))
 
 
+@pytest.mark.parity
 def test_impair_and_repair(case):
     """Given batches, the rows that are copies of the noise taken from the table of noise."""
     model, variables = network("mlp", case)
@@ -89,12 +90,12 @@ def test_impair_and_repair(case):
         "noise": Feed(same.argmax(1)[feed.index].astype(np.int32), feed.mask & copied[feed.index]),
         "retain": Feed(feed.index, feed.mask & ~copied[feed.index]),
     }
-    config = unsir.Config(learning_rate=float(case["model_lr"]), noise_count=4)
+    config = unsir.Config(learning_rate=float(case["model_lr"]), noise_count=len(noise))
     method = unsir.make(config, model)
     split = Split(NONE, np.flatnonzero(~copied), NONE, NONE, (int(case["forget_class"]),))
     sources = {"train": hidden}
     state = method.init(jax.random.key(0), variables, sources, split)
-    labels = jnp.full(4, case["forget_class"], jnp.int32)
+    labels = jnp.full(len(noise), case["forget_class"], jnp.int32)
     state = state._replace(noise=NoiseImages(jnp.asarray(noise), labels, state.noise.optimizer))
     _, impair, repair = method.plan(split)
     first = {n: f._replace(index=f.index[:1], mask=f.mask[:1]) for n, f in feeds.items()}

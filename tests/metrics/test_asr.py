@@ -26,18 +26,24 @@ def test_whole_batches_are_taken(available, cut, rows):
     assert rows_taken(available, cut) == rows
 
 
+def test_the_cuts_of_the_papers():
+    assert (CUTS, boosted_attack.BATCH) == ({"laf": 5000, "camu": 4000}, 32)
+
+
 def test_features_are_sorted_probabilities():
     np.testing.assert_allclose(features(np.log([[0.5, 0.2, 0.3]])), [[0.2, 0.3, 0.5]], rtol=1e-6)
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("case", ["laf", "camu"])
-def test_parity_with_the_reference(case, golden):
+def test_parity_with_the_reference(case, golden, monkeypatch):
     g = golden(f"laf_camu/mia_{case}")
+    monkeypatch.setattr(boosted_attack, "BATCH", int(g["batch"]))
     member, test, forget = (
         g[f"{name}_logits_q"].astype(np.float32) * np.float32(g["logit_scale"])
         for name in ("member", "test", "forget")
     )
-    cut = CUTS[case]
+    cut = int(g["cut"])
     members, others = rows_taken(len(member), cut), rows_taken(len(test), cut)
     assert (members, others) == (g["n_member_used"], g["n_nonmember_used"])
     x = features(np.concatenate([member[:members], test[:others]]))

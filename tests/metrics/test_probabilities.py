@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -43,6 +44,7 @@ def test_probabilities_by_hand():
     np.testing.assert_allclose(modified_entropy(z, y), by_hand)
 
 
+@pytest.mark.parity
 def test_golden_entropies_with_a_saturated_row():
     with np.load(GOLDEN) as file:
         golden = dict(file)

@@ -1,0 +1,29 @@
+"""A run: the experiment that the options describe."""
+
+import sys
+from pathlib import Path
+
+__all__ = ["command"]
+
+
+def command(arguments: list[str]) -> int:
+    """Run the experiment that the options describe; returns the exit status."""
+    from junlearn import cli
+    from junlearn.commands import guide, places
+    from junlearn.commands.carry_out import carry_out
+    from junlearn.reports import tables
+
+    if (asked := guide.topic(arguments)) is not None:
+        guide.show(*asked)
+        sys.exit(0)
+    options, rest = cli.split_arguments(arguments)
+    for path in options.table:
+        tables.check(path)
+    experiment = cli.experiment(options, rest)
+    workdir = Path(options.workdir or cli.default_workdir(options.config, experiment))
+    places.check(workdir, options.cache_dir)
+    for path in options.table:
+        places.check_file("--table", path, within=workdir)
+    return carry_out(
+        experiment, workdir, options.cache_dir, options.fresh, options.plot, options.table
+    )
