@@ -17,7 +17,7 @@ from junlearn.engine.inputs.networks import are_probabilities, network_of, shape
 from junlearn.engine.inputs.options import MANY_OPTIONS, check_views, key_of, sort_options
 from junlearn.engine.run import Result, run
 from junlearn.errors import ConfigError, unknown
-from junlearn.experiment.building import build
+from junlearn.experiment.conversion import convert
 from junlearn.experiment.evaluator import Evaluator, Relearning, Subject
 from junlearn.methods import finetune, needs_of
 from junlearn.methods import retrain as retraining
@@ -28,7 +28,7 @@ from junlearn.metrics import (
     compute,
     costly,
 )
-from junlearn.plugins.objects import method_of, metrics_of
+from junlearn.plugins.objects import chosen_method, chosen_metrics
 from junlearn.scenarios.split_off import check_needs, divide, fitting, labelled, split_of
 from junlearn.types import Data, Key, Model, PyTree, Sources, Split, Variables, View
 
@@ -90,7 +90,7 @@ def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Re
     not exist or are out of range.
     """
     fields, runs = sort_options(options)
-    recipe = build(retraining.Config, fields, "train")
+    recipe = convert(retraining.Config, fields, "train")
     key = key_of(key)
     sources, _ = fitting(model, data, runs.get("views"))
     return training.train(recipe, model, sources, key=key, **runs)
@@ -114,7 +114,7 @@ def train_many(
     Raises ConfigError as `train` does, and for sets, keys or seeds that do not fit each other.
     """
     fields, runs = sort_options(options, MANY_OPTIONS)
-    recipe = build(retraining.Config, fields, "train_many")
+    recipe = convert(retraining.Config, fields, "train_many")
     sources, _ = fitting(model, data, runs.get("views"))
     if forgets is not None:
         if retains is not None:
@@ -151,9 +151,9 @@ def unlearn(
     `variables` that are none, not finite or of another model, and a Split with rows that are out of range, repeated,
     or both forgotten and retained.
     """
-    name, thing, preset = method_of(method)
+    name, thing, preset = chosen_method(method)
     fields, runs = sort_options(options)
-    settings = build(thing.Config, {**preset, **fields}, name)
+    settings = convert(thing.Config, {**preset, **fields}, name)
     key = key_of(key)
     sources, shapes = fitting(model, data, runs.get("views"))
     split = split_of(sources, split, shapes.classes)
@@ -197,7 +197,7 @@ def evaluate(
     check_views(views)
     if not {train_view, f"train/{train_view}"} & set(views):
         raise unknown("view", train_view, views)
-    functions = metrics_of(metrics)
+    functions = chosen_metrics(metrics)
     if not isinstance(relearning, finetune.Config):
         raise ConfigError("relearning must be a junlearn.methods.finetune.Config")
     sources, shapes = fitting(model, data, views)

@@ -2,13 +2,12 @@
 
 import ast
 import hashlib
-import inspect
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache, partial
+from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["code_digest", "module_of"]
+__all__ = ["code_digest"]
 
 PACKAGE = __name__.partition(".")[0]
 
@@ -22,13 +21,6 @@ def code_digest(modules: Iterable[str]) -> str:
     for name in sorted(_closure(frozenset(modules))):
         total.update(f"{name}\0".encode() + _source(name) + b"\0")
     return total.hexdigest()
-
-
-def module_of(function: Callable) -> str:
-    """The module that defines a function, or that which `functools.partial` fills."""
-    while isinstance(function, partial):
-        function = function.func
-    return inspect.unwrap(function).__module__
 
 
 @cache

@@ -12,12 +12,12 @@ from junlearn.datasets.cache import digests, fingerprint
 from junlearn.engine.inputs.arrays import kind_of
 from junlearn.engine.inputs.options import key_of, sort_options, values_of
 from junlearn.engine.run import Result
-from junlearn.errors import ConfigError
+from junlearn.errors import ConfigError, unknown
 from junlearn.experiment import records, schema
-from junlearn.experiment.building import build
+from junlearn.experiment.conversion import convert
 from junlearn.methods import retrain as retraining
 from junlearn.plugins import registry
-from junlearn.plugins.objects import method_of
+from junlearn.plugins.objects import chosen_method
 from junlearn.plugins.source import is_own, source_digest
 from junlearn.scenarios.split_off import labelled, split_of
 from junlearn.types import Data, Key, Sources, Split
@@ -56,11 +56,12 @@ def write_record(
         if not isinstance(text, str):
             raise ConfigError(f"{name} is {kind_of(text)}: a name to find the record by is wanted")
     metrics = values_of(metrics)
-    name, thing, preset = (
-        ("original", retraining, {}) if method == "original" else method_of(method)
-    )
+    if isinstance(method, str) and not registry.is_known("method", method) and method != "original":
+        raise unknown("method", method, [*registry.names("method"), "original"])
+    original = isinstance(method, str) and method == "original"
+    name, thing, preset = (method, retraining, {}) if original else chosen_method(method)
     fields, runs = sort_options(options)
-    settings = schema.plain(build(thing.Config, {**preset, **fields}, name))
+    settings = schema.plain(convert(thing.Config, {**preset, **fields}, name))
     code = {} if is_own(thing) else {"source": source_digest(thing)}
     section = {"name": registry.proper("method", name), **settings, **code}
     own: dict[str, Any] = {"methods": [name], "method": {name: section}}

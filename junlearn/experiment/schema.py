@@ -20,7 +20,7 @@ from junlearn import metrics
 from junlearn.engine.precision import MatmulPrecision, Precision
 from junlearn.errors import ConfigError, short, unknown
 from junlearn.experiment import reading
-from junlearn.experiment.building import build
+from junlearn.experiment.conversion import convert
 from junlearn.experiment.reading import INTEGERS, sound
 from junlearn.experiment.sections import (
     COMPONENTS,
@@ -242,7 +242,7 @@ def _schema(
 
 def parse(table: Mapping[str, Any]) -> Any:
     """The experiment in `table`, all defaults filled in. Raises ConfigError for anything that is not allowed."""
-    experiment = build(schema(table), _proper(table))
+    experiment = convert(schema(table), _proper(table))
     # Fields without bounds of their own hold what an array can.
     sound(plain(experiment), INTEGERS)
     if not experiment.metrics:

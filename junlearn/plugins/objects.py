@@ -8,10 +8,10 @@ from junlearn.metrics import Metric
 from junlearn.plugins import registry
 from junlearn.plugins.contract import adapted
 
-__all__ = ["method_of", "metrics_of"]
+__all__ = ["chosen_method", "chosen_metrics"]
 
 
-def method_of(method: Any) -> tuple[str, Any, Mapping[str, Any]]:
+def chosen_method(method: Any) -> tuple[str, Any, Mapping[str, Any]]:
     """The name of a method, the method, and what its preset sets.
 
     `method` is a name, or a module or any other object with `Config`, `make` and `NEEDS`, whose name is that of the
@@ -25,7 +25,7 @@ def method_of(method: Any) -> tuple[str, Any, Mapping[str, Any]]:
     return name, adapted("method", method, f"method {name}"), {}
 
 
-def metrics_of(metrics: Any) -> dict[str, Metric]:
+def chosen_metrics(metrics: Any) -> dict[str, Metric]:
     """The functions of metrics by name, which are given as a list of names and functions, or as one of them.
 
     Raises ConfigError for a name that there is not, for what is neither, and for two functions of one name.

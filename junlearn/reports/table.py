@@ -48,7 +48,8 @@ def table(records: Sequence[Record], console: Console) -> None:
         highlight=False,
     )
     present = {name for record in records for name in record["metrics"]}
-    asked = dict.fromkeys(name for record in records for name in record["config"]["metrics"])
+    configs = [record.get("config", {}) for record in records]
+    asked = dict.fromkeys(name for config in configs for name in config.get("metrics", ()))
     others = tuple(column for column in FORGETTING if column.metric in present)
     others += foreign_columns(asked, present)
     parts = [first_columns(present) + others]

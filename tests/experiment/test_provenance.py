@@ -8,11 +8,11 @@ import pytest
 
 from junlearn import cli, files
 from junlearn.experiment import code_digest, provenance
-from junlearn.experiment.code_digest import module_of
 from junlearn.experiment.provenance import Renewal
 from junlearn.main import main
 from junlearn.methods import METHODS
 from junlearn.models import MODELS
+from junlearn.plugins.source import module_name
 
 CONFIG = """
 methods = ["finetune", "ssd"]
@@ -71,8 +71,8 @@ def test_the_digest_of_modules_without_source_is_their_name():
 
 
 def test_the_module_behind_a_partial():
-    assert module_of(MODELS["resnet18"].make) == "junlearn.models.resnet"
-    assert module_of(partial(partial(json.dumps))) == "json"
+    assert module_name(MODELS["resnet18"]) == "junlearn.models.resnet"
+    assert module_name(partial(partial(json.dumps))) == "json"
 
 
 @pytest.mark.parametrize(

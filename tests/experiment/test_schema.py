@@ -11,7 +11,7 @@ from junlearn import cli
 from junlearn.datasets import DATASETS
 from junlearn.errors import ConfigError
 from junlearn.experiment import schema
-from junlearn.experiment.building import build
+from junlearn.experiment.conversion import convert
 from junlearn.methods import METHODS
 from junlearn.models import MODELS
 from junlearn.scenarios import SCENARIOS
@@ -136,7 +136,7 @@ def test_mistakes_are_named(change, message):
 
 def test_build_checks_a_single_section():
     with pytest.raises(ConfigError, match=r"ssd\.alpha: Expected `float` >= 0"):
-        build(METHODS["ssd"].Config, {"alpha": -1.0}, "ssd")
+        convert(METHODS["ssd"].Config, {"alpha": -1.0}, "ssd")
 
 
 def parsed(*arguments):

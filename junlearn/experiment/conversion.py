@@ -9,13 +9,13 @@ import msgspec
 from junlearn.errors import ConfigError, unknown
 from junlearn.experiment.sections import table_of
 
-__all__ = ["build"]
+__all__ = ["convert"]
 
 LONGEST = 64
 """Letters of a message on a value that is none of a few."""
 
 
-def build(cls: type, table: Mapping[str, Any], where: str = "") -> Any:
+def convert(cls: type, table: Mapping[str, Any], where: str = "") -> Any:
     """An instance of the dataclass `cls` from plain values: unknown keys, wrong types and ranges are errors."""
     _check_keys(cls, table, where)
     try:
