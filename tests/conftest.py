@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
 
 # Most of the suite's time is compilation, for programs that run once: LLVM need not optimise them. The cache, shared by
 # all workers and thrown away at the end, keeps a program from being compiled once a test.
@@ -42,9 +41,8 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 from junlearn.datasets import DATASETS  # noqa: E402
-from junlearn.models import MODELS  # noqa: E402
 from junlearn.plugins import installed, registry  # noqa: E402
-from junlearn.types import Data, Model, Sources, Split, Variables  # noqa: E402
+from junlearn.testing import Problem, make_problem, tiny  # noqa: E402
 
 optimised = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 3})
 """`jax.jit` whose loops LLVM optimises: for large networks in float64, which take longer to run than to compile."""
@@ -135,45 +133,9 @@ def golden():
     return load
 
 
-class Problem(NamedTuple):
-    """A network with random weights on a few random images of four classes, one of them to be forgotten."""
-
-    model: Model
-    variables: Variables
-    sources: Sources
-    split: Split
-
-
-def make_problem(
-    name: str, size: int = 8, train: int = 46, test: int = 14, **settings: Any
-) -> Problem:
-    rng = np.random.default_rng(7)
-    classes = 4
-    component = MODELS[name]
-    model = component.make(component.Config(**settings), classes, (size, size, 1))
-
-    def data(count: int) -> Data:
-        y = np.resize(np.arange(classes, dtype=np.int32), count)
-        x = rng.normal(size=(count, size, size, 1)).astype(np.float32) + y[:, None, None, None] / 2
-        return Data(x, y)
-
-    sources = {"train": data(train), "test": data(test)}
-    sources["surrogate"] = data(22)._replace(y=np.full(22, -(10**6), np.int32))
-    variables = model.init(jax.random.key(3), model.example(sources))
-    forget, forget_test = sources["train"].y == 1, sources["test"].y == 1
-    split = Split(
-        np.flatnonzero(forget),
-        np.flatnonzero(~forget),
-        np.flatnonzero(forget_test),
-        np.flatnonzero(~forget_test),
-        (1,),
-    )
-    return Problem(model, variables, sources, split)
-
-
 @pytest.fixture(scope="session")
 def mlp() -> Problem:
-    return make_problem("mlp", size=4)
+    return tiny("mlp")
 
 
 @pytest.fixture(scope="session")

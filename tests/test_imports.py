@@ -12,7 +12,7 @@ ROOMS = (
     *("text", "errors", "fields", "memo", "types", "files"),
     *("parts", "models", "engine", "datasets", "scenarios", "metrics", "methods"),
     "plugins",
-    *("outputs", "train", "many", "relearn"),
+    *("outputs", "train", "many", "relearn", "testing"),
     *("experiment", "reports", "faces"),
 )
 """From the ground up: a room imports itself and those before it."""
@@ -105,6 +105,10 @@ def test_walls(room, never):
 def test_who_imports_the_experiment():
     rooms = {_room(module) for module, found in _arrows() if _room(found) == "experiment"}
     assert rooms <= {"experiment", "reports", "faces"}
+
+
+def test_the_package_needs_no_pytest():
+    assert "pytest" not in {n.partition(".")[0] for p in MODULES.values() for n in _names(p)}
 
 
 def test_only_models_know_flax():

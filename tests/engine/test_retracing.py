@@ -12,8 +12,7 @@ from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.run import run
 from junlearn.main import main
 from junlearn.many import train_many
-from junlearn.methods import METHODS, build
-from tests.methods.test_conformance import NAMES, SETTINGS, problem_of
+from tests.methods.subjects import NAMES, problem_of, subject_of
 
 LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
 """JAX's event for every function that was traced and is turned into a program."""
@@ -61,11 +60,11 @@ def test_another_seed_and_another_class_compile_nothing(name):
 
 def check_another_request(name, loop):
     problem, initial = problem_of("mlp")
-    config = METHODS[name].Config(**SETTINGS[name])
+    method = subject_of(name).method(problem)
 
     def go(sources, split, seed):
         return run(
-            build(name, config, problem.model),
+            method,
             problem.model,
             problem.variables,
             sources,
@@ -99,14 +98,11 @@ def test_evaluating_another_network_and_another_set_compiles_nothing():
 
 def test_training_many_others_compiles_nothing():
     problem, _ = problem_of("mlp")
-    config = METHODS["retrain"].Config(**SETTINGS["retrain"])
+    config = subject_of("retrain").config
 
     def go(seed):
         return train_many(
-            config,
-            problem.model,
-            problem.sources,
-            [problem.split.retain] * 2,
+            *(config, problem.model, problem.sources, [problem.split.retain] * 2),
             keys=jax.random.split(jax.random.key(seed), 2),
             seeds=seed,
             how="vmap",

@@ -10,13 +10,12 @@ import pytest
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.run import run
 from junlearn.errors import ConfigError
-from junlearn.methods import METHODS, build
 from junlearn.metrics import METRICS, Context, Outputs, compute
 from junlearn.models.modules import BatchNorm
 from junlearn.parts import feeds
 from junlearn.parts.class_statistics import Power, collect
 from junlearn.types import Data, Split, Variables
-from tests.methods.test_conformance import SETTINGS, problem_of
+from tests.methods.subjects import problem_of, subject_of
 
 NORM = BatchNorm()
 RUNNING = {"mean": jnp.array([1.0, -2.0]), "var": jnp.array([4.0, 0.25])}
@@ -121,7 +120,7 @@ REQUESTS = {
 def test_methods_that_estimate_something(name, case):
     sources, split = request(*REQUESTS[case])
     problem, initial = problem_of("mlp")
-    method = build(name, METHODS[name].Config(**SETTINGS[name]), problem.model)
+    method = subject_of(name).method(problem)
     done = (problem.model, problem.variables, sources, split)
     result = run(method, *done, key=jax.random.key(0), initial=initial)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result.variables))
@@ -133,7 +132,7 @@ def test_methods_that_estimate_something(name, case):
 def test_a_covariance_of_one_image_is_an_error_that_says_so(name):
     sources, split = request(*REQUESTS["a class with one image, kept"])
     problem, _ = problem_of("mlp")
-    method = build(name, METHODS[name].Config(**SETTINGS[name]), problem.model)
+    method = subject_of(name).method(problem)
     with pytest.raises(ConfigError, match="needs 2 examples of a class; there is one only of cl"):
         run(method, problem.model, problem.variables, sources, split, key=jax.random.key(0))
     with pytest.raises(ConfigError, match=r"one only of class 1$"):

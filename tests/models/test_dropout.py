@@ -2,12 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from junlearn.engine.batches import PLAIN_VIEWS, gather, specify
-from junlearn.methods import METHODS, build
-from tests.methods.test_conformance import SETTINGS, problem_of
+from junlearn.methods import made
+from junlearn.testing.stepping import first_steps
+from tests.methods.subjects import problem_of, subject_of
 
 TWO_PASSES = {"neggrad_plus", "duck"}
 """Methods whose step passes over two batches in train mode, one after the other."""
@@ -31,44 +30,31 @@ def watched(model, keys):
     return model._replace(apply=apply)
 
 
-def first_step(name, model, problem, initial):
-    """One step of each stage that draws, outside of `jit`, where the keys are numbers."""
-    method = build(name, METHODS[name].Config(**SETTINGS[name]), model)
-    sources = jax.tree.map(jnp.asarray, problem.sources)
-    state = method.init(jax.random.key(1), problem.variables, sources, problem.split)
-    if method.with_initial is not None:
-        state = method.with_initial(state, initial)
-    for number, stage in enumerate(method.plan(problem.split)):
-        spec, rows = specify(stage.feed(np.random.default_rng(number), state))
-        row = [tuple(array[0] for array in arrays) for arrays in rows]
-        yield lambda stage=stage, row=row, spec=spec: stage.step(
-            state, gather(spec, row, sources, PLAIN_VIEWS, jax.random.key(2), jax.random.key(3))
-        )
+def steps_of(name, keys):
+    """`(step, state, batch)` of the first step of each stage, on a network that notes its keys."""
+    problem, _ = problem_of("mlp")
+    method = made(name, subject_of(name).config, watched(problem.model, keys))
+    for _, *first in first_steps(method, problem):
+        keys.clear()
+        yield first
 
 
 @pytest.mark.parametrize("name", sorted(TWO_PASSES | ONE_PASS))
-def test_passes_of_a_step_draw_numbers_of_their_own(name):
-    problem, initial = problem_of("mlp")
+def test_steps_pass_in_train_mode(name):
+    """That no two passes get the same key is a check of every method: `junlearn.testing.stepping.dropout`."""
     keys: list = []
     most = 0
-    for step in first_step(name, watched(problem.model, keys), problem, initial):
-        keys.clear()
-        step()
-        found = [
-            jax.random.key_data(key).tobytes()
-            for key in keys
-            if not isinstance(key, jax.core.Tracer)
-        ]
-        assert len(set(found)) == len(found)
-        most = max(most, len(found))
+    for step, state, batch in steps_of(name, keys):
+        jax.eval_shape(step, state, batch)
+        most = max(most, len(keys))
     assert most >= (2 if name in TWO_PASSES else 1)
 
 
 def test_the_weights_of_retrain_and_its_steps_draw_from_streams_that_do_not_meet():
     """Both begin at one key: no key that a step gets is the one that the weights are drawn with."""
-    problem, initial = problem_of("mlp")
     keys: list = []
-    (step,) = first_step("retrain", watched(problem.model, keys), problem, initial)
-    step()
+    ((step, state, batch),) = steps_of("retrain", keys)
+    # Outside of `jit`, where the keys are numbers.
+    step(state, batch)
     drawn_with = jax.random.key(1)
     assert keys and all((key != drawn_with).all() for key in keys)

@@ -1,0 +1,91 @@
+"""Checks of what a method's file offers: its parts, their signatures, and the defaults that its docstring states."""
+
+import ast
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from junlearn.testing.subject import NotApplicable, Subject, copies
+from junlearn.types import Method
+
+__all__ = ["DATA", "defaults", "signatures"]
+
+DATA = (
+    *("forget.x", "forget.y", "retain.x", "retain.y"),
+    *("surrogate.x", "test.x", "test.y"),
+)
+"""What a method can name in NEEDS."""
+PUBLIC = ("Config", "State", "make", "NEEDS")
+
+
+def signatures(subject: Subject) -> None:
+    """Config, State, make and NEEDS are of the kinds that every method has, and so are the functions of the Method."""
+    module = subject.module
+    _config(module.Config)
+    assert hasattr(module, "State"), "State is missing: name the NamedTuple that the steps hand on"
+    assert _is_named_tuple(module.State), "State must be a NamedTuple"
+    needs = module.NEEDS
+    assert isinstance(needs, frozenset), f"NEEDS must be a frozenset, not {type(needs).__name__}"
+    strange = sorted(map(str, needs - set(DATA)))
+    assert not strange, f"NEEDS names {', '.join(strange)}; known: {', '.join(DATA)}"
+    if isinstance(module, ModuleType):
+        hidden = [name for name in PUBLIC if name not in getattr(module, "__all__", ())]
+        assert not hidden, f"__all__ lacks {', '.join(hidden)}"
+    _takes(module.make, "make", "config", "model")
+    method = subject.method(subject.dense)
+    assert isinstance(method, Method), "make must return a junlearn.types.Method"
+    _takes(method.init, "init", "key", "variables", "sources", "split")
+    _takes(method.plan, "plan", "split")
+    _takes(method.finish, "finish", "state")
+    sources, split = copies(subject.dense)
+    sources = jax.tree.map(jnp.asarray, sources)
+    state = method.init(jax.random.key(1), subject.dense.variables, sources, split)
+    assert isinstance(state, module.State), f"init returns a {type(state).__name__}, not a State"
+    for stage in subject.anew(subject.dense).plan(split):
+        _takes(stage.step, f"step of stage {stage.name!r}", "state", "batch")
+        _takes(stage.feed, f"feed of stage {stage.name!r}", "rng", "state")
+
+
+def defaults(subject: Subject) -> None:
+    """The table under "Defaults" in the docstring, a `field  value` a line, has the defaults of the Config."""
+    text = getattr(subject.module, "__doc__", None) or ""
+    if "Defaults" not in text:
+        raise NotApplicable("the docstring has no table of defaults")
+    table = dict(re.findall(r"^ {4}(\w+) {2,}(.+)$", text.split("Defaults", 1)[1], re.MULTILINE))
+    stated = {field: _value(value) for field, value in table.items()}
+    true = dataclasses.asdict(subject.module.Config())
+    absent = [name for name in true if name not in stated]
+    assert not absent, f"the table of defaults lacks {', '.join(absent)}"
+    for field, value in stated.items():
+        assert field in true, f"the table of defaults has {field}, which is no field of the Config"
+        assert value == true[field], f"{field} is {true[field]!r}, and {value!r} in the docstring"
+
+
+def _config(cls: Any) -> None:
+    assert dataclasses.is_dataclass(cls) and isinstance(cls, type), "Config must be a dataclass"
+    asked = "write @dataclass(frozen=True, kw_only=True)"
+    assert cls.__dataclass_params__.frozen, f"Config must be frozen: {asked}"  # type: ignore[attr-defined]
+    placed = [field.name for field in dataclasses.fields(cls) if not field.kw_only]
+    assert not placed, f"fields of Config must be keyword-only: {asked}"
+
+
+def _is_named_tuple(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
+
+
+def _takes(function: Callable, name: str, *wanted: str) -> None:
+    found = list(inspect.signature(function).parameters)
+    assert found == list(wanted), f"{name} takes ({', '.join(found)}), not ({', '.join(wanted)})"
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,73 @@
+"""Tiny problems that every method can run on in a moment: four classes of random images, one class to be forgotten."""
+
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from junlearn.models import MODELS
+from junlearn.types import Data, Model, Sources, Split, Variables
+
+__all__ = ["IMPOSSIBLE", "Problem", "initial_weights", "make_problem", "tiny"]
+
+CLASSES = 4
+FORGOTTEN = 1
+"""The class that is forgotten."""
+SURROGATE = 22
+"""Images of the surrogate set."""
+IMPOSSIBLE = -(10**6)
+"""A label that no class has: whoever reads it gets a wrong result."""
+
+
+class Problem(NamedTuple):
+    """A network with random weights on a few random images of four classes, one of them to be forgotten."""
+
+    model: Model
+    variables: Variables
+    sources: Sources
+    """"train", "test" and "surrogate"; the surrogate images have the label `IMPOSSIBLE`."""
+    split: Split
+
+
+def make_problem(
+    name: str, size: int = 8, train: int = 46, test: int = 14, **settings: Any
+) -> Problem:
+    """The network `name` of `junlearn.models.MODELS`, with `settings` of its Config, on images [size,size,1].
+
+    `train` and `test` are numbers of images. The same arguments give the same numbers.
+    """
+    rng = np.random.default_rng(7)
+    component = MODELS[name]
+    model = component.make(component.Config(**settings), CLASSES, (size, size, 1))
+
+    def data(count: int) -> Data:
+        y = np.resize(np.arange(CLASSES, dtype=np.int32), count)
+        x = rng.normal(size=(count, size, size, 1)).astype(np.float32) + y[:, None, None, None] / 2
+        return Data(x, y)
+
+    sources = {"train": data(train), "test": data(test)}
+    sources["surrogate"] = data(SURROGATE)._replace(y=np.full(SURROGATE, IMPOSSIBLE, np.int32))
+    variables = model.init(jax.random.key(3), model.example(sources))
+    forget, forget_test = sources["train"].y == FORGOTTEN, sources["test"].y == FORGOTTEN
+    split = Split(
+        np.flatnonzero(forget),
+        np.flatnonzero(~forget),
+        np.flatnonzero(forget_test),
+        np.flatnonzero(~forget_test),
+        (FORGOTTEN,),
+    )
+    return Problem(model, variables, sources, split)
+
+
+@cache
+def tiny(kind: Literal["mlp", "convnet"]) -> Problem:
+    """The problem of the checks: an MLP, or a convolution with BatchNorm and a dense layer; images of 4 x 4."""
+    if kind == "mlp":
+        return make_problem("mlp", size=4)
+    return make_problem("small_cnn", size=4, channels=(4,), embedding=8)
+
+
+def initial_weights(problem: Problem) -> Variables:
+    """Weights that the training of the problem's network may have begun from."""
+    return jax.jit(problem.model.init)(jax.random.key(4), problem.model.example(problem.sources))

@@ -1,0 +1,43 @@
+"""The registered methods as the checks take them: with quick settings, on tiny problems, their runs made once."""
+
+import functools
+
+import pytest
+
+from junlearn.methods import METHODS
+from junlearn.testing import Subject, initial_weights, quick, tiny
+
+# One worker takes all tests of a method, and so makes its plain runs only once.
+NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in sorted(METHODS)]
+
+SETTINGS = {
+    # Beside what is derived from the fields: settings that reach more of a method, or without which it does nothing.
+    "boundary_shrink": {"steps": 2},
+    "duck": {"target_accuracy": 0.0, "second_stage": True},
+    "gkt": {
+        "pseudo_batches": 3,
+        "generator_steps": 1,
+        "student_steps": 2,
+        "threshold": 0.3,
+        "latent": 4,
+        "channels": (4, 4, 4),
+    },
+    "jit": {"perturbations": 3},
+    "scar": {"surrogate_steps": 2, "discard_last": True, "target": 0.0},
+    "scar_self": {"stop": "epochs", "distil_without": True, "temperature": 2.0},
+    "scrub": {"max_epochs": 1},
+    "sisa": {"shards": 2, "slices": 2},
+    "ssd": {"alpha": 1.0},
+}
+
+
+@functools.cache
+def subject_of(name):
+    module = METHODS[name]
+    return Subject(module, quick(module.Config, **SETTINGS.get(name, {})))
+
+
+@functools.cache
+def problem_of(kind):
+    """A tiny problem, and weights for it that its training may have begun from."""
+    return tiny(kind), initial_weights(tiny(kind))
