@@ -15,6 +15,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "cache": "junlearn.commands.cache",
+    "check": "junlearn.commands.check",
     "compat": "junlearn.compat",
     "help": "junlearn.commands.guide",
     "list": "junlearn.commands.listing",

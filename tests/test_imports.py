@@ -107,6 +107,11 @@ def test_who_imports_the_experiment():
     assert rooms <= {"experiment", "reports", "faces"}
 
 
+def test_who_imports_the_checks():
+    rooms = {_room(module) for module, found in _arrows() if _room(found) == "testing"}
+    assert rooms == {"testing", "faces"}
+
+
 def test_the_package_needs_no_pytest():
     assert "pytest" not in {n.partition(".")[0] for p in MODULES.values() for n in _names(p)}
 

@@ -18,6 +18,7 @@ import pytest
 
 from junlearn import cli, compat
 from junlearn.commands import cache, catalogue, guide, listing, prepare, statistics
+from junlearn.commands import check as check_command
 from junlearn.commands import sweep as sweep_command
 from junlearn.datasets import DATASETS
 from junlearn.engine.run import run
@@ -47,7 +48,15 @@ def prints_metrics(names, printed):
     assert "accuracy/forget_train" in printed
 
 
-SHOWN = {"logits_many(": many_models, "junlearn.evaluate(": prints_metrics}
+def passes(names, printed):
+    assert "resume True" in printed and " False" not in printed
+
+
+SHOWN = {
+    "logits_many(": many_models,
+    "junlearn.evaluate(": prints_metrics,
+    "testing.check(": passes,
+}
 """What has to come of a block that calls this."""
 
 
@@ -145,6 +154,7 @@ def check_cache(words):
 
 COMMANDS = {
     "cache": check_cache,
+    "check": check_command.parser().parse_args,
     "compat": compat.parse,
     "help": lambda words: guide.show(words[0] if words else "", words[1:]),
     "list": check_list,

@@ -7,6 +7,7 @@ from typing import Any
 from junlearn import cli, compat
 from junlearn.commands import cache as cache_command
 from junlearn.commands import catalogue, listing, prepare, statistics, sweep
+from junlearn.commands import check as check_command
 from junlearn.commands.fieldtable import field_lines, fields_of
 from junlearn.errors import ConfigError, unknown
 from junlearn.plugins.contract import FIXED
@@ -47,6 +48,7 @@ Every field of the configuration is an option. With yours, for example:
   python -m junlearn.main statistics FILE.npz     class statistics, for SCAR
   python -m junlearn.main prepare NAME ...        download datasets through TFDS
   python -m junlearn.main cache list|purge        what lies in the cache
+  python -m junlearn.main check FILE.py           does a method do what all must
   python -m junlearn.main compat corrective ...   a released program's options
   python -m junlearn.main help COMMAND            the arguments of one of these
 
@@ -87,6 +89,7 @@ def show(about: str, arguments: Sequence[str] = ()) -> None:
         "statistics": statistics.parser,
         "sweep": sweep.parser,
         "cache": cache_command.parser,
+        "check": check_command.parser,
         "compat": compat.parser,
     }
     if about in commands:
