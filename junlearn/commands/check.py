@@ -115,7 +115,7 @@ def _config(name: str, method: Any, settings: list[tuple[str, Any]]) -> Any:
 
     Raises ConfigError for a field or a value that is not allowed.
     """
-    from junlearn.experiment import schema
+    from junlearn.experiment.conversion import convert
     from junlearn.plugins import registry
     from junlearn.testing.settings import quick
 
@@ -124,7 +124,7 @@ def _config(name: str, method: Any, settings: list[tuple[str, Any]]) -> Any:
     if not table or not dataclasses.is_dataclass(cls):
         return None
     try:
-        given = schema.build(cls, table)
+        given = convert(cls, table)
     except ConfigError as error:
         raise ConfigError(f"--set: {error}") from error
     return quick(cls, **{name: getattr(given, name) for name in table})
