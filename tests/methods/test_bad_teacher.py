@@ -70,6 +70,7 @@ def test_two_adam_steps(golden, float64):
     close(values.mean(), case["mean_loss"])
 
 
+@pytest.mark.parity
 def test_corrective_steps(golden, float64):
     """SGD with momentum, decay and the schedule of Corrective Unlearning; a ragged batch."""
     case = golden("scar_corrective/14_badt")
@@ -78,6 +79,7 @@ def test_corrective_steps(golden, float64):
         learning_rate=float(case["peak_lr"]),
         momentum=float(case["momentum"]),
         weight_decay=float(case["wd"]),
+        temperature=float(case["temperature"]),
         steps=int(case["N"]),
         schedule="warm_linear",
         retain_fraction=1.0,
@@ -85,7 +87,7 @@ def test_corrective_steps(golden, float64):
         batch_size=int(case["batch_sizes"].max()),
     )
     rate = warm_linear(config.learning_rate, config.steps)
-    close(np.array([rate(t) for t in range(2)]), case["lr"])
+    close(np.array([rate(t) for t in range(len(case["lr"]))]), case["lr"])
     case["batch_len"] = case["batch_sizes"]
     data, feed = batches(case)
     tx = transformation(config, rate)

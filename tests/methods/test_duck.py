@@ -5,47 +5,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 
 from junlearn.engine.run import run
 from junlearn.errors import ConfigError
 from junlearn.methods import duck, neggrad, random_labels
-from junlearn.models.modules import Dense
 from junlearn.parts.feeds import cut, each_with, sequential
-from junlearn.types import Batch, Data, Model, Split, Variables
-from tests.golden_nets import batches, drive, params
+from junlearn.types import Batch, Data, Split
+from tests.golden_nets import batches, close, drive, params
+from tests.golden_scar_nets import positive
 
 NONE = np.zeros(0, int)
 
 
-class Mlp(nn.Module):
-    """z = relu(relu(x W1 + b1) W2 + b2) W3 + b3: the classifier of these cases."""
-
-    @nn.compact
-    def __call__(self, x):
-        x = nn.relu(Dense(32, name="fc1")(x))
-        return Dense(5, name="fc3")(nn.relu(Dense(16, name="fc2")(x)))
-
-
-@pytest.fixture
-def x64():
-    with jax.enable_x64(True):
-        yield
-
-
-def network(case):
-    model = Model.from_linen(Mlp(), layers=("fc1", "fc2", "fc3"), input_shape=(20,))
-    return model, Variables(params("mlp", case, ""), {})
-
-
-def close(ours, reference):
-    chex.assert_trees_all_close(ours, reference, rtol=1e-9, atol=1e-12)
-
-
-def test_duck_is_the_reference(golden, x64):
-    """Centroids, both updates of the first epoch and the weights after them."""
+@pytest.mark.parity
+def test_duck_is_the_reference(golden, float64):
+    """Centroids, the updates of the first epoch and the weights after them."""
     case = golden("scar_corrective/07a_duck")
-    model, variables = network(case)
+    model, variables = positive(case)
     forget, removed = len(case["x_forget"]), int(case["removed_class"])
     sources = {
         "train": Data(
@@ -53,7 +29,8 @@ def test_duck_is_the_reference(golden, x64):
             jnp.asarray(np.concatenate([np.full(forget, removed), case["y_retain"]]), jnp.int32),
         )
     }
-    split = Split(np.arange(forget), np.arange(forget, forget + 40), NONE, NONE, (removed,))
+    retained = np.arange(forget, forget + len(case["x_retain"]))
+    split = Split(np.arange(forget), retained, NONE, NONE, (removed,))
     config = duck.Config(
         learning_rate=float(case["lr"]),
         weight_decay=float(case["wd"]),
@@ -62,7 +39,7 @@ def test_duck_is_the_reference(golden, x64):
         temperature=float(case["temperature"]),
         label_smoothing=float(case["label_smoothing"]),
         retain_batches=int(case["num_retain_samp"]) + 1,
-        batch_size=16,
+        batch_size=1,  # only fixes how long targets are chosen anew; the batches are given
     )
     method = duck.make(config, model)
     state = method.init(jax.random.key(0), variables, sources, split)
@@ -70,13 +47,14 @@ def test_duck_is_the_reference(golden, x64):
     lists = {"retain_len": case["retain_sizes"], "retain_x": [], "retain_y": []}
     retain = batches(lists, "retain")[1]
     retain = retain._replace(index=retain.index + forget)
-    state, _ = drive(centroids, state, sources, retain)
+    state, _ = drive(centroids, state, sources, cut(retain, config.centroid_batches))
     kept = case["classes"]
     close((state.sums / jnp.maximum(state.counts, 1)[:, None])[kept], case["centroids"])
     assert state.counts[removed] == 0
 
-    twice, first = each_with(sequential(split.forget, forget), [cut(retain, 2)])
-    state, metrics = drive(unlearn, state, sources, {"forget": twice, "retain": first})
+    first = cut(retain, config.retain_batches)
+    again, first = each_with(sequential(split.forget, forget), [first])
+    state, metrics = drive(unlearn, state, sources, {"forget": again, "retain": first})
     for name, weight in (("forget", config.forget_weight), ("retain", config.retain_weight)):
         close(np.array([weight * m[f"{name}_loss"] for m in metrics]), case[f"loss_{name}"])
     close(state.variables.params, params("mlp", case, "_out"))
@@ -216,25 +194,25 @@ def retrained(case, module, model, variables, data, monkeypatch, **fields):
         weight_decay=float(case["wd"]),
         milestones=tuple(case["milestones"].tolist()),
         decay=float(case["lr_factor"]),
-        batch_size=int(case["batch_sizes"].max()),
+        batch_size=1,
         **fields,
     )
     removed = (int(case["removed_class"]),) if "removed_class" in case else ()
-    split = Split(np.arange(14), NONE, NONE, NONE, removed)
+    everything, sizes, epochs = np.arange(len(data.y)), case["batch_sizes"], int(case["epochs"])
+    split = Split(everything, NONE, NONE, NONE, removed)
     method = module.make(config, model)
     state = method.init(jax.random.key(0), variables, {"train": data}, split)
-    (stage,) = method.plan(split)
-    labels = iter(
-        np.split(case.get("random_labels", NONE), np.cumsum(list(case["batch_sizes"]) * 3)[:-1])
-    )
+    # As many examples as the reference has batches: they only fix the schedule.
+    (stage,) = method.plan(split._replace(forget=np.arange(len(sizes))))
+    labels = iter(np.split(case.get("random_labels", NONE), np.cumsum(np.tile(sizes, epochs))[:-1]))
     monkeypatch.setattr(
         random_labels, "draw", lambda key, index, classes: jnp.asarray(next(labels), jnp.int32)
     )
     # Compiled, the labels of the first step would stand for all.
     step = stage.step if module is random_labels else jax.jit(stage.step)
     metrics = []
-    for _ in range(int(case["epochs"])):
-        for rows in np.split(np.arange(14), np.cumsum(case["batch_sizes"])[:-1]):
+    for _ in range(epochs):
+        for rows in np.split(everything, np.cumsum(sizes)[:-1]):
             batch = Batch(data.x[rows], data.y[rows], jnp.asarray(rows), jnp.ones(len(rows), bool))
             state, values = step(state, batch)
             metrics.append(values)
@@ -242,6 +220,7 @@ def retrained(case, module, model, variables, data, monkeypatch, **fields):
     close(state.variables.params, params("mlp", case, "_out"))
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize(
     ("name", "module", "fields"),
     [
@@ -249,9 +228,9 @@ def retrained(case, module, model, variables, data, monkeypatch, **fields):
         ("07d_random_labels", random_labels, {"labels": "fresh", "retain": False}),
     ],
 )
-def test_baselines_are_the_reference(name, module, fields, golden, monkeypatch, x64):
+def test_baselines_are_the_reference(name, module, fields, golden, monkeypatch, float64):
     case = golden(f"scar_corrective/{name}")
-    model, variables = network(case)
+    model, variables = positive(case)
     data = Data(jnp.asarray(case["x"]), jnp.asarray(case["y"], jnp.int32))
     retrained(case, module, model, variables, data, monkeypatch, **fields)
 

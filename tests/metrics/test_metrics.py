@@ -108,6 +108,7 @@ def test_aus_of_wrong_labels_is_about_the_true_ones():
     assert METRICS["accuracy"](context)["accuracy/forget_train"] == 0
 
 
+@pytest.mark.parity
 def test_golden_aus():
     with np.load(GOLDEN / "scar_corrective" / "06_aus.npz") as file:
         for i, is_random in enumerate(file["is_hr"]):

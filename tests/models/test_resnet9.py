@@ -12,9 +12,9 @@ from junlearn.models import MODELS
 from junlearn.models.resnet9 import celu
 from junlearn.parts.layers import last_layers
 from junlearn.types import Model, Variables
-from tests.conftest import GOLDEN, optimised
+from tests.conftest import optimised
 
-CASES = GOLDEN / "scar_corrective"
+pytestmark = pytest.mark.usefixtures("float64")
 
 UNITS = {
     "conv1": ("conv1",),
@@ -35,12 +35,6 @@ PARAMS = {
     "shift": ("norm", "bias"),
 }
 STATS = {"mean": ("norm", "mean"), "var": ("norm", "var")}
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def put(tree, path, value):
@@ -110,22 +104,27 @@ def check(model, variables, x, case):
     return compared
 
 
-def test_parity_with_the_narrow_network():
-    case = np.load(CASES / "16_resnet9_narrow.npz")
-    model = build(tuple(width // int(case["width_divisor"]) for width in (64, 128, 256, 128)))
+@pytest.mark.parity
+def test_parity_with_the_narrow_network(golden):
+    case = golden("scar_corrective/16_resnet9_narrow")
+    widths = tuple(width // int(case["width_divisor"]) for width in (64, 128, 256, 128))
+    model = build(widths, int(case["num_classes"]), case["x"].shape[1:])
     variables = variables_of(case)
     assert sum(leaf.size for leaf in jax.tree.leaves(variables.params)) == case["param_count"]
-    assert check(model, variables, jnp.asarray(case["x"], jnp.float64), case) == 16
+    assert check(model, variables, jnp.asarray(case["x"], jnp.float64), case) == len(STATS) * len(
+        UNITS
+    )
 
 
-def test_parity_at_full_width():
-    case = np.load(CASES / "16_resnet9_full.npz")
-    model = build()
+@pytest.mark.parity
+def test_parity_at_full_width(golden):
+    case = golden("scar_corrective/16_resnet9_full")
+    model = build(num_classes=int(case["num_classes"]))
     shape = (int(case["batch"]), 32, 32, 3)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(shape))
     variables = variables_of(weights_by_formula(case, shapes))
     x = jnp.asarray(1.5 * sines(case, 1000, shape))
-    assert check(model, variables, x, case) == 4
+    assert check(model, variables, x, case) == sum(name.endswith("_after") for name in case)
 
 
 def test_initial_values():

@@ -13,7 +13,7 @@ from junlearn.models.allcnn import HiddenHead
 from junlearn.models.resnet import STEMS, BasicBlock, Depth, ResNet
 from junlearn.parts.layers import last_layers
 from junlearn.types import Variables
-from tests.conftest import GOLDEN, optimised
+from tests.conftest import optimised
 
 
 def build(name, num_classes=4, shape=(8, 8, 3), **settings):
@@ -56,12 +56,6 @@ def norm(x, layer, running):
 
 def relu(x):
     return jnp.maximum(x, 0)
-
-
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
 
 
 def compare(model, variables, x, expected):
@@ -195,11 +189,13 @@ def test_initial_values(key):
         assert not params["head"]["bias"].any()
 
 
-def test_parity_of_the_wide_resnet_at_full_size(float64):
+@pytest.mark.parity
+def test_parity_of_the_wide_resnet_at_full_size(golden, float64):
     """Weights and image by formula: tensor p holds sin(a (i + 1) + b p) at i, scaled."""
-    case = np.load(GOLDEN / "scar_corrective" / "16_wide_resnet.npz")
-    model = build("wide_resnet_corrective", 10, (32, 32, 3))
-    shape = (1, 32, 32, 3)
+    case = golden("scar_corrective/16_wide_resnet")
+    size = {name: int(case[name]) for name in ("depth", "widen")}
+    model = build("wide_resnet_corrective", int(case["num_classes"]), (32, 32, 3), **size)
+    shape = (int(case["batch"]), 32, 32, 3)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(shape))
     flat = {
         (*(entry.key for entry in path),): leaf

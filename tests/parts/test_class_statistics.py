@@ -11,18 +11,7 @@ from junlearn.parts import class_statistics as cs
 from junlearn.parts import whitening
 from junlearn.parts.class_statistics import Moments, Power
 from junlearn.parts.whitening import Shrinkage
-
-
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
-def close(ours, reference, rtol=1e-9):
-    np.testing.assert_allclose(
-        ours, reference, rtol=rtol, atol=rtol * float(np.abs(reference).max())
-    )
+from tests.golden_nets import close
 
 
 def streamed(features, labels, classes, power, batch=9):
@@ -47,11 +36,12 @@ def reference_metric(case):
     return whitening.Whitening(*map(jnp.asarray, (np.ones(len(offset)), offset, matrix)))
 
 
+@pytest.mark.parity
 def test_reference_statistics(golden, float64):
     case = golden("scar_corrective/01_class_statistics")
-    power = Power(float(case["delta"]))
+    power, classes = Power(float(case["delta"])), len(case["mean"])
     close(cs.tukey(jnp.asarray(case["features"]), power), case["tukey"])
-    moments = streamed(case["features"], case["labels"], 4, power)
+    moments = streamed(case["features"], case["labels"], classes, power)
     close(moments.mean, case["mean"])
     covariance = moments.scatter / (moments.count - 1)[:, None, None]
     close(covariance, case["cov"])
@@ -61,10 +51,11 @@ def test_reference_statistics(golden, float64):
             jax.vmap(lambda c, how=how: whitening.shrink(c, how))(covariance),
             case[f"shrunk_{name}"],
         )
-        made = whitening.whiten(moments, how, jnp.zeros(4, bool))
+        made = whitening.whiten(moments, how, jnp.zeros(classes, bool))
         close(jnp.einsum("kde,kdf->kef", made.matrix, made.matrix), case[f"inv_{name}"])
 
 
+@pytest.mark.parity
 def test_reference_distances(golden, float64):
     case = golden("scar_corrective/02_metric_loss")
     metric, power = reference_metric(case), Power(float(case["delta"]))

@@ -6,32 +6,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import linen as nn
 
 from junlearn.errors import ConfigError
 from junlearn.methods import cf_k, eu_k, finetune, scrub
-from junlearn.models.modules import Dense
 from junlearn.models.resnet9 import ResNet9Config, make_resnet9
 from junlearn.parts import recipe
+from junlearn.parts.layers import last_layers
 from junlearn.parts.optimizers import warm_linear
 from junlearn.types import Feed, Model, Split, Variables
-from tests.golden_nets import Mlp, batches, drive, network, params
+from tests.golden_nets import batches, close, drive, network, params
+from tests.golden_scar_nets import positive
 from tests.models.test_resnet9 import variables_of
 
 NONE = np.zeros(0, int)
-
-
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
-def close(ours, reference, rtol=1e-9):
-    def leaf(a, b):
-        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * float(np.abs(b).max()))
-
-    jax.tree.map(leaf, ours, reference)
 
 
 def corrective(case, **fields):
@@ -40,6 +27,7 @@ def corrective(case, **fields):
         "momentum": float(case["momentum"]),
         "weight_decay": float(case["wd"]),
         "steps": int(case["N"]),
+        "batch_size": int(case["batch_sizes"].max()),
         **fields,
     }
 
@@ -62,6 +50,7 @@ def made(stages):
     return lengths
 
 
+@pytest.mark.parity
 def test_reference_numbers_of_steps_and_rates(golden, float64):
     case = golden("scar_corrective/11_lr_schedule")
     model = Model(None, None)  # a plan needs no network
@@ -80,6 +69,7 @@ def test_reference_numbers_of_steps_and_rates(golden, float64):
         close(rate(jnp.arange(case["steps"][j])), case[f"lr_{j}"])
 
 
+@pytest.mark.parity
 def test_reference_numbers_of_scrub_steps(golden):
     case = golden("scar_corrective/11_lr_schedule")
     names = ("N", "msteps", "forget_batches", "retain_batches")
@@ -100,59 +90,52 @@ def test_reference_numbers_of_scrub_steps(golden):
         assert rates[0] == rates[1]
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("name", ["cf", "eu"])
 def test_reference_steps(name, golden, float64):
-    """Five steps of the whole network, losses, weights and velocities; EU from the reference's fresh draw."""
+    """Steps of the whole network, losses, weights and velocities; EU from the reference's fresh draw."""
     case = golden(f"scar_corrective/12_{name}_steps")
     module = {"cf": cf_k, "eu": eu_k}[name]
     model, variables = network("mlp", case)
     begin = Variables(params("mlp", case, "_init"), {}) if name == "eu" else None
-    config = module.Config(**corrective(case, batch_size=8))
+    config = module.Config(**corrective(case))
     data, feed = batches({**case, "batch_len": case["batch_sizes"]})
     after, metrics = trained(module.make(config, model), variables, data, feed, begin)
     close(np.array([m["loss"] for m in metrics]), case["loss"])
     close(after.variables.params, params("mlp", case, "_out"))
     close(optax.tree.get(after.optimizer, "trace"), params("mlp", case, "_velocity"))
     rate = warm_linear(config.learning_rate, config.steps)
-    close(np.array([rate(t) for t in range(5)]), case["lr"])
+    close(np.array([rate(t) for t in range(len(case["lr"]))]), case["lr"])
 
 
-def test_reference_steps_of_the_last_two_layers(golden, float64):
-    """Everything before them stays as it is, its running statistics too; those of the last convolution move."""
+@pytest.mark.parity
+def test_reference_steps_of_the_last_layers(golden, float64):
+    """Everything before them stays as it is, its running statistics too; their own move."""
     case = golden("scar_corrective/12c_cf_last2_frozen_prefix")
     widths = tuple(case[f"{name}_bias"].size for name in ("conv1", "conv2", "conv3", "conv4"))
-    model = make_resnet9(ResNet9Config(widths=widths), int(case["num_classes"]), (32, 32, 3))
+    shape = case["batch_x"].shape[1:]
+    model = make_resnet9(ResNet9Config(widths=widths), int(case["num_classes"]), shape)
     before = variables_of(case)
     moved = {name.removesuffix("_out"): array for name, array in case.items() if "_out" in name}
     expected = variables_of({**case, **moved})
-    config = cf_k.Config(**corrective(case, batch_size=4, k=int(case["k"])))
+    config = cf_k.Config(**corrective(case, k=int(case["k"])))
     data, feed = batches({**case, "batch_len": case["batch_sizes"]})
     data = data._replace(x=data.x.astype(jnp.float64))  # stored as float16
     after, metrics = trained(cf_k.make(config, model), before, data, feed)
     close(np.array([m["loss"] for m in metrics]), case["loss"])
     close(after.variables, expected)
-    for name in ("conv1", "conv2", "res1", "conv3", "res2"):
+    trained_layers = last_layers(model, config.k) or model.layers
+    for name in set(before.params) - set(trained_layers):
         chex.assert_trees_all_equal(after.variables.params[name], before.params[name])
         running = (v.stats["batch_stats"][name] for v in (after.variables, before))
         chex.assert_trees_all_equal(*running)
 
 
-class Rectified(Mlp):
-    """With a relu before the last layer too."""
-
-    @nn.compact
-    def __call__(self, x):
-        for width, name in zip(self.widths[:2], ("fc1", "fc2"), strict=True):
-            x = nn.relu(Dense(width, name=name)(x))
-        return Dense(self.widths[2], name="fc3")(x)
-
-
+@pytest.mark.parity
 def test_reference_finetuning_with_milestones(golden, float64):
     case = golden("scar_corrective/07b_finetuning")
     sizes = case["batch_sizes"]
-    _, variables = network("mlp", case)
-    widths = tuple(case[name].shape[-1] for name in ("W1", "W2", "W3"))
-    model = Model.from_linen(Rectified(widths), layers=("fc1", "fc2", "fc3"))
+    model, variables = positive(case)
     config = finetune.Config(
         learning_rate=float(case["lr"]),
         momentum=float(case["momentum"]),
@@ -161,12 +144,13 @@ def test_reference_finetuning_with_milestones(golden, float64):
         milestones=tuple(map(int, case["milestones"])),
         decay=float(case["lr_factor"]),
         epochs=int(case["epochs"]),
-        batch_size=int(sizes.max()),
+        batch_size=1,
     )
     data, feed = batches({**case, "batch_x": case["x"], "batch_y": case["y"], "batch_len": sizes})
     epochs = int(case["epochs"])
     feed = Feed(np.tile(feed.index, (epochs, 1)), np.tile(feed.mask, (epochs, 1)))
-    split = Split(NONE, np.arange(len(case["x"])), NONE, NONE)
+    # As many examples as the reference has batches: they only fix the schedule.
+    split = Split(NONE, np.arange(len(sizes)), NONE, NONE)
     method = finetune.make(config, model)
     state = method.init(jax.random.key(0), variables, {"train": data}, split)
     (stage,) = method.plan(split)
