@@ -58,7 +58,7 @@ from junlearn.parts import feeds, losses
 from junlearn.parts.descent import Descent, Loss, updater
 from junlearn.parts.layers import extractor
 from junlearn.parts.optimizers import Optimizer, only, transformation
-from junlearn.parts.passes import apart, embedding_of, written
+from junlearn.parts.passes import along_rows, apart, embedding_of, written
 from junlearn.types import (
     Array,
     Batch,
@@ -271,7 +271,7 @@ def make(config: Config, model: Model) -> Method:
         assert batch.slot is not None
         noise = draw(state.noise_key, batch.x, batch.slot)
         scale = jnp.where(batch.slot < len(state.table.labels), config.noise, 0)
-        noised = batch._replace(x=batch.x + scale.reshape(-1, *[1] * (noise.ndim - 1)) * noise)
+        noised = batch._replace(x=batch.x + along_rows(scale, noise) * noise)
         table = written(state.targets, batch.slot, batch.mask, e_0(state.variables, noised))
         return state._replace(targets=table), {}
 

@@ -52,6 +52,7 @@ from junlearn.parts import feeds, losses
 from junlearn.parts.descent import Descent, Loss, start, updater
 from junlearn.parts.layers import last_layers
 from junlearn.parts.optimizers import only
+from junlearn.parts.passes import along_rows
 from junlearn.types import (
     Array,
     Batch,
@@ -172,7 +173,7 @@ def objective(
             return perturbed
         first = 0 if config.clip == "batch" else 1
         axes = tuple(range(first, x.ndim))
-        valid = jnp.broadcast_to(mask.reshape((-1,) + (1,) * (x.ndim - 1)), x.shape)
+        valid = jnp.broadcast_to(along_rows(mask, x), x.shape)
         valid = valid if config.clip == "batch" else jnp.ones_like(valid)
         low = jnp.min(x, axes, keepdims=True, where=valid, initial=jnp.inf)
         high = jnp.max(x, axes, keepdims=True, where=valid, initial=-jnp.inf)

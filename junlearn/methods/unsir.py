@@ -46,6 +46,7 @@ from junlearn.parts import feeds, noise_images
 from junlearn.parts.descent import Descent, descend, supervised
 from junlearn.parts.noise_images import NoiseImages, Used
 from junlearn.parts.optimizers import Optimizer, transformation
+from junlearn.parts.passes import along_rows
 from junlearn.types import (
     Array,
     Batch,
@@ -114,7 +115,7 @@ class State(NamedTuple):
 def mix(noise: NoiseImages, batch: dict[str, Batch]) -> Batch:
     """One batch of the impair phase: each row is a retain example, a noise image, or padding (masked in both)."""
     retain, drawn = batch["retain"], noise_images.rows(noise, batch["noise"])
-    chosen = drawn.mask.reshape(-1, *(1,) * (retain.x.ndim - 1))
+    chosen = along_rows(drawn.mask, retain.x)
     return Batch(
         jnp.where(chosen, drawn.x, retain.x),
         jnp.where(drawn.mask, drawn.y, retain.y),

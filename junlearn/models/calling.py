@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from junlearn.errors import ConfigError
+from junlearn.parts.passes import along_rows
 from junlearn.types import Array, PyTree
 
 __all__ = [
@@ -47,7 +48,7 @@ def zero_padding(x: Array, mask: Array | None) -> Array:
     """`x[B,...]` with the rows outside `mask[B]` set to zero."""
     if mask is None:
         return x
-    return jnp.where(mask.reshape(-1, *(1,) * (x.ndim - 1)), x, 0)
+    return jnp.where(along_rows(mask, x), x, 0)
 
 
 def unpack(module: Any, out: Any, head_input: list[Array]) -> tuple[Array, dict[str, Array]]:

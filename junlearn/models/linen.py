@@ -23,6 +23,7 @@ from junlearn.models.calling import (
 )
 from junlearn.models.examplewise import examplewise
 from junlearn.parts.gradients import Power
+from junlearn.parts.passes import along_rows
 from junlearn.types import Array, Key, Model, PyTree, Variables
 
 __all__ = ["from_linen", "variables_of"]
@@ -194,4 +195,4 @@ def _mask_for(norm: nn.BatchNorm, x: Array, mask: Array) -> Array:
             f"BatchNorm {dotted(norm.path)} normalises {x.shape[0]} rows of a batch of "
             f"{mask.shape[0]}: take `mask` in the module's __call__ and pass it on"
         )
-    return mask.reshape(-1, *(1,) * (x.ndim - 1))
+    return along_rows(mask, x)

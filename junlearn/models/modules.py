@@ -16,6 +16,7 @@ from flax import linen as nn
 from jax.nn import initializers
 
 from junlearn.models.convolution import Padding, conv2d
+from junlearn.parts.passes import along_rows
 from junlearn.types import Array, Key
 
 __all__ = [
@@ -132,7 +133,7 @@ class BatchNorm(nn.Module):
         # Sums over a batch are float32 sums, also of a network that computes in bfloat16.
         given, x = x.dtype, x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if mask is not None:
-            x = jnp.where(_rows(mask, x), x, 0)
+            x = jnp.where(along_rows(mask, x), x, 0)
         width = (x.shape[-1],)
         scale = self.param("scale", initializers.ones, width)
         bias = self.param("bias", initializers.zeros, width)
@@ -171,10 +172,5 @@ def _moments(x: Array, mask: Array | None) -> tuple[Array, Array, Array]:
     count = mask.sum(dtype=x.dtype) * positions
     divisor = jnp.maximum(count, 1)
     mean = x.sum(axes) / divisor
-    centred = jnp.where(_rows(mask, x), x - mean.reshape((1,) * (x.ndim - 1) + (-1,)), 0)
+    centred = jnp.where(along_rows(mask, x), x - mean.reshape((1,) * (x.ndim - 1) + (-1,)), 0)
     return mean, jnp.square(centred).sum(axes) / divisor, count
-
-
-def _rows(mask: Array, x: Array) -> Array:
-    """`mask[B]` shaped to broadcast over `x[B,...]`."""
-    return mask.reshape(-1, *(1,) * (x.ndim - 1))

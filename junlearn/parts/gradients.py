@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from junlearn.parts.passes import along_rows
 from junlearn.types import Array, Model, PyTree, Variables
 
 __all__ = ["Power", "by_example", "derivative", "jacobians", "power_of", "sum_of_powers"]
@@ -35,7 +36,7 @@ def sum_of_powers(
     One forward pass over the whole batch and M backward passes, where `Model.examplewise` knows the network; else a
     pass for every example, with the same result.
     """
-    x = jnp.where(mask.reshape(-1, *(1,) * (x.ndim - 1)), x, 0)
+    x = jnp.where(along_rows(mask, x), x, 0)
     forward = model.examplewise and model.examplewise(variables, x, power)
     if forward is not None:
         logits, pull = jax.vjp(forward, variables.params)

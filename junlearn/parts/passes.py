@@ -8,7 +8,12 @@ import jax.numpy as jnp
 from junlearn.errors import ConfigError
 from junlearn.types import Array, Batch, Key, Model, PyTree, Sources, Variables
 
-__all__ = ["apart", "embedding_of", "written"]
+__all__ = ["along_rows", "apart", "embedding_of", "written"]
+
+
+def along_rows(values: Array, x: Array) -> Array:
+    """`values[B]`, a mask or weights of rows, in the shape [B,1,...] that broadcasts over `x[B,...]`."""
+    return values.reshape(-1, *(1,) * (x.ndim - 1))
 
 
 def apart(
