@@ -135,7 +135,7 @@ def test_corrective_passes(golden, float64):
             answers = reference.model.apply(after.variables, case["x_test"])[0].argmax(-1)
             accuracies.append((answers == case["y_test"]).mean())
     close(after.variables.params, params("mlp", case, "_out"))
-    close(np.array(accuracies), case["val_top1"])
+    close(np.array(accuracies), case["val_top1"], rtol=1e-6)  # the mean of booleans is a float32
 
 
 def test_kd_by_hand(float64):
