@@ -53,9 +53,9 @@ import numpy as np
 import optax
 
 from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
-from junlearn.methods.random_labels import relabel
 from junlearn.parts import feeds, losses
 from junlearn.parts.descent import Descent, Loss, updater
+from junlearn.parts.labels import relabel
 from junlearn.parts.layers import extractor
 from junlearn.parts.optimizers import Optimizer, only, transformation
 from junlearn.parts.passes import along_rows, apart, embedding_of, written

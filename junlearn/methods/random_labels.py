@@ -45,6 +45,7 @@ from junlearn.fields import BatchSize, Epochs, Fraction, Positive, Whole
 from junlearn.memo import remembered
 from junlearn.parts import feeds
 from junlearn.parts.descent import Descent, start, supervised, updater
+from junlearn.parts.labels import relabel
 from junlearn.parts.optimizers import Optimizer, multistep
 from junlearn.types import (
     Array,
@@ -59,7 +60,7 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "Labels", "State", "draw", "make", "relabel"]
+__all__ = ["NEEDS", "Config", "Labels", "State", "draw", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 State = Descent
@@ -96,11 +97,6 @@ class Labels(NamedTuple):
     """int32[]: the classes that equation 3 draws from."""
 
 
-def relabel(labels: Array, draws: Array) -> Array:
-    """Equation 1: the `draws[N]`-th (in 0..K-2) of the classes other than `labels[N]`, in ascending order."""
-    return draws + (draws >= labels)
-
-
 def draw(key: Key, index: Array, classes: Array) -> Array:
     """The labels of equation 3 for the examples `index[B]`, out of `classes`; each example has a draw of its own."""
 
@@ -133,7 +129,7 @@ def make(config: Config, model: Model) -> Method:
             draws = jax.random.randint(
                 draw_key, split.forget.shape, 0, classes - 1, dtype=labels.dtype
             )
-            targets = labels.at[split.forget].set(relabel(labels[split.forget], draws))
+            targets = labels.at[split.forget].set(relabel(labels[split.forget], draws))  # (1)
         choices = jnp.setdiff1d(jnp.arange(classes), jnp.asarray(split.classes, int))
         return start(key, variables, optimizer(split), extra=Labels(targets, choices))
 

@@ -9,6 +9,7 @@ import pytest
 from junlearn.methods import finetune, fisher, random_labels, ssd
 from junlearn.parts.descent import start
 from junlearn.parts.importance import percentile_of_ratios
+from junlearn.parts.labels import relabel
 from junlearn.parts.optimizers import transformation
 from junlearn.types import Data, Split
 from tests.golden_nets import batches, close, drive, network, params, stats
@@ -160,9 +161,7 @@ def test_fisher(kind, request_kind, golden):
 def test_amnesiac(golden):
     case = golden("jit_ssd/amnesiac_mlp")
     model, variables = network("mlp", case)
-    np.testing.assert_array_equal(
-        random_labels.relabel(case["y_forget"], case["draw"]), case["y_new"]
-    )
+    np.testing.assert_array_equal(relabel(case["y_forget"], case["draw"]), case["y_new"])
     config = random_labels.Config(learning_rate=float(case["lr"]))
     data, feed = batches(case)
     method = random_labels.make(config, model)

@@ -8,9 +8,10 @@ import optax
 import pytest
 
 from junlearn.engine.run import run
-from junlearn.methods import METHODS, fisher, neggrad, neggrad_plus, random_labels, retrain, ssd
+from junlearn.methods import METHODS, fisher, neggrad, neggrad_plus, retrain, ssd
 from junlearn.parts import losses
 from junlearn.parts.descent import descend, start, supervised, updater
+from junlearn.parts.labels import relabel
 from junlearn.parts.optimizers import Optimizer, cycled_momentum, only, schedule, transformation
 from junlearn.types import Batch, Model, Split, Variables
 
@@ -151,7 +152,7 @@ def test_neggrad_plus_by_hand():
 def test_relabelling_never_keeps_a_label_and_is_uniform():
     labels = jnp.arange(4).repeat(3)
     draws = jnp.tile(jnp.arange(3), 4)
-    new = random_labels.relabel(labels, draws)
+    new = relabel(labels, draws)
     for label in range(4):
         assert sorted(new[labels == label].tolist()) == [k for k in range(4) if k != label]
 
