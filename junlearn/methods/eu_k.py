@@ -2,11 +2,11 @@
 
 Setting: retain images and labels. With k = -1 the original network is not used, and forgetting is exact.
 
-    (1)  f = Q after P:  Q the last k weight layers with their BatchNorm (k = -1: all of f), P what is before them
-    (2)  Q ~ initialisation, its running statistics too;  P from the original
-    (3)  minimise  mean CE(f(x), y)  over D_r in the parameters of Q;  Q in train mode, P fixed and in eval mode
-    (4)  step t = 0, 1, .. of N, w = floor(N / 100):
-         rate  eta (t + 1) / (w + 1)  if t < w,  else  eta (1 - (t - w) / (1.25 N))
+    (1)  Q ~ initialisation, its running statistics too;  P = the original weights
+    (2)  minimise  mean CE(f(x), y)  over D_r in the parameters of Q
+
+Q is the last k layers and P what is before them. Equations C1 to C3 of `junlearn.parts.recipe` say how Q is trained
+and with what rate; the deviations from the released code stand there too.
 
 Defaults (Corrective Machine Unlearning, arXiv 2402.14015, for CIFAR-10 and k = -1; steps=6000 for CIFAR-100; with k
 of 2 and 4 for ResNet-9, of 5 and 13 for the wide ResNet, steps=1000 and 1500):
@@ -28,9 +28,6 @@ of 2 and 4 for ResNet-9, of 5 and 13 for the wide ResNet, steps=1000 and 1500):
     label_smoothing  0.0
     k                -1
 
-Deviations: the released code makes N + 1 steps (overshoot=True) and returns the weights of the best test accuracy
-(keep="best_test"); its half precision is left out.
-
 Reference: Goel, Prabhu, Sanyal, Lim, Torr, Kumaraguru, arXiv 2201.06640.
 """
 
@@ -38,10 +35,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from junlearn.fields import Count
-from junlearn.methods.cf_k import Corrective
 from junlearn.parts.descent import Descent
 from junlearn.parts.layers import last_layers
-from junlearn.parts.recipe import fit
+from junlearn.parts.recipe import Corrective, fit
 from junlearn.types import Key, Method, Model, PyTree, Sources, Variables
 
 __all__ = ["NEEDS", "Config", "State", "make", "redrawn"]
@@ -60,7 +56,7 @@ class Config(Corrective):
 
 
 def redrawn(original: Variables, fresh: Variables, layers: Collection[str]) -> Variables:
-    """Equation 2: `fresh` in the groups of parameters in `layers` and in their running statistics, else `original`."""
+    """Equation 1: `fresh` in the groups of parameters in `layers` and in their running statistics, else `original`."""
 
     def graft(old: PyTree, new: PyTree) -> PyTree:
         return {name: new[name] if name in layers else group for name, group in old.items()}
@@ -75,10 +71,10 @@ def redrawn(original: Variables, fresh: Variables, layers: Collection[str]) -> V
 
 def make(config: Config, model: Model) -> Method:
     """Supervised training of a fresh end of the original network on the retain set."""
-    layers = last_layers(model, config.k)  # (1)
+    layers = last_layers(model, config.k)
 
     def begin(key: Key, variables: Variables, sources: Sources) -> Variables:
         fresh = model.fresh(key, sources)
-        return fresh if layers is None else redrawn(variables, fresh, layers)  # (2)
+        return fresh if layers is None else redrawn(variables, fresh, layers)  # (1)
 
     return fit(config, model, "train", begin, layers)

@@ -1,6 +1,17 @@
 """Supervised training on the retain set: the recipe, its length, its optimiser and its stages.
 
 Methods inherit `Recipe`, set their defaults, and say where the weights begin and which layers are trained.
+
+`Corrective` is the recipe of Corrective Machine Unlearning (arXiv 2402.14015) for the end of a network:
+
+    (C1)  f = Q after P:  Q the last k weight layers with their BatchNorm (k = -1: all of f), P what is before them
+    (C2)  minimise  mean CE(f(x), y)  over D_r in the parameters of Q;  Q in train mode, P fixed and in eval mode, its
+          running statistics too
+    (C3)  step t = 0, 1, .. of N, w = floor(N / 100):
+          rate  eta (t + 1) / (w + 1)  if t < w,  else  eta (1 - (t - w) / (1.25 N))
+
+Deviations: the released code makes N + 1 steps (overshoot=True) and returns the weights of the best test accuracy
+(keep="best_test"); its half precision is left out.
 """
 
 from collections.abc import Callable, Collection
@@ -24,7 +35,17 @@ from junlearn.parts.optimizers import (
 from junlearn.parts.selection import Keep, keeping
 from junlearn.types import Feed, Key, Method, Model, Sources, Split, Stage, Variables
 
-__all__ = ["Length", "Recipe", "Supervised", "fit", "length", "optimizer", "scheduled", "stages"]
+__all__ = [
+    "Corrective",
+    "Length",
+    "Recipe",
+    "Supervised",
+    "fit",
+    "length",
+    "optimizer",
+    "scheduled",
+    "stages",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +79,22 @@ class Supervised(Recipe):
 
     label_smoothing: Fraction = 0.0
     """Share of the target that is spread over all classes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corrective(Supervised):
+    """The recipe of Corrective Machine Unlearning, for the last layers of a network."""
+
+    learning_rate: Positive = 0.025
+    weight_decay: NonNegative = 5e-4
+    steps: Count | None = 1000
+    """Number of optimiser steps; it replaces `epochs`, and the last epoch is cut. None: go by `epochs`."""
+    batch_size: BatchSize = 512
+    schedule: ScheduleKind = "warm_linear"
+    augment: bool = True
+    """Use the training augmentation of the dataset."""
+    k: int = -1
+    """How many weight layers at the end are trained, as `Model.depths` counts them; -1: all."""
 
 
 class Length(NamedTuple):
