@@ -1,15 +1,13 @@
 """SCAR: move forget images to their nearest wrong class, and hold the rest by distillation on unrelated images.
 
-Setting: forget images with labels, surrogate images without (any unrelated ones: the source "surrogate"), and per-class
-statistics of the original's embeddings, from one pass over the retain set or, retain-free, from a file (`statistics`).
-A split that forgets classes (`split.classes`) is class removal (CR), any other homogeneous removal (HR).
+Setting: forget images with labels, surrogate images without, and per-class statistics of the original's embeddings.
+A split that forgets classes (`split.classes`) is class removal (CR), any other homogeneous removal (HR). The head of
+`junlearn.parts.scar_shared` has what SCAR-self reads and computes too: S1 and S2, with what differs from the release.
 
-    (1)  d_k(x): squared distance of the embedding to class k (`junlearn.parts.whitening`); infinite for removed classes
+    (1)  d_k(x) of S1
     (2)  q_i = argmin_k d_k(x_i) over k != y_i, by the student of the first update with x_i, then kept
     (3)  L_f = lambda_1 mean_i w_{y_i} d_{q_i}(x_i),   w = 1 in CR and at first
-    (4)  L_r = lambda_2 mean_s KL(softmax(t_s / T) || softmax(o_s)), t teacher, o student on the surrogate images. In CR
-         images that the teacher takes for a removed class are left out, and the columns of these classes are the
-         smallest of the remaining logits of the batch
+    (4)  L_r of S2 on the surrogate images; in HR on all of them, with the teacher's logits as they are
     (5)  HR: w_k = a_k if a_k >= class_gate else 0, a_k the accuracy on the forget images of class k when last measured
     (6)  stop when the accuracy on D_f < target, but not in the first `min_epochs` epochs
     (7)  HR: surrogate images are drawn with replacement, p_s ~ 1/n if the teacher gives n >= 3 images the class of s,
@@ -17,10 +15,10 @@ A split that forgets classes (`split.classes`) is class removal (CR), any other 
 
 Each forget batch, in fixed order, meets the first `surrogate_steps` batches of a new shuffle of the surrogate set (an
 image looks the same in all shuffles of an epoch). An update passes the forget batch, then the surrogate batch, through
-the student in train mode, and both move BatchNorm; the teacher is in eval mode. A row of the feed is an update, or
-one batch of a measurement: after every `eval_every` updates and at the end of an epoch D_f passes in eval mode, batch
-by batch, which gives the accuracies of both (5) and (6). So a step is pure, its memory that of a batch, and what is
-measured belongs to exactly the weights of the last update. The slots of the forget feed say what a step does.
+the student, and both move BatchNorm. A row of the feed is an update, or one batch of a measurement: after every
+`eval_every` updates and at the end of an epoch D_f passes in eval mode, batch by batch, which gives the accuracies of
+both (5) and (6). So a step is pure, its memory that of a batch, and what is measured belongs to exactly the weights of
+the last update. The slots of the forget feed say what a step does.
 
 Defaults (release, CIFAR-10; its surrogate_steps is 91 for Tiny ImageNet, and its class_gate 0.4):
 
@@ -51,9 +49,7 @@ Defaults (release, CIFAR-10; its surrogate_steps is 91 for Tiny ImageNet, and it
     class_gate            0.8
     discard_last          False
 
-Deviations, corrections of the release: own and removed classes are known by label, not by row, so no other class is
-refused as a target; all removed classes are left out of the teacher, not the first only; its factor e^0.0001 on (4)
-is dropped; its last pass of both batches, which is thrown away but moves BatchNorm, is `discard_last`.
+Deviation: the last pass of both batches, which the release throws away but which moves BatchNorm, is `discard_last`.
 
 Reference: Bonato, Cotogni, Sabetta, ECCV 2024 (arXiv 2404.12922).
 """

@@ -1,19 +1,17 @@
 """SCAR-self: forget classes without their images, by the surrogate images that the original takes for them.
 
-Setting: a request that removes whole classes C_f; surrogate images without labels (the source "surrogate"); per-class
-statistics of the original's embeddings, from a pass over the retain set or from a file (`statistics`). With a file no
-training data is read at all.
+Setting: a request that removes whole classes C_f; surrogate images; per-class statistics of the original's embeddings.
+With these from a file no training data is read at all. The head of `junlearn.parts.scar_shared` has what SCAR reads and
+computes too: S1 and S2, with what differs from the release.
 
     (1)  F = {s : argmax t_s in C_f} of a batch of surrogate images, t the original's logits in eval mode
-    (2)  L_f = lambda_1 mean_F d_{q_s}(x_s),  q_s = argmin_k d_k(x_s) of the student at this step; d as in SCAR,
-         infinite for C_f
-    (3)  L_r = lambda_2 mean over the others of  KL(softmax(t_s / T) || softmax(o_s)),  the columns of C_f in t_s being
-         the smallest of the logits of these rows
+    (2)  L_f = lambda_1 mean_F d_{q_s}(x_s),  q_s = argmin_k d_k(x_s) of S1, of the student at this step
+    (3)  L_r of S2, over the others
     (4)  a step on L_f + L_r; a batch without F makes none (`distil_without`: it makes one on L_r)
 
-The student is in train mode. It sees the whole batch for (3), then F alone for (2) (`second_forward`), and both move
-BatchNorm, the first also where no step is made. Without `second_forward` the features of the first pass serve for F:
-one pass less, other BatchNorm statistics.
+The student sees the whole batch for (3), then F alone for (2) (`second_forward`), and both move BatchNorm, the first
+also where no step is made. Without `second_forward` the features of the first pass serve for F: one pass less, other
+BatchNorm statistics.
 
     stop="proxy"    after an epoch in which the student gave less than `target` of all F to C_f, just before each step
     stop="forget"   as released: when the accuracy on D_f is below `target`; it reads D_f
@@ -47,7 +45,7 @@ Defaults (release, CIFAR-10):
     target                0.01
     eval_every            1
 
-Deviations: those of SCAR; and stop="proxy", since the paper claims a method without D_f and the release stops by it.
+Deviation: stop="proxy", since the paper claims a method without D_f and the release stops by it.
 
 Reference: Bonato, Cotogni, Sabetta, ECCV 2024 (arXiv 2404.12922), "self-forget".
 """

@@ -1,5 +1,21 @@
 """What SCAR and SCAR-self share: the pass over the retain set, the distance to a wrong class, distillation.
 
+Both read surrogate images without labels (any unrelated ones: the source "surrogate") and per-class statistics of the
+original's embeddings, from one pass over the retain set or, retain-free, from a file (`statistics`).
+
+    (S1)  d_k(x): squared distance of the student's embedding to class k (`junlearn.parts.whitening`); infinite for
+          the classes to forget
+    (S2)  L_r = lambda_2 mean_s KL(softmax(t_s / T) || softmax(o_s)), t teacher (the original, in eval mode), o student
+          (in train mode) on the surrogate images. Where classes are forgotten, images that the teacher takes for one
+          of them are left out, and the columns of these classes in t are the smallest of the remaining logits of the
+          batch
+
+Deviations, corrections of the release: own and removed classes are known by label, not by row, so no other class is
+refused as a target; all removed classes are left out of the teacher, not the first only; its factor e^0.0001 on (S2)
+is dropped.
+
+Reference: Bonato, Cotogni, Sabetta, ECCV 2024 (arXiv 2404.12922).
+
 `S` stands for a method's state: it has `teacher` (the weights before) and `statistics`, three arrays that are the
 `Moments` of the retain set and, from the stage "whiten" on, the `Whitening` made of them in their place.
 """
@@ -19,17 +35,7 @@ from junlearn.parts import class_statistics, feeds, losses, whitening
 from junlearn.parts.class_statistics import Moments, Power
 from junlearn.parts.optimizers import Optimizer
 from junlearn.parts.whitening import Shrinkage, Whitening
-from junlearn.types import (
-    Array,
-    Batch,
-    Feed,
-    Metrics,
-    Model,
-    Sources,
-    Split,
-    Stage,
-    Variables,
-)
+from junlearn.types import Array, Batch, Feed, Metrics, Model, Sources, Split, Stage, Variables
 
 __all__ = [
     "DISCARD",
