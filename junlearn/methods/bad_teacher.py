@@ -48,8 +48,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from junlearn.fields import BatchSize, Epochs, Fraction, Positive
-from junlearn.parts import feeds, losses
-from junlearn.parts.descent import Descent, descend, start
+from junlearn.parts import descent, feeds, losses
+from junlearn.parts.descent import Descent, descend
 from junlearn.parts.recipe import Recipe, optimizer, stages
 from junlearn.parts.selection import keeping
 from junlearn.types import (
@@ -152,7 +152,7 @@ def make(config: Config, model: Model) -> Method:
             jnp.zeros(sources["train"].x.shape[0], bool).at[split.forget].set(True),
             sample.astype(jnp.int32),
         )
-        return start(key, variables, optimizer(config, mixed(split)), extra=teachers)
+        return descent.init(key, variables, optimizer(config, mixed(split)), extra=teachers)
 
     def plan(split: Split) -> list[Stage]:
         step = descend(loss, optimizer(config, mixed(split)))

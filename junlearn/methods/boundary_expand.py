@@ -33,8 +33,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from junlearn.fields import BatchSize, Epochs, Positive
-from junlearn.parts import feeds, losses
-from junlearn.parts.descent import Descent, descend, start
+from junlearn.parts import descent, feeds, losses
+from junlearn.parts.descent import Descent, descend
 from junlearn.parts.optimizers import Optimizer, transformation
 from junlearn.parts.passes import embedding_of
 from junlearn.types import (
@@ -100,7 +100,7 @@ def make(config: Config, model: Model) -> Method:
         drawn = jax.random.uniform(draw_key, (size,), embedding.dtype, -bound, bound)
         extra = {"kernel": drawn[:-1], "bias": drawn[-1]}
         wide = Variables({"network": variables.params, "extra": extra}, variables.stats)
-        return start(key, wide, tx)
+        return descent.init(key, wide, tx)
 
     def plan(split: Split) -> list[Stage]:
         view = "augment" if config.augment else "eval"

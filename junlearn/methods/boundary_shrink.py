@@ -43,8 +43,8 @@ import numpy as np
 import optax
 
 from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
-from junlearn.parts import feeds, losses
-from junlearn.parts.descent import Descent, descend, start, supervised
+from junlearn.parts import descent, feeds, losses
+from junlearn.parts.descent import Descent, descend, supervised
 from junlearn.parts.optimizers import Optimizer, transformation
 from junlearn.parts.passes import written
 from junlearn.types import (
@@ -154,7 +154,7 @@ def make(config: Config, model: Model) -> Method:
         del split
         channels = sources["train"].x.shape[-1]
         table = Table(jnp.zeros_like(sources["train"].y), jnp.ones((1, 1, 1, channels)))
-        return start(key, variables, tx, extra=table)
+        return descent.init(key, variables, tx, extra=table)
 
     def with_pixel(state: State, pixel: Array) -> State:
         return state._replace(extra=state.extra._replace(pixel=pixel))

@@ -40,8 +40,8 @@ import optax
 
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
-from junlearn.parts import feeds, noise_images
-from junlearn.parts.descent import Descent, descend, start, supervised
+from junlearn.parts import descent, feeds, noise_images
+from junlearn.parts.descent import Descent, descend, supervised
 from junlearn.parts.noise_images import NoiseImages, Used
 from junlearn.parts.optimizers import Optimizer, transformation
 from junlearn.types import (
@@ -94,7 +94,7 @@ def make(config: Config, model: Model) -> Method:
     """Three stages without data: two that make noise, one that trains on it."""
     tx = transformation(config)
     noise_tx = optax.adam(config.noise_learning_rate)
-    descent = descend(supervised(model), tx)
+    network_step = descend(supervised(model), tx)
 
     def classes_in(images: NoiseImages) -> int:
         return images.z.shape[0] // config.noise_count
@@ -125,7 +125,7 @@ def make(config: Config, model: Model) -> Method:
         return state._replace(retained=images), metrics
 
     def train(state: State, batch: Batch) -> tuple[State, Metrics]:
-        network, metrics = descent(state.network, noise_images.rows(_table(state), batch))
+        network, metrics = network_step(state.network, noise_images.rows(_table(state), batch))
         return state._replace(network=network), metrics
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
@@ -140,13 +140,13 @@ def make(config: Config, model: Model) -> Method:
 
         def images(key: Key, some: np.ndarray) -> NoiseImages:
             labels = np.repeat(some, config.noise_count)
-            return noise_images.start(noise_images.draw(key, labels.size, shape), labels, noise_tx)
+            return noise_images.init(noise_images.draw(key, labels.size, shape), labels, noise_tx)
 
         forgotten, retained = classes[gone], classes[~gone]
         return State(
             images(noise_keys[0], forgotten),
             images(noise_keys[1], retained),
-            start(key, variables, tx),
+            descent.init(key, variables, tx),
         )
 
     def plan(split: Split) -> list[Stage]:

@@ -48,8 +48,8 @@ import numpy as np
 import optax
 
 from junlearn.fields import BatchSize, Count, Epochs, Positive
-from junlearn.parts import feeds, losses
-from junlearn.parts.descent import Descent, Loss, start, updater
+from junlearn.parts import descent, feeds, losses
+from junlearn.parts.descent import Descent, Loss, updater
 from junlearn.parts.layers import last_layers
 from junlearn.parts.optimizers import only
 from junlearn.parts.passes import along_rows
@@ -245,7 +245,7 @@ def make(config: Config, model: Model) -> Method:
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         del sources, split
-        return start(key, variables, tx)
+        return descent.init(key, variables, tx)
 
     def plan(split: Split) -> list[Stage]:
         def feed(rng: np.random.Generator, state: State) -> Feed:

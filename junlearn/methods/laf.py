@@ -60,8 +60,8 @@ import optax
 from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive, Whole
 from junlearn.memo import remembered
 from junlearn.models.vae import Vae, make_vae
-from junlearn.parts import feeds, layers, losses
-from junlearn.parts.descent import Descent, Loss, start, supervised, update_on, updater
+from junlearn.parts import descent, feeds, layers, losses
+from junlearn.parts.descent import Descent, Loss, supervised, update_on, updater
 from junlearn.parts.optimizers import only
 from junlearn.parts.passes import embedding_of, written
 from junlearn.types import (
@@ -260,7 +260,7 @@ def make(config: Config, model: Model) -> Method:
         original = jax.tree.map(jnp.array, variables.params) if config.augment else table
         key, *keys = jax.random.split(key, 5)
         vaes = [
-            start(own, Variables(vae.init(drawn, embedding.shape[1]), {}), vae_tx)
+            descent.init(own, Variables(vae.init(drawn, embedding.shape[1]), {}), vae_tx)
             for own, drawn in (keys[:2], keys[2:])
         ]
         moments = [tx.init(variables.params) for tx in transformations]

@@ -39,8 +39,8 @@ import jax.numpy as jnp
 import optax
 
 from junlearn.fields import BatchSize, Count, Epochs, Fraction, Positive, Whole
-from junlearn.parts import feeds
-from junlearn.parts.descent import Descent, descend, start, supervised
+from junlearn.parts import descent, feeds
+from junlearn.parts.descent import Descent, descend, supervised
 from junlearn.parts.optimizers import Optimizer, multistep
 from junlearn.types import (
     Array,
@@ -89,17 +89,17 @@ def make(config: Config, model: Model) -> Method:
         steps = -(-len(split.forget) // config.batch_size)
         return multistep(config, config.milestones, config.decay, steps)
 
-    descent = supervised(model, train=config.train_mode)
+    entropy = supervised(model, train=config.train_mode)
 
     def loss(
         params: PyTree, state: State, batch: Batch, key: Key
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
-        value, extra = descent(params, state, batch, key)
+        value, extra = entropy(params, state, batch, key)
         return -value, extra
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         chance = jnp.float32(1 / model.num_classes(variables, sources))
-        return start(key, variables, optimizer(split), extra=chance)
+        return descent.init(key, variables, optimizer(split), extra=chance)
 
     def plan(split: Split) -> list[Stage]:
         def forgotten(state: State, evaluate: Callable[..., dict[str, float]]) -> bool:

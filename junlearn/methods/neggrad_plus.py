@@ -27,8 +27,8 @@ import jax
 import numpy as np
 
 from junlearn.fields import BatchSize, Epochs, Fraction, Positive
-from junlearn.parts import feeds, losses
-from junlearn.parts.descent import Descent, descend, start
+from junlearn.parts import descent, feeds, losses
+from junlearn.parts.descent import Descent, descend
 from junlearn.parts.optimizers import Optimizer, transformation
 from junlearn.types import (
     Array,
@@ -88,7 +88,7 @@ def make(config: Config, model: Model) -> Method:
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         del sources, split
-        return start(key, variables, tx)
+        return descent.init(key, variables, tx)
 
     def plan(split: Split) -> list[Stage]:
         def feed(rng: np.random.Generator, state: State) -> dict[str, Feed]:

@@ -43,8 +43,8 @@ import optax
 
 from junlearn.fields import BatchSize, Epochs, Fraction, Positive, Whole
 from junlearn.memo import remembered
-from junlearn.parts import feeds
-from junlearn.parts.descent import Descent, start, supervised, updater
+from junlearn.parts import descent, feeds
+from junlearn.parts.descent import Descent, supervised, updater
 from junlearn.parts.labels import relabel
 from junlearn.parts.optimizers import Optimizer, multistep
 from junlearn.types import (
@@ -131,7 +131,7 @@ def make(config: Config, model: Model) -> Method:
             )
             targets = labels.at[split.forget].set(relabel(labels[split.forget], draws))  # (1)
         choices = jnp.setdiff1d(jnp.arange(classes), jnp.asarray(split.classes, int))
-        return start(key, variables, optimizer(split), extra=Labels(targets, choices))
+        return descent.init(key, variables, optimizer(split), extra=Labels(targets, choices))
 
     @remembered
     def relabelled(

@@ -65,8 +65,8 @@ import optax
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive, Whole
 from junlearn.memo import remembered
-from junlearn.parts import feeds, losses
-from junlearn.parts.descent import Descent, Loss, descend, start
+from junlearn.parts import descent, feeds, losses
+from junlearn.parts.descent import Descent, Loss, descend
 from junlearn.parts.optimizers import Optimizer, clipped, transformation, warm_linear
 from junlearn.parts.selection import Keep, Rewind, keeping, wrong
 from junlearn.types import (
@@ -233,8 +233,8 @@ def make(config: Config, model: Model) -> Method:
         return passes(config, *(max(-(-rows // size), 1) for rows, size in sizes))
 
     def optimizer(split: Split) -> optax.GradientTransformation:
-        descent = transformation(config, rate(config, planned(split)))
-        return descent if config.clip is None else clipped(descent, config.clip)
+        tx = transformation(config, rate(config, planned(split)))
+        return tx if config.clip is None else clipped(tx, config.clip)
 
     @remembered
     def measure_forget(forgotten: int) -> Callable[[State, Batch], tuple[State, Metrics]]:
@@ -273,7 +273,7 @@ def make(config: Config, model: Model) -> Method:
             epochs = planned(split)[-1].epoch + 1
             rewind = Rewind.empty(variables, epochs)
         memory = Memory(jax.tree.map(jnp.array, variables), rewind)
-        return start(key, variables, optimizer(split), extra=memory)
+        return descent.init(key, variables, optimizer(split), extra=memory)
 
     def plan(split: Split) -> list[Stage]:
         tx = optimizer(split)

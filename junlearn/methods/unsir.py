@@ -159,7 +159,7 @@ def make(config: Config, model: Model) -> Method:
         shape = model.example(sources).shape[1:]
         z = noise_images.draw(noise_key, config.noise_count, shape)
         return State(
-            noise_images.start(z, np.resize(classes, config.noise_count), noise_tx),
+            noise_images.init(z, np.resize(classes, config.noise_count), noise_tx),
             variables,
             tx.init(variables.params),
             tx.init(variables.params),

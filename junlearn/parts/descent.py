@@ -12,7 +12,7 @@ from junlearn.parts import losses
 from junlearn.parts.optimizers import move
 from junlearn.types import Array, Batch, Key, Metrics, Model, PyTree, Variables
 
-__all__ = ["Descent", "Loss", "descend", "start", "supervised", "update_on", "updater"]
+__all__ = ["Descent", "Loss", "descend", "init", "supervised", "update_on", "updater"]
 
 
 class Descent(NamedTuple):
@@ -30,7 +30,7 @@ Loss = Callable[[PyTree, Descent, PyTree, Any], tuple[Array, tuple[PyTree, Metri
 """`(params, state, batch, key) -> (loss, (stats, metrics))`; for `key` also what was drawn with it."""
 
 
-def start(
+def init(
     key: Key, variables: Variables, tx: optax.GradientTransformation, extra: PyTree = ()
 ) -> Descent:
     """The state before the first step."""

@@ -20,7 +20,7 @@ from junlearn.parts import losses
 from junlearn.parts.optimizers import move
 from junlearn.types import Array, Batch, Key, Metrics, Model, PyTree, Variables
 
-__all__ = ["NoiseImages", "Used", "copies", "draw", "noise_loss", "rows", "start", "update"]
+__all__ = ["NoiseImages", "Used", "copies", "draw", "init", "noise_loss", "rows", "update"]
 
 Used = Literal["all", "released"]
 """Which images of a class are copied: the released loader takes the number of channels for that of the images."""
@@ -41,7 +41,7 @@ def draw(key: Key, count: int, shape: tuple[int, ...]) -> Array:
     return jax.random.normal(key, (count * math.prod(shape),)).reshape(count, *shape)
 
 
-def start(z: Array, labels: np.ndarray, tx: optax.GradientTransformation) -> NoiseImages:
+def init(z: Array, labels: np.ndarray, tx: optax.GradientTransformation) -> NoiseImages:
     """The images before the first step."""
     return NoiseImages(z, jnp.asarray(labels, jnp.int32), tx.init(z))
 

@@ -22,8 +22,8 @@ import numpy as np
 import optax
 
 from junlearn.fields import BatchSize, Count, Epochs, Fraction, NonNegative, Positive
-from junlearn.parts import feeds
-from junlearn.parts.descent import Descent, descend, start, supervised
+from junlearn.parts import descent, feeds
+from junlearn.parts.descent import Descent, descend, supervised
 from junlearn.parts.optimizers import (
     Optimizer,
     ScheduleKind,
@@ -170,18 +170,18 @@ def fit(
     loss = supervised(model, train=trained, smoothing=config.label_smoothing)
     view = "augment" if config.augment else "eval"
 
-    def descent(split: Split) -> optax.GradientTransformation:
+    def transform(split: Split) -> optax.GradientTransformation:
         tx = optimizer(config, len(split.retain))
         return tx if layers is None else only(tx, layers)
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> Descent:
-        return start(key, begin(key, variables, sources), descent(split))
+        return descent.init(key, begin(key, variables, sources), transform(split))
 
     def plan(split: Split) -> list[Stage]:
         def feed(rng: np.random.Generator, state: Descent) -> Feed:
             return feeds.shuffled(rng, split.retain, config.batch_size, view=view)
 
-        return stages(config, name, descend(loss, descent(split)), feed, len(split.retain))
+        return stages(config, name, descend(loss, transform(split)), feed, len(split.retain))
 
     method = Method(init, plan, lambda state: state.variables)
     return keeping(method, model, config.keep, config.batch_size)

@@ -15,14 +15,16 @@ from junlearn.engine import checkpoint
 from junlearn.engine.checkpoint import Store
 from junlearn.errors import CheckpointError, ConfigError
 from junlearn.models import MODELS
-from junlearn.parts.descent import start
+from junlearn.parts import descent
 from junlearn.types import Variables
 
 
 @pytest.fixture
 def state():
     params = {"a": {"kernel": jnp.arange(6.0).reshape(2, 3)}, "b": jnp.ones(3)}
-    return start(jax.random.key(5), Variables(params, {}), optax.adam(1e-3), extra=jnp.int32(7))
+    return descent.init(
+        jax.random.key(5), Variables(params, {}), optax.adam(1e-3), extra=jnp.int32(7)
+    )
 
 
 @pytest.fixture

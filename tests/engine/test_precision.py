@@ -17,7 +17,8 @@ from junlearn.experiment.identity import identities
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.setup import prepare
 from junlearn.methods import finetune
-from junlearn.parts.descent import descend, start, supervised
+from junlearn.parts import descent
+from junlearn.parts.descent import descend, supervised
 from junlearn.parts.optimizers import Optimizer, transformation
 from junlearn.types import Batch
 
@@ -70,7 +71,7 @@ def test_sums_over_a_batch_are_float32_sums():
 def test_a_step_keeps_float32_weights_that_differ_by_less_than_bfloat16_can_say(convnet, batch):
     low = in_precision(convnet.model, "bfloat16")
     tx = transformation(Optimizer(learning_rate=1e-4))
-    state = start(jax.random.key(0), convnet.variables, tx)
+    state = descent.init(jax.random.key(0), convnet.variables, tx)
     after, metrics = jax.jit(descend(supervised(low), tx))(state, batch)
     chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
     assert np.isfinite(metrics["loss"])

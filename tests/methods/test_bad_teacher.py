@@ -9,7 +9,7 @@ from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.run import run
 from junlearn.methods import bad_teacher
 from junlearn.methods.bad_teacher import Teachers
-from junlearn.parts.descent import start
+from junlearn.parts import descent
 from junlearn.parts.optimizers import transformation, warm_linear
 from junlearn.types import Split, Variables
 from tests.golden_nets import batches, close, drive, network, params
@@ -31,7 +31,7 @@ def distilled(config, case, data, feed, forget, good, tx):
         jnp.asarray(forget),
         jnp.asarray(split.retain, jnp.int32),
     )
-    state = start(jax.random.key(0), variables, tx, extra=teachers)
+    state = descent.init(jax.random.key(0), variables, tx, extra=teachers)
     weights, values = [], []
     for t in range(len(feed.index)):
         one = feed._replace(index=feed.index[t : t + 1], mask=feed.mask[t : t + 1])

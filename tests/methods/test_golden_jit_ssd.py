@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from junlearn.methods import finetune, fisher, random_labels, ssd
-from junlearn.parts.descent import start
+from junlearn.parts import descent
 from junlearn.parts.importance import percentile_of_ratios
 from junlearn.parts.labels import relabel
 from junlearn.parts.optimizers import transformation
@@ -165,7 +165,7 @@ def test_amnesiac(golden):
     config = random_labels.Config(learning_rate=float(case["lr"]))
     data, feed = batches(case)
     method = random_labels.make(config, model)
-    state = start(
+    state = descent.init(
         jax.random.key(0),
         variables,
         transformation(config),

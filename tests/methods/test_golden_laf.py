@@ -9,7 +9,8 @@ import pytest
 
 from junlearn.methods import laf
 from junlearn.models.vae import make_vae
-from junlearn.parts.descent import start, updater
+from junlearn.parts import descent
+from junlearn.parts.descent import updater
 from junlearn.types import Batch, Data, Split, Variables
 from tests.golden_nets import close, network, params
 
@@ -86,7 +87,7 @@ def replay(kind, case, config, original=None, steps=None):
     state = state._replace(original=table)
     if "r_WE1" in case:
         fits = [
-            start(jax.random.key(0), Variables(vae_params(case, p), {}), optax.adam(0.0))
+            descent.init(jax.random.key(0), Variables(vae_params(case, p), {}), optax.adam(0.0))
             for p in ("r_", "f_")
         ]
         state = state._replace(vae_retain=fits[0], vae_forget=fits[1])
@@ -112,7 +113,7 @@ def test_vae(golden, float64):
     vae = golden_vae(case)
     tx = optax.adam(float(case["lr"]))
     update = jax.jit(updater(laf.vae_loss(vae, float(case["kl_weight"])), tx))
-    state = start(jax.random.key(0), Variables(vae_params(case), {}), tx)
+    state = descent.init(jax.random.key(0), Variables(vae_params(case), {}), tx)
     rows = {"loss": [], "reconstruction": [], "kl": []}
     epochs, batches = int(case["epochs"]), range(int(case["n_batches"]))
     size = max(case[f"x_{b}"].shape[1] for b in batches)

@@ -10,7 +10,8 @@ import pytest
 from junlearn.engine.run import run
 from junlearn.errors import ConfigError
 from junlearn.methods import jit
-from junlearn.parts.descent import start, updater
+from junlearn.parts import descent
+from junlearn.parts.descent import updater
 from junlearn.types import Batch, Data, Model, Variables
 from tests.golden_nets import network, params
 
@@ -43,7 +44,7 @@ def steps(config, model, variables, data):
     update = jax.jit(
         updater(jit.objective(config, model, lambda e, batch: e), jit.sgd(config, model))
     )
-    state = start(jax.random.key(0), variables, jit.sgd(config, model))
+    state = descent.init(jax.random.key(0), variables, jit.sgd(config, model))
     for batch, noise in data:
         state, metrics = update(state, batch, noise)
         yield state, metrics

@@ -11,8 +11,7 @@ from junlearn.engine.run import run
 from junlearn.errors import ConfigError
 from junlearn.methods import METHODS, laf
 from junlearn.models.vae import make_vae
-from junlearn.parts import feeds, losses
-from junlearn.parts.descent import start
+from junlearn.parts import descent, feeds, losses
 from junlearn.types import Model, Split, Stage, Variables
 
 NONE = np.zeros(0, int)
@@ -54,7 +53,7 @@ def test_kl_by_hand(float64):
     params["mu"]["bias"] = jnp.array([0.5, -1.0])
     params["logvar"]["bias"] = 2 * jnp.log(jnp.array([0.8, 1.5]))
     rows = jnp.full((2, 4), 2.0), np.array([True, False])
-    state = start(jax.random.key(0), Variables(params, {}), optax.identity())
+    state = descent.init(jax.random.key(0), Variables(params, {}), optax.identity())
     loss = laf.vae_loss(vae, 0.5)
     value, (_, metrics) = loss(params, state, rows, jnp.zeros((2, 2)))
     assert float(metrics["kl"]) == pytest.approx(0.8876784, abs=1e-7)

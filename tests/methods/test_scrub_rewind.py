@@ -10,7 +10,7 @@ from junlearn.engine.run import run
 from junlearn.errors import ConfigError
 from junlearn.methods import scrub
 from junlearn.methods.scrub import Memory
-from junlearn.parts.descent import start
+from junlearn.parts import descent
 from junlearn.parts.selection import Rewind
 from junlearn.types import Variables
 
@@ -92,7 +92,7 @@ def test_the_nearest_error_is_chosen(errors, unseen, chosen, mlp):
     """Errors of 10 examples against `unseen` of 10; of two as near the later."""
     weights = Variables({"w": jnp.arange(3.0)}, {})
     rewind = Rewind(weights, jnp.array(errors), jnp.array(30), jnp.array([unseen, 10]))
-    state = start(
+    state = descent.init(
         jax.random.key(0),
         Variables({"w": jnp.zeros(())}, {}),
         optax.identity(),

@@ -32,7 +32,7 @@ def test_noise(case, maximise):
     tx = optax.adam(float(case["noise_lr"]))
     z = jnp.asarray(case[f"{prefix}0"])
     labels = np.full(len(z), case["forget_class"] if maximise else case["emmn_class"])
-    images = noise_images.start(z, labels, tx)
+    images = noise_images.init(z, labels, tx)
     l2 = float(case["l2"]) if maximise else 0.0
     found = []
     for step in range(int(case["noise_steps"])):
@@ -56,7 +56,7 @@ def test_classes_do_not_meet(case):
     tx, l2 = optax.adam(float(case["noise_lr"])), float(case["l2"])
 
     def after(z, labels, classes):
-        images = noise_images.start(z, labels, tx)
+        images = noise_images.init(z, labels, tx)
         for _ in range(2):
             images, _ = noise_images.update(
                 *(model, tx, variables, images), maximise=True, l2=l2, classes=classes

@@ -9,8 +9,8 @@ import pytest
 
 from junlearn.engine.run import run
 from junlearn.methods import METHODS, fisher, neggrad, neggrad_plus, retrain, ssd
-from junlearn.parts import losses
-from junlearn.parts.descent import descend, start, supervised, updater
+from junlearn.parts import descent, losses
+from junlearn.parts.descent import descend, supervised, updater
 from junlearn.parts.labels import relabel
 from junlearn.parts.optimizers import Optimizer, cycled_momentum, only, schedule, transformation
 from junlearn.types import Batch, Model, Split, Variables
@@ -94,7 +94,7 @@ def test_schedules(kind, expected):
 def test_one_step_by_hand():
     model = linear_model()
     tx = transformation(Optimizer(learning_rate=0.5, momentum=0.0))
-    state = start(jax.random.key(0), model.init(None, None), tx)
+    state = descent.init(jax.random.key(0), model.init(None, None), tx)
     batch = one_batch([1.0, 3.0], [0, 1])
     after, metrics = jax.jit(descend(supervised(model), tx))(state, batch)
     # Both classes have probability 1/2: d CE / d w = x (p - e_y), averaged.
@@ -112,7 +112,7 @@ def test_the_key_of_a_step_is_folded_from_its_number():
         return (params["w"] ** 2).sum(), (state.variables.stats, {})
 
     tx = transformation(Optimizer())
-    state = start(jax.random.key(9), Variables({"w": jnp.ones(2)}, {}), tx)
+    state = descent.init(jax.random.key(9), Variables({"w": jnp.ones(2)}, {}), tx)
     state, _ = descend(loss, tx)(state, None)
     descend(loss, tx)(state, None)
     for number, key in enumerate(seen):
@@ -127,7 +127,7 @@ def test_the_key_of_a_step_is_folded_from_its_number():
 def neggrad_step(module, config, batch, theta):
     model = linear_model()
     tx = transformation(config)
-    state = start(jax.random.key(0), Variables({"w": jnp.asarray(theta)}, {}), tx)
+    state = descent.init(jax.random.key(0), Variables({"w": jnp.asarray(theta)}, {}), tx)
     rows = np.arange(2)
     stage = module.make(config, model).plan(Split(rows[:1], rows[1:], rows[:0], rows[:0]))[0]
     return stage.step(state._replace(extra=jnp.float32(0.5)), batch)
