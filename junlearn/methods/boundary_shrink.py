@@ -46,7 +46,7 @@ from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
 from junlearn.parts import descent, feeds, losses
 from junlearn.parts.descent import Descent, descend, supervised
 from junlearn.parts.optimizers import Optimizer, transformation
-from junlearn.parts.passes import written
+from junlearn.parts.passes import scatter_rows
 from junlearn.types import (
     Array,
     Batch,
@@ -145,7 +145,7 @@ def make(config: Config, model: Model) -> Method:
         )
         logits, _, _ = model.apply(state.variables, moved)
         nearest = nearest_other(logits, batch.y)
-        table = written(state.extra.labels, batch.index, batch.mask, nearest)
+        table = scatter_rows(state.extra.labels, batch.index, batch.mask, nearest)
         return state._replace(extra=state.extra._replace(labels=table)), {
             "crossed": 1 - losses.accuracy(logits, batch.y, batch.mask)
         }

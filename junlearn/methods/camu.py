@@ -58,7 +58,7 @@ from junlearn.parts.descent import Descent, Loss, updater
 from junlearn.parts.labels import relabel
 from junlearn.parts.layers import extractor
 from junlearn.parts.optimizers import Optimizer, only, transformation
-from junlearn.parts.passes import along_rows, apart, embedding_of, written
+from junlearn.parts.passes import along_rows, apply_each, embedding_of, scatter_rows
 from junlearn.types import (
     Array,
     Batch,
@@ -180,7 +180,7 @@ def representation_loss(model: Model) -> Loss:
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
         names = ("retain", "forget")
         variables = Variables(params, state.variables.stats)
-        outputs, stats = apart(model, variables, [batch[name] for name in names], key)
+        outputs, stats = apply_each(model, variables, [batch[name] for name in names], key)
 
         def total(name: str, embedding: Array) -> Array:
             p, q = (jax.nn.log_softmax(e) for e in (state.extra[name], embedding))
@@ -203,7 +203,7 @@ def output_loss(model: Model, retain_weight: float, forget_weight: float) -> Los
         params: PyTree, state: Descent, batch: dict[str, Batch], key: Key
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
         parts = [batch["forget"], batch["retain"]]
-        outputs, stats = apart(model, Variables(params, state.variables.stats), parts, key)
+        outputs, stats = apply_each(model, Variables(params, state.variables.stats), parts, key)
         forget, retain = (
             losses.cross_entropy(logits, part.y, part.mask)
             for part, (logits, _) in zip(parts, outputs, strict=True)
@@ -272,7 +272,7 @@ def make(config: Config, model: Model) -> Method:
         noise = draw(state.noise_key, batch.x, batch.slot)
         scale = jnp.where(batch.slot < len(state.table.labels), config.noise, 0)
         noised = batch._replace(x=batch.x + along_rows(scale, noise) * noise)
-        table = written(state.targets, batch.slot, batch.mask, e_0(state.variables, noised))
+        table = scatter_rows(state.targets, batch.slot, batch.mask, e_0(state.variables, noised))
         return state._replace(targets=table), {}
 
     def step(state: State, batch: dict[str, Batch]) -> tuple[State, Metrics]:

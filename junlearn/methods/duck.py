@@ -70,7 +70,7 @@ from junlearn.memo import remembered
 from junlearn.parts import feeds, losses
 from junlearn.parts.class_statistics import marks
 from junlearn.parts.optimizers import Optimizer, move, multistep, schedule, transformation
-from junlearn.parts.passes import apart
+from junlearn.parts.passes import apply_each
 from junlearn.parts.selection import right
 from junlearn.types import (
     Array,
@@ -228,7 +228,7 @@ def make(config: Config, model: Model) -> Method:
                 both = jax.tree.map(lambda *parts: jnp.concatenate(parts), forget, retain)
                 z, logits, stats = embed(variables, both, train=True, key=key)
                 return z[: len(forget.y)], logits[len(forget.y) :], stats
-            ((_, z), (logits, _)), stats = apart(model, variables, [forget, retain], key)
+            ((_, z), (logits, _)), stats = apply_each(model, variables, [forget, retain], key)
             return z.reshape(len(forget.y), -1), logits, stats
 
         def loss(params: PyTree, state: State, batch: Pair) -> tuple[Array, Any]:

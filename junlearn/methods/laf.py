@@ -63,7 +63,7 @@ from junlearn.models.vae import Vae, make_vae
 from junlearn.parts import descent, feeds, layers, losses
 from junlearn.parts.descent import Descent, Loss, supervised, update_on, updater
 from junlearn.parts.optimizers import only
-from junlearn.parts.passes import embedding_of, written
+from junlearn.parts.passes import embedding_of, scatter_rows
 from junlearn.types import (
     Array,
     Batch,
@@ -227,7 +227,7 @@ def make(config: Config, model: Model) -> Method:
 
     def embed(state: State, batch: Batch) -> tuple[State, Metrics]:
         e = _embed(model, state.variables, batch)
-        return state._replace(original=written(state.original, batch.index, batch.mask, e)), {}
+        return state._replace(original=scatter_rows(state.original, batch.index, batch.mask, e)), {}
 
     @remembered
     def fit(name: str) -> Callable[[State, Batch], tuple[State, Metrics]]:

@@ -33,7 +33,7 @@ from jax.flatten_util import ravel_pytree
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Positive
 from junlearn.parts import feeds, gradients
-from junlearn.parts.passes import written
+from junlearn.parts.passes import scatter_rows
 from junlearn.types import (
     Array,
     Batch,
@@ -132,8 +132,8 @@ def make(config: Config, model: Model) -> Method:
         )
         place = part.seen + jnp.cumsum(batch.mask) - 1
         return Linearised(
-            written(part.jacobian, place, batch.mask, jacobian),
-            written(part.error, place, batch.mask, error),
+            scatter_rows(part.jacobian, place, batch.mask, jacobian),
+            scatter_rows(part.error, place, batch.mask, error),
             part.seen + batch.mask.sum(),
         )
 

@@ -68,7 +68,7 @@ from junlearn.parts import feeds, losses
 from junlearn.parts import scar_shared as metric
 from junlearn.parts.class_statistics import marks
 from junlearn.parts.optimizers import move, transformation
-from junlearn.parts.passes import written
+from junlearn.parts.passes import scatter_rows
 from junlearn.parts.selection import right
 from junlearn.parts.whitening import assign, picked
 from junlearn.types import (
@@ -195,7 +195,7 @@ def make(config: Config, model: Model) -> Method:
             return state._replace(
                 variables=Variables(params, stats),
                 optimizer=optimizer,
-                targets=written(state.targets, forget.index, forget.mask, targets),
+                targets=scatter_rows(state.targets, forget.index, forget.mask, targets),
                 watch=metric.outdated(state.watch),
                 losses=parts,
                 step=state.step + 1,
@@ -232,7 +232,9 @@ def make(config: Config, model: Model) -> Method:
     def ask(state: State, batch: Batch) -> tuple[State, Metrics]:
         assert not isinstance(state.logits, tuple)
         logits = model.apply(state.teacher, batch.x)[0]
-        return state._replace(logits=written(state.logits, batch.index, batch.mask, logits)), {}
+        return state._replace(
+            logits=scatter_rows(state.logits, batch.index, batch.mask, logits)
+        ), {}
 
     def test(state: State, batch: Batch) -> tuple[State, Metrics]:
         return state._replace(test=state.test + right(model, state.teacher, batch)), {}

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from junlearn.errors import ConfigError
 from junlearn.types import Array, Batch, Key, Model, PyTree, Sources, Variables
 
-__all__ = ["along_rows", "apart", "embedding_of", "written"]
+__all__ = ["along_rows", "apply_each", "embedding_of", "scatter_rows"]
 
 
 def along_rows(values: Array, x: Array) -> Array:
@@ -16,7 +16,7 @@ def along_rows(values: Array, x: Array) -> Array:
     return values.reshape(-1, *(1,) * (x.ndim - 1))
 
 
-def apart(
+def apply_each(
     model: Model, variables: Variables, batches: Sequence[Batch], key: Key
 ) -> tuple[list[tuple[Array, Array]], PyTree]:
     """Logits [B,K] and embeddings of every batch, each normalised by its own statistics, and the running ones after
@@ -30,7 +30,7 @@ def apart(
     return outputs, stats
 
 
-def written(table: Array, rows: Array, mask: Array, values: Array) -> Array:
+def scatter_rows(table: Array, rows: Array, mask: Array, values: Array) -> Array:
     """`table[N,...]` with `values[B,...]` in `rows[B]`, but for those outside the mask."""
     return table.at[jnp.where(mask, rows, len(table))].set(values, mode="drop")
 
