@@ -44,7 +44,7 @@ def command(arguments: list[str]) -> int:
     cli.keep_compilations(options.cache_dir)
     reporter = Reporter(console)
     problem, original = original_network(experiment, options.cache_dir, reporter)
-    power = class_statistics.Power(own.delta, own.signed)
+    power = class_statistics.TukeyPower(own.delta, own.signed)
     with matmuls(experiment.matmul_precision):
         moments = class_statistics.collect(
             problem.model,

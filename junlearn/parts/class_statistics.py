@@ -32,7 +32,7 @@ from junlearn.types import Array, Data, Model, Variables, View
 
 __all__ = [
     "Moments",
-    "Power",
+    "TukeyPower",
     "accumulate",
     "check_moments",
     "collect",
@@ -50,7 +50,7 @@ SEAL = "class statistics"
 EXACT = lax.Precision.HIGHEST
 
 
-class Power(NamedTuple):
+class TukeyPower(NamedTuple):
     """Equation 1."""
 
     delta: float = 0.5
@@ -69,7 +69,7 @@ class Moments(NamedTuple):
     """float[K,D,D]: (n_k - 1) Sigma_k."""
 
 
-def tukey(features: Array, power: Power) -> Array:
+def tukey(features: Array, power: TukeyPower) -> Array:
     """Equation 1, with derivative 0 at 0. Negative features under a fractional unsigned power become NaN."""
     if power.signed:
         safe = jnp.where(features == 0, 1, jnp.abs(features))
@@ -115,7 +115,7 @@ def marks(classes: Collection[int], count: int) -> Array:
     return jnp.asarray(np.isin(np.arange(count), list(classes)))
 
 
-def check_moments(moments: Moments, power: Power) -> None:
+def check_moments(moments: Moments, power: TukeyPower) -> None:
     """Raises ConfigError where features were negative under a fractional power, or a class has a single example."""
     if not np.isfinite(np.asarray(moments.mean)).all():
         hint = "" if power.signed else "; for features that can be negative set signed=True"
@@ -134,7 +134,7 @@ def collect(
     indices: np.ndarray | None = None,
     *,
     view: View,
-    power: Power,
+    power: TukeyPower,
     batch_size: int = 512,
 ) -> Moments:
     """Equations 1 and 2 of the embeddings of the rows `indices` of `data` (None: all), in eval mode: what to `save`."""
@@ -151,7 +151,7 @@ def collect(
 
 
 @remembered
-def _collecting(model: Model, view: View, power: Power) -> tuple[Callable, Any]:
+def _collecting(model: Model, view: View, power: TukeyPower) -> tuple[Callable, Any]:
     """Logits and embedding of rows of the data, and the compiled step that adds them to the moments.
 
     The data is an argument: as a constant it would be a part of the program, which is as large then.
@@ -172,7 +172,7 @@ def _collecting(model: Model, view: View, power: Power) -> tuple[Callable, Any]:
     return features, step
 
 
-def save(path: str | os.PathLike, moments: Moments, power: Power) -> None:
+def save(path: str | os.PathLike, moments: Moments, power: TukeyPower) -> None:
     """Write `moments` and how they were made to one `.npz` file, in one step: a file that exists is whole."""
     meta = {"format": FORMAT, "delta": power.delta, "signed": power.signed}
     sealed = np.frombuffer(seal(_content(moments, power), SEAL).encode(), np.uint8)
@@ -181,7 +181,7 @@ def save(path: str | os.PathLike, moments: Moments, power: Power) -> None:
         np.savez(file, **arrays)
 
 
-def load(path: str | os.PathLike) -> tuple[Moments, Power]:
+def load(path: str | os.PathLike) -> tuple[Moments, TukeyPower]:
     """What `save` wrote; nothing in the file is run.
 
     Raises DataError for a file that is missing, damaged, changed, of an earlier version or something else.
@@ -192,7 +192,7 @@ def load(path: str | os.PathLike) -> tuple[Moments, Power]:
             if number != FORMAT:
                 raise DataError(f"{path}: class statistics of format {number}, not {FORMAT}")
             moments = Moments(*(file[name] for name in Moments._fields))
-            power = Power(float(file["delta"]), bool(file["signed"]))
+            power = TukeyPower(float(file["delta"]), bool(file["signed"]))
             sealed = file["seal"].tobytes() if "seal" in file else None
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file of class statistics") from None
@@ -217,7 +217,7 @@ def load(path: str | os.PathLike) -> tuple[Moments, Power]:
     return moments, power
 
 
-def _content(moments: Moments, power: Power) -> dict[str, Any]:
+def _content(moments: Moments, power: TukeyPower) -> dict[str, Any]:
     """What a file says, in short."""
     digests = {n: array_digest(np.asarray(array)) for n, array in moments._asdict().items()}
     return {"delta": float(power.delta), "signed": bool(power.signed), "digests": digests}

@@ -32,7 +32,7 @@ from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
 from junlearn.memo import remembered
 from junlearn.parts import class_statistics, feeds, losses, whitening
-from junlearn.parts.class_statistics import Moments, Power
+from junlearn.parts.class_statistics import Moments, TukeyPower
 from junlearn.parts.optimizers import Optimizer
 from junlearn.parts.whitening import Shrinkage, Whitening
 from junlearn.types import Array, Batch, Feed, Metrics, Model, Sources, Split, Stage, Variables
@@ -98,9 +98,9 @@ class MetricConfig(Optimizer):
     augment_statistics: bool = False
     """That pass sees training augmentation (as released, where a class is removed)."""
 
-    def power(self) -> Power:
+    def power(self) -> TukeyPower:
         """How features are transformed."""
-        return Power(self.delta, self.signed)
+        return TukeyPower(self.delta, self.signed)
 
     def shrinkage(self) -> Shrinkage:
         """How covariances are shrunk."""

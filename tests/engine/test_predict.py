@@ -14,7 +14,7 @@ from junlearn.engine.predict import evaluate_accuracy, logits
 from junlearn.engine.run import place, run
 from junlearn.methods import finetune
 from junlearn.parts import class_statistics
-from junlearn.parts.class_statistics import Power
+from junlearn.parts.class_statistics import TukeyPower
 from junlearn.types import Data
 
 VIEW = PLAIN_VIEWS["eval"]
@@ -136,20 +136,22 @@ def test_the_data_is_no_part_of_the_program_of_class_statistics(rows, mlp):
     rng = np.random.default_rng(0)
     data = Data(rng.normal(size=(rows, 4, 4, 1)).astype(np.float32), np.resize(np.arange(4), rows))
     data = jax.tree.map(jnp.asarray, data)
-    features, step = class_statistics._collecting(mlp.model, VIEW, Power(0.5))
+    features, step = class_statistics._collecting(mlp.model, VIEW, TukeyPower(0.5))
     index, mask = np.zeros(8, np.int32), np.ones(8, bool)
     wide = jax.eval_shape(features, mlp.variables, data, index)[1].shape[1]
     moments = class_statistics.empty(4, wide, jnp.float32)
     lowered = step.lower(moments, mlp.variables, data, index, mask)
     assert len(lowered.as_text()) < 60_000
-    assert step is class_statistics._collecting(mlp.model, VIEW, Power(0.5))[1]
+    assert step is class_statistics._collecting(mlp.model, VIEW, TukeyPower(0.5))[1]
 
 
 def test_class_statistics_compile_once(mlp):
     """Another network of the same model, and other rows of the same data, compile nothing."""
-    ask = partial(class_statistics.collect, mlp.model, view=VIEW, power=Power(0.5), batch_size=8)
+    ask = partial(
+        class_statistics.collect, mlp.model, view=VIEW, power=TukeyPower(0.5), batch_size=8
+    )
     first = ask(mlp.variables, mlp.sources["train"], np.arange(16))
-    step = class_statistics._collecting(mlp.model, VIEW, Power(0.5))[1]
+    step = class_statistics._collecting(mlp.model, VIEW, TukeyPower(0.5))[1]
     compiled = step._cache_size()
     doubled = jax.tree.map(lambda leaf: 2 * leaf, mlp.variables)
     second = ask(doubled, mlp.sources["train"], np.arange(16, 32))

@@ -13,7 +13,7 @@ from junlearn.errors import ConfigError
 from junlearn.metrics import METRICS, Context, Outputs, compute
 from junlearn.models.modules import BatchNorm
 from junlearn.parts import feeds
-from junlearn.parts.class_statistics import Power, collect
+from junlearn.parts.class_statistics import TukeyPower, collect
 from junlearn.types import Data, Split, Variables
 from tests.methods.subjects import problem_of, subject_of
 
@@ -139,7 +139,7 @@ def test_a_covariance_of_one_image_is_an_error_that_says_so(name):
         collect(
             *(problem.model, problem.variables, sources["train"]),
             view=PLAIN_VIEWS["eval"],
-            power=Power(),
+            power=TukeyPower(),
         )
 
 

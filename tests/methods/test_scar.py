@@ -162,7 +162,7 @@ def test_a_file_of_statistics_stands_for_the_retain_set(kind, mlp, tmp_path):
     problem = {"class": lambda p: p, "homogeneous": homogeneous, "self": popular}[kind](mlp)
     module = scar_self if kind == "self" else scar
     path = tmp_path / "statistics.npz"
-    power = class_statistics.Power()
+    power = class_statistics.TukeyPower()
     moments = class_statistics.collect(
         mlp.model,
         mlp.variables,
@@ -271,11 +271,13 @@ def test_requests_that_cannot_be_served(mlp, tmp_path):
     with pytest.raises(DataError, match="no such file"):
         result(scar, mlp, statistics=str(tmp_path / "absent.npz"))
     path = tmp_path / "statistics.npz"
-    class_statistics.save(path, class_statistics.empty(4, 3, jnp.float32), class_statistics.Power())
+    class_statistics.save(
+        path, class_statistics.empty(4, 3, jnp.float32), class_statistics.TukeyPower()
+    )
     with pytest.raises(ConfigError, match=r"\(4, 3\), but the network has \(4, 64\)"):
         result(scar, mlp, statistics=str(path))
     class_statistics.save(
-        path, class_statistics.empty(4, 64, jnp.float32), class_statistics.Power()
+        path, class_statistics.empty(4, 64, jnp.float32), class_statistics.TukeyPower()
     )
     with pytest.raises(ConfigError, match=r"not delta=1\.0"):
         result(scar, mlp, statistics=str(path), delta=1.0)

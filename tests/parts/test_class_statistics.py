@@ -9,7 +9,7 @@ from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError, DataError
 from junlearn.parts import class_statistics as cs
 from junlearn.parts import whitening
-from junlearn.parts.class_statistics import Moments, Power
+from junlearn.parts.class_statistics import Moments, TukeyPower
 from junlearn.parts.whitening import Shrinkage
 from tests.golden_nets import close
 
@@ -39,7 +39,7 @@ def reference_metric(case):
 @pytest.mark.parity
 def test_reference_statistics(golden, float64):
     case = golden("scar_corrective/01_class_statistics")
-    power, classes = Power(float(case["delta"])), len(case["mean"])
+    power, classes = TukeyPower(float(case["delta"])), len(case["mean"])
     close(cs.tukey(jnp.asarray(case["features"]), power), case["tukey"])
     moments = streamed(case["features"], case["labels"], classes, power)
     close(moments.mean, case["mean"])
@@ -58,7 +58,7 @@ def test_reference_statistics(golden, float64):
 @pytest.mark.parity
 def test_reference_distances(golden, float64):
     case = golden("scar_corrective/02_metric_loss")
-    metric, power = reference_metric(case), Power(float(case["delta"]))
+    metric, power = reference_metric(case), TukeyPower(float(case["delta"]))
     labels = jnp.asarray(case["labels"])
 
     def loss(z, targets):
@@ -84,7 +84,7 @@ def test_streaming_is_accurate_in_float32():
     """Far from zero, sums of products would lose the covariance to cancellation."""
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(400, 3)) * [1, 2, 3] + 1000).astype(np.float32)
-    moments = streamed(x, np.zeros(400, np.int32), 1, Power(1.0), batch=32)
+    moments = streamed(x, np.zeros(400, np.int32), 1, TukeyPower(1.0), batch=32)
     exact = np.cov(x.astype(np.float64).T)
     np.testing.assert_allclose(moments.scatter[0] / 399, exact, rtol=1e-3, atol=1e-3)
 
@@ -100,7 +100,7 @@ def test_distance_is_the_quadratic_form_in_every_chunk(monkeypatch):
     rng = np.random.default_rng(2)
     x = np.abs(rng.normal(size=(90, 5))).astype(np.float32)
     y = np.resize(np.arange(6), 90).astype(np.int32)
-    moments = streamed(x, y, 6, Power())
+    moments = streamed(x, y, 6, TukeyPower())
     removed = jnp.arange(6) == 4
     how = Shrinkage(times=1)
     made = whitening.whiten(moments, how, removed)
@@ -124,12 +124,12 @@ def test_the_nearest_class_is_never_the_own_or_a_removed_one():
 
 
 def test_power_at_zero_and_below():
-    assert jax.grad(lambda z: cs.tukey(z, Power()).sum())(jnp.array([0.0, 4.0])).tolist() == [
+    assert jax.grad(lambda z: cs.tukey(z, TukeyPower()).sum())(jnp.array([0.0, 4.0])).tolist() == [
         0,
         0.25,
     ]
-    assert np.isnan(cs.tukey(jnp.array([-1.0]), Power())).all()
-    signed = Power(signed=True)
+    assert np.isnan(cs.tukey(jnp.array([-1.0]), TukeyPower())).all()
+    signed = TukeyPower(signed=True)
     np.testing.assert_allclose(cs.tukey(jnp.array([-4.0, 0, 9]), signed), [-2, 0, 3])
     slope = jax.grad(lambda z: cs.tukey(z, signed).sum())(jnp.array([-4.0, 0.0]))
     np.testing.assert_allclose(slope, [0.25, 0])
@@ -138,7 +138,7 @@ def test_power_at_zero_and_below():
 def test_a_zero_feature_has_a_distance_and_a_gradient():
     x = np.abs(np.random.default_rng(3).normal(size=(20, 4))).astype(np.float32)
     made = whitening.whiten(
-        streamed(x, np.zeros(20, np.int32), 1, Power()), Shrinkage(), jnp.zeros(1, bool)
+        streamed(x, np.zeros(20, np.int32), 1, TukeyPower()), Shrinkage(), jnp.zeros(1, bool)
     )
     value, slope = jax.value_and_grad(lambda z: whitening.distances(made, z).sum())(
         jnp.zeros((2, 4))
@@ -173,16 +173,16 @@ def test_a_singular_matrix_gets_jitter_and_a_constant_one_is_refused():
 
 def test_a_class_of_one_and_negative_features_are_refused():
     with pytest.raises(ConfigError, match="one only of class 0"):
-        cs.check_moments(class_problem(1), Power())
+        cs.check_moments(class_problem(1), TukeyPower())
     x = np.random.default_rng(5).normal(size=(8, 3)).astype(np.float32)
-    negative = streamed(x, np.zeros(8, np.int32), 1, Power())
+    negative = streamed(x, np.zeros(8, np.int32), 1, TukeyPower())
     with pytest.raises(ConfigError, match="signed=True"):
-        cs.check_moments(negative, Power())
-    cs.check_moments(streamed(x, np.zeros(8, np.int32), 1, Power(2.0)), Power(2.0))
+        cs.check_moments(negative, TukeyPower())
+    cs.check_moments(streamed(x, np.zeros(8, np.int32), 1, TukeyPower(2.0)), TukeyPower(2.0))
 
 
 def test_collected_statistics_come_back_from_a_file(mlp, tmp_path):
-    power = Power(0.5)
+    power = TukeyPower(0.5)
     data, rows = mlp.sources["train"], mlp.split.retain
     moments = cs.collect(
         mlp.model, mlp.variables, data, rows, view=PLAIN_VIEWS["eval"], power=power, batch_size=16
@@ -203,7 +203,7 @@ def test_collected_statistics_come_back_from_a_file(mlp, tmp_path):
 
 def test_files_that_are_none(tmp_path):
     good = tmp_path / "good.npz"
-    cs.save(good, class_problem(5), Power())
+    cs.save(good, class_problem(5), TukeyPower())
     whole = good.read_bytes()
 
     def refused(content, match, name="bad.npz"):

@@ -19,7 +19,7 @@ from junlearn.datasets.cache import (
 )
 from junlearn.errors import DataError
 from junlearn.parts import class_statistics
-from junlearn.parts.class_statistics import Moments, Power
+from junlearn.parts.class_statistics import Moments, TukeyPower
 from junlearn.types import Data
 
 
@@ -200,7 +200,7 @@ def test_a_folder_in_the_place_of_a_cache_is_put_aside(place, caplog):
     assert load_cache(path).name == "toy" and path.with_name(f"{path.name}.damaged").is_dir()
 
 
-POWER = Power(0.5, False)
+POWER = TukeyPower(0.5, False)
 
 
 @pytest.fixture
