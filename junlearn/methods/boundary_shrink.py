@@ -61,7 +61,7 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "Table", "attack", "make", "nearest_other"]
+__all__ = ["NEEDS", "Config", "NearestClasses", "State", "attack", "make", "nearest_other"]
 
 NEEDS = frozenset({"forget.x", "forget.y"})
 State = Descent
@@ -83,7 +83,7 @@ class Config(Optimizer):
     """Use the training augmentation of the dataset in (3)."""
 
 
-class Table(NamedTuple):
+class NearestClasses(NamedTuple):
     """What the attack finds, and its unit."""
 
     labels: Array
@@ -153,7 +153,7 @@ def make(config: Config, model: Model) -> Method:
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         del split
         channels = sources["train"].x.shape[-1]
-        table = Table(jnp.zeros_like(sources["train"].y), jnp.ones((1, 1, 1, channels)))
+        table = NearestClasses(jnp.zeros_like(sources["train"].y), jnp.ones((1, 1, 1, channels)))
         return descent.init(key, variables, tx, extra=table)
 
     def with_pixel(state: State, pixel: Array) -> State:

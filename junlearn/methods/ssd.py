@@ -63,7 +63,14 @@ from msgspec import Meta
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Fraction, NonNegative, Positive
 from junlearn.parts import feeds
-from junlearn.parts.importance import Importance, Kind, Loss, empty, observe, percentile_of_ratios
+from junlearn.parts.importance import (
+    Importance,
+    ImportanceLoss,
+    Kind,
+    empty,
+    observe,
+    percentile_of_ratios,
+)
 from junlearn.types import (
     Array,
     Batch,
@@ -96,7 +103,7 @@ SEARCH_START, SEARCH_GROWTH, SEARCH_TRIES = 1 / 25, 1.1, 500
 class Config:
     """Hyper-parameters of SSD."""
 
-    loss: Loss = "cross_entropy"
+    loss: ImportanceLoss = "cross_entropy"
     """Of which the importance takes the gradient; the norms of the logits read no labels."""
     power: Literal[1, 2] = 2
     """2: squared gradients; 1: absolute ones."""

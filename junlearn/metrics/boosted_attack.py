@@ -36,7 +36,7 @@ from junlearn.metrics.outputs import Context, labels_of, logits_of
 
 __all__ = [
     "CUTS",
-    "Attack",
+    "BoostedAttack",
     "Booster",
     "asr",
     "asr_xgboost",
@@ -57,7 +57,7 @@ LEFT_OUT = 0.01
 """Share of the attacker's rows that it is not fitted on."""
 
 
-class Attack(NamedTuple):
+class BoostedAttack(NamedTuple):
     """What an attacker reaches, all in [0, 1]."""
 
     asr: float
@@ -117,7 +117,7 @@ def attack(
     cut: int,
     kept: np.ndarray | None = None,
     which: Booster = "scikit-learn",
-) -> Attack | None:
+) -> BoostedAttack | None:
     """Equations 2 and 3 on logits [.,K] of D_s, of the test set and of D_f; None if no test row is left to judge on.
 
     `kept`: the rows (members first) that the attacker is fitted on; None: drawn.
@@ -135,7 +135,7 @@ def attack(
     fitted = booster(which).fit(x[kept], y[kept])
     right_forget = fitted.predict(features(forget)) == 1
     right_test = fitted.predict(features(held_out)) == 0
-    return Attack(
+    return BoostedAttack(
         asr=float(np.concatenate([right_forget, right_test]).mean()),
         balanced=float((right_forget.mean() + right_test.mean()) / 2),
         train=float((fitted.predict(x[kept]) == y[kept]).mean()),

@@ -21,7 +21,7 @@ import numpy as np
 from junlearn.metrics.outputs import Context, logits_of
 from junlearn.metrics.probabilities import softmax
 
-__all__ = ["Rows", "deal", "fit", "judge", "mia_svm"]
+__all__ = ["AttackRows", "deal", "fit", "judge", "mia_svm"]
 
 REPETITIONS = 5
 FITTED_SHARE = 0.8
@@ -30,7 +30,7 @@ COMPAT_RATIO = 3
 GRID = {"C": [1, 5, 10, 100], "gamma": [1, 0.1, 0.01]}
 
 
-class Rows(NamedTuple):
+class AttackRows(NamedTuple):
     """What an attacker is fitted on, and judged on."""
 
     x: np.ndarray
@@ -41,7 +41,7 @@ class Rows(NamedTuple):
     y_judged: np.ndarray
 
 
-def deal(forgotten: np.ndarray, unseen: np.ndarray, *, unseen_first: bool) -> Rows:
+def deal(forgotten: np.ndarray, unseen: np.ndarray, *, unseen_first: bool) -> AttackRows:
     """The parts of equation 2, from probabilities [.,K] in the order given.
 
     `unseen_first`: which label's rows come first in either part. It matters: the folds are not shuffled. In the
@@ -53,7 +53,7 @@ def deal(forgotten: np.ndarray, unseen: np.ndarray, *, unseen_first: bool) -> Ro
     labels = [label for label, _ in groups]
     fitted = [rows[:cut] for (_, rows), cut in zip(groups, cuts, strict=True)]
     judged = [rows[cut:] for (_, rows), cut in zip(groups, cuts, strict=True)]
-    return Rows(
+    return AttackRows(
         np.concatenate(fitted),
         np.repeat(labels, [len(rows) for rows in fitted]),
         np.concatenate(judged),
@@ -61,7 +61,7 @@ def deal(forgotten: np.ndarray, unseen: np.ndarray, *, unseen_first: bool) -> Ro
     )
 
 
-def fit(rows: Rows, seed: int = 0) -> Any:
+def fit(rows: AttackRows, seed: int = 0) -> Any:
     """Equation 3: the search, refitted with what it found."""
     # Imported here: it takes a second or two, which the default metrics need not wait for.
     from sklearn.exceptions import ConvergenceWarning
@@ -75,7 +75,7 @@ def fit(rows: Rows, seed: int = 0) -> Any:
         return GridSearchCV(machine, GRID, scoring="accuracy", cv=FOLDS).fit(rows.x, rows.y)
 
 
-def judge(attack: Any, rows: Rows) -> dict[str, float]:
+def judge(attack: Any, rows: AttackRows) -> dict[str, float]:
     """What the attacker reaches on the judged rows; `mutual_information` of label and guess in bits."""
     from sklearn.metrics import mutual_info_score
 

@@ -10,9 +10,17 @@ from junlearn.parts.gradients import Power, power_of, sum_of_powers
 from junlearn.parts.losses import masked_mean
 from junlearn.types import Array, Batch, Model, PyTree, Variables
 
-__all__ = ["Importance", "Kind", "Loss", "empty", "loss_of", "observe", "percentile_of_ratios"]
+__all__ = [
+    "Importance",
+    "ImportanceLoss",
+    "Kind",
+    "empty",
+    "loss_of",
+    "observe",
+    "percentile_of_ratios",
+]
 
-Loss = Literal["cross_entropy", "squared_norm", "norm"]
+ImportanceLoss = Literal["cross_entropy", "squared_norm", "norm"]
 """Of which the gradient is taken; the last two, of the logits, need no labels."""
 Kind = Literal["example", "batch"]
 """The gradient of each example, or that of a batch's mean loss."""
@@ -35,7 +43,7 @@ def empty(params: PyTree) -> Importance:
     return Importance(jax.tree.map(jnp.zeros_like, params), jnp.zeros((), jnp.int32))
 
 
-def loss_of(logits: Array, labels: Array, loss: Loss) -> Array:
+def loss_of(logits: Array, labels: Array, loss: ImportanceLoss) -> Array:
     """The losses [B] of `logits[B,K]`; only the cross entropy reads `labels[B]`.
 
     The norm has gradient zero where all logits are zero.
@@ -55,7 +63,7 @@ def observe(
     importance: Importance,
     batch: Batch,
     *,
-    loss: Loss,
+    loss: ImportanceLoss,
     kind: Kind,
     power: Power,
 ) -> Importance:

@@ -6,7 +6,7 @@ import pytest
 from junlearn.metrics import METRICS, Context, Outputs
 from junlearn.metrics.aggregate import Measured, aus_with_error, measured
 from junlearn.metrics.probabilities import softmax
-from junlearn.metrics.svm_attack import Rows, deal, fit, judge, mia_svm
+from junlearn.metrics.svm_attack import AttackRows, deal, fit, judge, mia_svm
 
 
 def groups(case, name, i):
@@ -31,7 +31,9 @@ def test_parity_with_the_reference(name, golden):
 
 def compare(case, name, i):
     rows = deal(*groups(case, name, i), unseen_first=name == "08b_mia_cr")
-    reference = Rows(*(case[f"{key}_{i}"] for key in ("x_train", "y_train", "x_test", "y_test")))
+    reference = AttackRows(
+        *(case[f"{key}_{i}"] for key in ("x_train", "y_train", "x_test", "y_test"))
+    )
     for ours, theirs in zip(rows, reference, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
     attack = fit(reference, int(case[f"random_state_{i}"]))
