@@ -71,7 +71,7 @@ from junlearn.parts import feeds, losses
 from junlearn.parts.class_statistics import marks
 from junlearn.parts.optimizers import Optimizer, move, multistep, schedule, transformation
 from junlearn.parts.passes import apply_each
-from junlearn.parts.selection import right
+from junlearn.parts.stopping import below, count_right, less_than_original, test_feed
 from junlearn.types import (
     Array,
     Batch,
@@ -183,9 +183,7 @@ def make(config: Config, model: Model) -> Method:
         sums = state.sums + own.T @ jnp.where(batch.mask[:, None], z, 0)
         return state._replace(sums=sums, counts=state.counts + own.sum(axis=0)), {}
 
-    def judge(state: State, batch: Batch) -> tuple[State, Metrics]:
-        """The original's test accuracy."""
-        return state._replace(right=state.right + right(model, state.variables, batch)), {}
+    judge = count_right(model, lambda state: state.variables)
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         logits, features, _ = jax.eval_shape(model.apply, variables, model.example(sources))
@@ -267,9 +265,8 @@ def make(config: Config, model: Model) -> Method:
     def plan(split: Split) -> list[Stage]:
         augment = bool(split.classes) if config.augment is None else config.augment
         view = "augment" if augment else "eval"
-        tested = np.sort(np.concatenate([split.forget_test, split.retain_test]))
         asks_test = config.target_accuracy is None and not split.classes
-        if asks_test and not len(tested):
+        if asks_test and not (len(split.forget_test) or len(split.retain_test)):
             raise ConfigError(
                 "duck: the request is not for whole classes, so the accuracy at which it stops comes from the test "
                 "set, and there is none; give target_accuracy (0: never stop)"
@@ -278,9 +275,6 @@ def make(config: Config, model: Model) -> Method:
         def centroid_feed(rng: np.random.Generator, state: State) -> Feed:
             feed = feeds.shuffled(rng, split.retain, config.batch_size, view=view)
             return feeds.cut(feed, config.centroid_batches)
-
-        def test_feed(rng: np.random.Generator, state: State) -> Feed:
-            return feeds.sequential(tested, config.batch_size, source="test")
 
         def crossed(rng: np.random.Generator, forget: Feed, *how: Any) -> dict[str, Feed]:
             forget, retain = feeds.crossed(rng, forget, split.retain, *how)
@@ -299,18 +293,18 @@ def make(config: Config, model: Model) -> Method:
                 steps = min(steps, SECOND_ROUNDS)
             return crossed(rng, forget, SECOND_BATCH, steps, "augment")
 
-        def forgotten(state: State, evaluate: Callable[..., dict[str, float]]) -> bool:
-            target = CLASS_TARGET if config.target_accuracy is None else config.target_accuracy
+        def target(state: State) -> float:
             if asks_test:
-                found, seen = np.asarray(state.right)
-                target = float(found / seen) - config.margin
-            return evaluate(state.variables, split.forget)["accuracy"] < target
+                return less_than_original(state, config.margin)
+            return CLASS_TARGET if config.target_accuracy is None else config.target_accuracy
 
         stages = [Stage("centroids", observe, centroid_feed)]
         if asks_test:
-            stages.append(Stage("the original's test accuracy", judge, test_feed))
+            stages.append(
+                Stage("the original's test accuracy", judge, test_feed(split, config.batch_size))
+            )
         step = stepper(optimizer(split), False)
-        stages.append(Stage("unlearn", step, feed, config.epochs, until=forgotten))
+        stages.append(Stage("unlearn", step, feed, config.epochs, until=below(split, target)))
         if config.second_stage:
             step = stepper(second_optimizer(split), True)
             stages.append(Stage("second stage", step, second_feed, SECOND_EPOCHS))

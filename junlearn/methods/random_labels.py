@@ -47,6 +47,7 @@ from junlearn.parts import descent, feeds
 from junlearn.parts.descent import Descent, supervised, updater
 from junlearn.parts.labels import relabel
 from junlearn.parts.optimizers import Optimizer, multistep
+from junlearn.parts.stopping import below
 from junlearn.types import (
     Array,
     Batch,
@@ -151,10 +152,7 @@ def make(config: Config, model: Model) -> Method:
         return step
 
     def plan(split: Split) -> list[Stage]:
-        def forgotten(state: State, evaluate: Callable[..., dict[str, float]]) -> bool:
-            assert config.stop_below is not None
-            return evaluate(state.variables, split.forget)["accuracy"] < config.stop_below
-
+        stop = config.stop_below
         return [
             Stage(
                 "relabelled",
@@ -163,7 +161,7 @@ def make(config: Config, model: Model) -> Method:
                     rng, trained(split), config.batch_size, view=view
                 ),
                 config.epochs,
-                until=None if config.stop_below is None else forgotten,
+                until=None if stop is None else below(split, lambda state: stop),
             )
         ]
 

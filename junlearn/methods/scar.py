@@ -69,7 +69,7 @@ from junlearn.parts import scar_shared as metric
 from junlearn.parts.class_statistics import marks
 from junlearn.parts.optimizers import move, transformation
 from junlearn.parts.passes import scatter_rows
-from junlearn.parts.selection import right
+from junlearn.parts.stopping import count_right, less_than_original, test_feed
 from junlearn.parts.whitening import assign, picked
 from junlearn.types import (
     Array,
@@ -138,7 +138,7 @@ class State(NamedTuple):
     """Number of surrogate images."""
     logits: Array | tuple[()]
     """float[Ns,K]: the teacher's on the surrogate images (HR)."""
-    test: Array
+    right: Array
     """int32[2]: right answers of the teacher on the test images, and their number (HR)."""
     watch: metric.Watch
     losses: Array
@@ -236,8 +236,7 @@ def make(config: Config, model: Model) -> Method:
             logits=scatter_rows(state.logits, batch.index, batch.mask, logits)
         ), {}
 
-    def test(state: State, batch: Batch) -> tuple[State, Metrics]:
-        return state._replace(test=state.test + right(model, state.teacher, batch)), {}
+    judge = count_right(model, lambda state: state.teacher)
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         count = metric.surrogate_count(sources, "scar")
@@ -284,17 +283,10 @@ def make(config: Config, model: Model) -> Method:
             rows = np.arange(int(state.surrogates))
             return feeds.sequential(rows, config.surrogate_batch_size, source="surrogate")
 
-        def test_feed(rng: np.random.Generator, state: State) -> Feed:
-            rows = np.sort(np.concatenate([split.retain_test, split.forget_test]))
-            return feeds.sequential(rows, config.batch_size, source="test")
-
         def target(state: State) -> float:
             if config.target is not None:
                 return config.target
-            if not homogeneous:
-                return CLASS_TARGET
-            found, count = np.asarray(state.test)
-            return float(found / count) - MARGIN
+            return less_than_original(state, MARGIN) if homogeneous else CLASS_TARGET
 
         def forgotten(state: State, evaluate: Callable[..., dict[str, float]]) -> bool:
             rounds = -(-len(split.forget) // config.batch_size)
@@ -308,7 +300,9 @@ def make(config: Config, model: Model) -> Method:
         if homogeneous:
             stages.append(Stage("teacher on the surrogate set", ask, surrogate_feed))
             if config.target is None:
-                stages.append(Stage("accuracy of the original", test, test_feed))
+                stages.append(
+                    Stage("accuracy of the original", judge, test_feed(split, config.batch_size))
+                )
         step = updater(homogeneous)
         check = None if config.eval_every is None else 1
         main = Stage("forget", step, feed, config.epochs, until=forgotten, check_every=check)
