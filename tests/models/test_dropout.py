@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from junlearn.methods import made
+from junlearn.methods import build
 from junlearn.testing.stepping import first_steps
 from tests.methods.subjects import problem_of, subject_of
 
@@ -33,7 +33,7 @@ def watched(model, keys):
 def steps_of(name, keys):
     """`(step, state, batch)` of the first step of each stage, on a network that notes its keys."""
     problem, _ = problem_of("mlp")
-    method = made(name, subject_of(name).config, watched(problem.model, keys))
+    method = build(name, subject_of(name).config, watched(problem.model, keys))
     for _, *first in first_steps(method, problem):
         keys.clear()
         yield first
