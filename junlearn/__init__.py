@@ -1,4 +1,7 @@
-"""Machine unlearning for image classifiers in JAX: make a network forget chosen training examples, and measure it."""
+"""Machine unlearning for image classifiers in JAX: make a network forget chosen training examples, and measure it.
+
+The import takes no time: each name below, and each module of the package, is imported when it is first asked for.
+"""
 
 __version__ = "0.1.0"
 
@@ -6,30 +9,43 @@ __version__ = "0.1.0"
 from junlearn.engine import interrupts  # noqa: F401
 
 # isort: split
-from junlearn.api import evaluate, initial, split_off, train, train_many, unlearn
-from junlearn.engine.batches import PLAIN_VIEWS
-from junlearn.engine.predict import logits_many
-from junlearn.engine.run import Result, run
-from junlearn.engine.saved import load_variables
-from junlearn.errors import CheckpointError, ConfigError, DataError, DivergedError, JunlearnError
-from junlearn.experiment.own_records import write_record
-from junlearn.many import Many, pick
-from junlearn.methods import METHODS
-from junlearn.models import MODELS
-from junlearn.parts import class_statistics
-from junlearn.plugins.registry import register
-from junlearn.reports.tables import summary
-from junlearn.types import (
-    Batch,
-    Data,
-    Dataset,
-    Feed,
-    Method,
-    Model,
-    Split,
-    Stage,
-    Variables,
-)
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from junlearn.api import evaluate, initial, split_off, train, train_many, unlearn
+    from junlearn.engine.batches import PLAIN_VIEWS
+    from junlearn.engine.predict import logits_many
+    from junlearn.engine.run import Result, run
+    from junlearn.engine.saved import load_variables
+    from junlearn.errors import (
+        CheckpointError,
+        ConfigError,
+        DataError,
+        DivergedError,
+        JunlearnError,
+    )
+    from junlearn.experiment.own_records import write_record
+    from junlearn.many import Many, pick
+    from junlearn.methods import METHODS
+    from junlearn.models import MODELS
+    from junlearn.parts import class_statistics
+    from junlearn.plugins.registry import register
+    from junlearn.reports.tables import summary
+    from junlearn.types import (
+        Batch,
+        Data,
+        Dataset,
+        Feed,
+        Method,
+        Model,
+        Split,
+        Stage,
+        Variables,
+    )
 
 __all__ = [
     "METHODS",
@@ -67,3 +83,62 @@ __all__ = [
     "unlearn",
     "write_record",
 ]
+
+_NAMES = {
+    "api": ("evaluate", "initial", "split_off", "train", "train_many", "unlearn"),
+    "engine.batches": ("PLAIN_VIEWS",),
+    "engine.predict": ("logits_many",),
+    "engine.run": ("Result", "run"),
+    "engine.saved": ("load_variables",),
+    "errors": ("CheckpointError", "ConfigError", "DataError", "DivergedError", "JunlearnError"),
+    "experiment.own_records": ("write_record",),
+    "many": ("Many", "pick"),
+    "methods": ("METHODS",),
+    "models": ("MODELS",),
+    "parts": ("class_statistics",),
+    "plugins.registry": ("register",),
+    "reports.tables": ("summary",),
+    "types": (
+        "Batch",
+        "Data",
+        "Dataset",
+        "Feed",
+        "Method",
+        "Model",
+        "Split",
+        "Stage",
+        "Variables",
+    ),
+}
+"""What the imports above say to a type checker: the public names of each module."""
+
+_HOME = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, or a module of the package, imported now (PEP 562)."""
+    own = f"{__name__}.{name}"
+    if name in _HOME:
+        # As `from home import name`, which finds modules too.
+        found = getattr(__import__(_HOME[name], fromlist=[name]), name)
+    elif not name.startswith("_") and importlib.util.find_spec(own) is not None:
+        found = importlib.import_module(own)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """The import of the module `junlearn.train` would put it in the place of the function of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

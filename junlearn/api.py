@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from junlearn import many, methods, relearn
-from junlearn import train as training
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.arrays import kind_of
 from junlearn.engine.inputs.networks import are_probabilities, network_of, shapes_of
@@ -30,6 +29,8 @@ from junlearn.metrics import (
 )
 from junlearn.plugins.objects import chosen_method, chosen_metrics
 from junlearn.scenarios.split_off import check_needs, divide, fitting, labelled, split_of
+from junlearn.train import initial as initial_weights
+from junlearn.train import train as train_fresh
 from junlearn.types import Data, Key, Model, PyTree, Sources, Split, Variables, View
 
 __all__ = [
@@ -74,7 +75,7 @@ def initial(model: Model, data: Data | Sources, *, key: Key) -> Variables:
     """
     sources = labelled(data)
     shapes_of(model, sources)
-    return training.initial(model, sources, key=key_of(key))
+    return initial_weights(model, sources, key=key_of(key))
 
 
 def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Result:
@@ -93,7 +94,7 @@ def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Re
     recipe = convert(retraining.Config, fields, "train")
     key = key_of(key)
     sources, _ = fitting(model, data, runs.get("views"))
-    return training.train(recipe, model, sources, key=key, **runs)
+    return train_fresh(recipe, model, sources, key=key, **runs)
 
 
 def train_many(

@@ -179,6 +179,8 @@ def _tyro(start: Any, arguments: list[str], description: str, driver: list[str])
 
     `driver` are the options beside those of the schema that a misspelt one can have meant.
     """
+    if not arguments:
+        return start
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-from orbax.checkpoint import v1 as ocp
 
 from junlearn.engine import processes, quiet, snapshots
 from junlearn.engine.snapshots import REMEDY
@@ -119,6 +118,8 @@ def _begin(store: Store, name: str) -> Path:
 
 
 def _write(folder: Path, name: str, state: PyTree) -> None:
+    from orbax.checkpoint import v1 as ocp  # half a second, and only for what is saved
+
     _see(folder)
     with plainly_named(folder) as place, quiet.orbax():
         ocp.save(place / name, state)
@@ -157,6 +158,8 @@ def _see(directory: Path) -> None:
 
 
 def _load(path: Path, abstract: PyTree) -> PyTree:
+    from orbax.checkpoint import v1 as ocp
+
     with plainly_named(path) as place:
         # Asked before: in the middle of loading, Orbax would leave work behind that is never done.
         stored = (leaf.shape for leaf in jax.tree.leaves(ocp.metadata(place).metadata))

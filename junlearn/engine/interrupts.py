@@ -1,8 +1,8 @@
 """SIGINT (Ctrl-C), SIGTERM and SIGHUP: the command line ends soon, at a place from which the same command goes on.
 
-The first of them ends a run at its next step boundary, after a snapshot; whatever else is going on ends where it is. A
-second one ends the process at once. Only the command line handles them: a program that uses the library keeps its own
-handlers.
+The first of them ends a run at its next step boundary, after a snapshot. Whatever else is going on ends where it is; in
+an import, and at a second signal, the process ends at once. Only the command line handles them: a program that uses the
+library keeps its own handlers.
 """
 
 import contextlib
@@ -95,8 +95,19 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if _State.number:
         _at_once(number, frame)
     _State.number = number
-    if not _State.holders:
-        raise Interrupted(number)
+    if _State.holders:
+        return
+    if _imports(frame):
+        # Libraries in C++ crash when an import of theirs is broken into, and others take the interrupt for a failure.
+        _at_once(number, frame)
+    raise Interrupted(number)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether the program is importing a module."""
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def _at_once(number: int, frame: FrameType | None) -> None:

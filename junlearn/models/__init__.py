@@ -8,6 +8,7 @@ Read `mlp` first, then `linen`, which makes a `Model` of a Linen module, and `mo
 
 import math
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -16,7 +17,6 @@ from junlearn.models.cifar_resnet import CifarResNetConfig, make_cifar_resnet
 from junlearn.models.cnn import LafCnnConfig, SmallCnnConfig, make_laf_cnn, make_small_cnn
 from junlearn.models.linen import from_linen
 from junlearn.models.mlp import MlpConfig, make_mlp
-from junlearn.models.nnx import from_nnx
 from junlearn.models.resnet import ResNetConfig, make_resnet
 from junlearn.models.resnet9 import ResNet9Config, make_resnet9
 from junlearn.models.vgg import Vgg11Config, Vgg16BnConfig, make_vgg11, make_vgg16
@@ -24,6 +24,9 @@ from junlearn.models.vit import VitBase16Config, VitConfig, make_vit
 from junlearn.models.weights import load_weights
 from junlearn.models.wide_resnet import WideResNetConfig, make_wide_resnet
 from junlearn.types import Component, Variables
+
+if TYPE_CHECKING:
+    from junlearn.models.nnx import from_nnx
 
 __all__ = ["MODELS", "count_parameters", "from_linen", "from_nnx", "load_weights"]
 
@@ -107,6 +110,15 @@ MODELS: dict[str, Component] = {
     ),
 }
 """Every model by name; `make(config, num_classes, input_shape) -> Model`."""
+
+
+def __getattr__(name: str) -> Any:
+    """`from_nnx`, whose library takes a quarter of a second to import (PEP 562)."""
+    if name != "from_nnx":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from junlearn.models.nnx import from_nnx
+
+    return from_nnx
 
 
 def count_parameters(variables: Variables) -> int:

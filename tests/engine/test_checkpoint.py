@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from orbax.checkpoint import v1 as ocp
 
 import junlearn
 from junlearn.engine import checkpoint
@@ -146,7 +147,7 @@ def test_no_space_at_all(store, state, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.ocp, "save", full)
+    monkeypatch.setattr(ocp, "save", full)
     with pytest.raises(CheckpointError, match=r"No space left on device.*00000000 is intact"):
         checkpoint.save(store, state, {"n": 1})
     assert checkpoint.restore(store, state)[1] == {"n": 0}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
+from orbax.checkpoint import v1 as ocp
 
 from junlearn import files
 from junlearn.engine import checkpoint
@@ -174,7 +175,7 @@ def test_where_no_directory_can_be_made_orbax_is_not_asked(tmp_path, monkeypatch
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(checkpoint.os, "makedirs", full)
-    monkeypatch.setattr(checkpoint.ocp, "save", None)
+    monkeypatch.setattr(ocp, "save", None)
     with pytest.raises(CheckpointError, match="No space left"):
         checkpoint.save(checkpoint.Store(tmp_path / "s", "me"), STATE, {})
 

@@ -1,5 +1,7 @@
 """SIGINT, SIGTERM and SIGHUP: one line, their status, and the same command goes on to the same numbers."""
 
+import contextlib
+import importlib
 import io
 import os
 import signal
@@ -197,6 +199,29 @@ def test_a_second_signal_ends_at_once(tmp_path, monkeypatch, capfd):
     with interrupts.handled(), pytest.raises(Ended, match="143"), interrupts.held():
         twice(None, None, None)
     assert capfd.readouterr().err == "junlearn: interrupted; the same command goes on\n"
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_an_import_is_not_broken_into(tmp_path, monkeypatch, capfd, holds):
+    """A library in C++ would crash; whoever holds the signal looks at it later."""
+
+    class Ended(BaseException):
+        pass
+
+    def end(status):
+        raise Ended(status)
+
+    (tmp_path / f"slow_{holds}.py").write_text(
+        "import signal\nsignal.raise_signal(signal.SIGHUP)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(os, "_exit", end)
+    expected = pytest.raises(interrupts.Interrupted if holds else Ended)
+    with interrupts.handled(), expected, interrupts.held() if holds else contextlib.nullcontext():
+        importlib.import_module(f"slow_{holds}")
+        assert holds and interrupts.pending() == signal.SIGHUP
+    said = "" if holds else "junlearn: interrupted; the same command goes on\n"
+    assert capfd.readouterr().err == said
 
 
 def test_what_was_ignored_stays_ignored(monkeypatch):

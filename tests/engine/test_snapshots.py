@@ -8,6 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import pytest
+from orbax.checkpoint import v1 as ocp
 
 from junlearn import files
 from junlearn.engine import checkpoint, snapshots
@@ -262,9 +263,9 @@ POINTS = {
     "nothing yet": lambda m: kill_in(m, snapshots, "begin", after=False),
     "an empty folder": lambda m: kill_in(m, snapshots.files, "replace", after=False),
     "a note": lambda m: kill_in(m, snapshots, "begin", after=True),
-    "before the arrays": lambda m: kill_in(m, checkpoint.ocp, "save", after=False),
-    "half of the arrays": lambda m: m.setattr(checkpoint.ocp, "save", partial_save),
-    "all arrays": lambda m: kill_in(m, checkpoint.ocp, "save", after=True),
+    "before the arrays": lambda m: kill_in(m, ocp, "save", after=False),
+    "half of the arrays": lambda m: m.setattr(ocp, "save", partial_save),
+    "all arrays": lambda m: kill_in(m, ocp, "save", after=True),
     "before the note": lambda m: kill_in(m, snapshots, "publish", after=False),
     "all but the renaming": lambda m: kill_in(m, snapshots.Path, "rename", after=False),
     "the renaming": lambda m: kill_in(m, snapshots.Path, "rename", after=True),
