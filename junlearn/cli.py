@@ -15,7 +15,7 @@ from typing import Any
 import tyro
 
 from junlearn.commands import codes
-from junlearn.commands.arguments import PROGRAM, Parser, fresh, path, plugin, text
+from junlearn.commands.arguments import PROGRAM, Parser, configuration, fresh, path, plugin, text
 from junlearn.errors import ConfigError, short, unknown
 from junlearn.experiment import schema, sections, sweep
 from junlearn.files import writers
@@ -41,7 +41,7 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     Raises ConfigError.
     """
     parser = Parser(prog=PROGRAM, add_help=False)
-    parser.add_argument("--config", type=path)
+    parser.add_argument("--config", type=configuration)
     parser.add_argument("--workdir", type=text)
     parser.add_argument("--cache-dir", "--cache_dir", type=text)
     parser.add_argument("--plot", action="store_true")

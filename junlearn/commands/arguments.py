@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from junlearn.errors import ConfigError, unknown
+from junlearn.experiment import shipped
 
-__all__ = ["PROGRAM", "Parser", "fresh", "path", "plugin", "power", "text"]
+__all__ = ["PROGRAM", "Parser", "configuration", "fresh", "path", "plugin", "power", "text"]
 
 PROGRAM = "python -m junlearn.main"
 """How it is called in help and messages."""
@@ -89,6 +90,14 @@ def text(value: str) -> str:
 def path(value: str) -> Path:
     """The name of a file or folder, which is not empty."""
     return Path(text(value))
+
+
+def configuration(value: str) -> Path:
+    """A configuration by the path of its file, or by its name if it comes with the package."""
+    try:
+        return shipped.find(path(value))
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def power(value: str) -> float:

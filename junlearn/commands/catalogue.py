@@ -6,11 +6,11 @@ import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from junlearn.commands.fieldtable import field_lines, fields_of
 from junlearn.errors import ConfigError, unknown
+from junlearn.experiment.shipped import FOLDER
 from junlearn.plugins import registry
 from junlearn.plugins.contract import summary_of as told_of
 from junlearn.plugins.registry import OWN, Listed
@@ -19,8 +19,6 @@ from junlearn.text.paragraphs import entry, rewrapped
 __all__ = ["KINDS", "Chosen", "chosen", "config_of", "kind_of", "names_of", "summary_of"]
 
 KINDS = ("methods", "models", "datasets", "scenarios", "metrics")
-CONFIGS = Path(__file__).parents[2] / "configs"
-"""The shipped configurations, in a clone of the repository."""
 SHOWN = 8
 """Configurations that a page lists."""
 
@@ -171,7 +169,7 @@ def _users(kind: str, name: str) -> list[str]:
 @cache
 def _used() -> list[tuple[str, set[tuple[str, str]]]]:
     found = []
-    for path in sorted(CONFIGS.rglob("*.toml")):
+    for path in sorted(FOLDER.rglob("*.toml")):
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         sections = table.get("method", {})
         used = {("metrics", name) for name in table.get("metrics", ())}
@@ -181,7 +179,7 @@ def _used() -> list[tuple[str, set[tuple[str, str]]]]:
             used |= {("methods", name), ("methods", registry.proper("method", name))}
         for kind in ("model", "dataset", "scenario"):
             used.add((f"{kind}s", table.get(kind, {}).get("name", "")))
-        found.append((path.relative_to(CONFIGS.parent).as_posix(), used))
+        found.append((path.relative_to(FOLDER.parent).as_posix(), used))
     return found
 
 

@@ -30,7 +30,8 @@ Without a file: the first run, digits, one class forgotten by several methods.
   python -m junlearn.main --dataset.name mnist --model.name laf_cnn --seed 1
   python -m junlearn.main --config configs/laf/mnist_class.toml --table all.csv
 
-  --config FILE       TOML, or config.json of a run; options change it
+  --config FILE       TOML, or config.json of a run; options change it; or the
+                      name of one that comes with junlearn: laf/mnist_class
   --workdir DIR       where records, checkpoints and plots go; default: named
                       after FILE and its folder, runs/FOLDER_FILE
   --cache-dir DIR     where datasets and networks are kept that all runs share

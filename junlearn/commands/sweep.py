@@ -1,6 +1,6 @@
 """A sweep: the experiments of a grid, and their tables."""
 
-from junlearn.commands.arguments import PROGRAM, Parser, fresh, path, plugin, text
+from junlearn.commands.arguments import PROGRAM, Parser, configuration, fresh, path, plugin, text
 
 __all__ = ["command", "parser"]
 
@@ -22,7 +22,13 @@ def parser() -> Parser:
   python -m junlearn.main sweep --config FILE --select mia/entropy:min""",
     )
     add = parser.add_argument
-    add("--config", type=path, required=True, metavar="FILE", help="a file with a table [sweep]")
+    add(
+        "--config",
+        type=configuration,
+        required=True,
+        metavar="FILE",
+        help="a file with a table [sweep]",
+    )
     add("--workdir", type=path, metavar="DIR", help="default: runs/FOLDER_FILE, as of a run")
     add("--cache-dir", type=text, metavar="DIR", help="datasets and networks that all runs share")
     add("--dry-run", action="store_true", help="print the plan and stop")
