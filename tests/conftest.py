@@ -43,6 +43,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 from junlearn.datasets import DATASETS  # noqa: E402
 from junlearn.plugins import installed, registry  # noqa: E402
 from junlearn.testing import Problem, make_problem, tiny  # noqa: E402
+from tests import small_run  # noqa: E402
 
 optimised = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 3})
 """`jax.jit` whose loops LLVM optimises: for large networks in float64, which take longer to run than to compile."""
@@ -141,6 +142,29 @@ def mlp() -> Problem:
 @pytest.fixture(scope="session")
 def convnet() -> Problem:
     return make_problem("small_cnn")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A current directory with a small configuration, a cache of its own, and nothing of the user's."""
+    small_run.enter(tmp_path, monkeypatch)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """`(directory, output)` of a run of the small configuration; its workdir is `w`."""
+    directory = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        small_run.enter(directory, patch)
+        return directory, small_run.output("--config", "small.toml", "--workdir", "w")
+
+
+@pytest.fixture
+def trained_place(finished, place):
+    """`place`, whose cache holds the original and the retrained network of the small configuration."""
+    shutil.copytree(finished[0] / "cache", place / "cache")
+    return place
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,6 @@
 """The library as a person with arrays and a module of their own uses it."""
 
-import io
 import json
-import threading
-from importlib.metadata import PackageNotFoundError
 
 import chex
 import jax
@@ -12,16 +9,14 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from flax.core import freeze
-from rich.console import Console
 
 import junlearn
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError
-from junlearn.experiment import provenance, records
-from junlearn.experiment.locks import exclusive
-from junlearn.experiment.progress import Reporter
-from junlearn.reports import columns, table, tables
+from junlearn.experiment import records
+from junlearn.reports import tables
 from junlearn.scenarios import SCENARIOS
+from tests.recorded import printed, record
 
 
 class Mine(nn.Module):
@@ -240,44 +235,6 @@ def test_training_examples_are_judged_through_the_view_asked_for(trained, digits
         junlearn.evaluate(model, variables, data, [1], train_view="augmented")
 
 
-def record(**changes):
-    plain = {
-        "dataset": {"name": "digits"},
-        "model": {"name": "mlp"},
-        "scenario": {"name": "class"},
-        "seed": 0,
-    }
-    seconds = {"compile": 1.0, "run": 2.5, "total": 4.0}
-    result = junlearn.Result(None, None, [], seconds, {"unlearn": 2.5}, {"sisa/repeated": 0.5})
-    metrics = {"accuracy/test": 0.9876, "tow": 0.5}
-    return {
-        **records.new(plain, "abc", "unlearn", "ssd", metrics, result),
-        **changes,
-    }
-
-
-def test_versions_tell_which_boosted_trees_there_are(monkeypatch):
-    """`asr_xgboost` takes XGBoost where it is installed: an entry then, and only then."""
-    real = provenance.version
-
-    def absent(name):
-        if name == "xgboost":
-            raise PackageNotFoundError(name)
-        return real(name)
-
-    monkeypatch.setattr(provenance, "version", absent)
-    assert "xgboost" not in provenance.versions() and "scikit-learn" in provenance.versions()
-    monkeypatch.setattr(
-        provenance, "version", lambda name: "9" if name == "xgboost" else real(name)
-    )
-    assert provenance.versions()["xgboost"] == "9"
-
-
-def test_a_record_holds_what_a_method_reports_among_the_metrics():
-    assert record()["metrics"] == {"accuracy/test": 0.9876, "tow": 0.5, "sisa/repeated": 0.5}
-    assert record()["stages"] == {"unlearn": 2.5}
-
-
 def test_a_record_of_ones_own(trained, tmp_path):
     """In the form of the command line's, and known by what determines it."""
     model, data, variables = trained
@@ -316,104 +273,3 @@ def test_a_record_of_ones_own(trained, tmp_path):
     assert len(tables.rows(records.read(path))) == 4
     with pytest.raises(ConfigError, match="did you mean 'original'"):
         write(rows, "orginal", None)
-
-
-def test_records_survive_a_write_that_was_cut_off(tmp_path):
-    path = tmp_path / "records.jsonl"
-    assert records.read(path) == []
-    records.append(path, record(seed=1))
-    with open(path, "a") as file:
-        file.write('{"dataset": "di')
-    assert [r["seed"] for r in records.read(path)] == [1]
-    records.append(path, record(seed=2))
-    assert [r["seed"] for r in records.read(path)] == [1, 2]
-    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 2
-
-
-def printed(width, *rows):
-    file = io.StringIO()
-    table.table(list(rows), Console(width=width, file=file))
-    return file.getvalue()
-
-
-def test_table():
-    other = record(method="x", role="retrain", metrics={"accuracy/test": 1.0})
-    wide, narrow = (printed(width, record(), other) for width in (120, 30))
-    for text in (wide, narrow):
-        assert "98.76" in text and "0.500" in text and "2.5" in text
-        assert "JS" not in text
-        assert max(map(len, text.splitlines())) <= 120
-    assert wide.count("method") == 1 and narrow.count("method") == 2
-    assert "-" in [line.split()[-1] for line in narrow.splitlines() if line.startswith(" x")]
-
-
-def test_the_table_shows_what_was_asked_for_in_the_width_there_is():
-    names = [column.metric for column in (*columns.ACCURACIES, *columns.FORGETTING)]
-    row = record(metrics=dict.fromkeys(names, 0.25), seconds={"run": 2.5, "evaluate": 1.25})
-    for width, count in ((60, 4), (100, 3), (250, 1)):
-        lines = printed(width, row).splitlines()
-        assert max(map(len, lines)) <= width
-        rows = [line for line in lines if line.startswith(" ssd")]
-        assert len(rows) == count
-        cells = " ".join(rows).split()
-        assert cells.count("25.00") == len(columns.ACCURACIES) and cells.count("3.8") == 1
-        assert cells.count("0.250") == len(columns.FORGETTING) - 1  # relearn: whole steps
-
-
-def test_repaired_networks_have_columns_of_their_own():
-    metrics = {"corrective/corrected": 0.5, "corrective/attack_success": 0.25, "accuracy/test": 1.0}
-    text = printed(120, record(metrics=metrics, scenario="poisoning"))
-    assert "50.00" in text and "25.00" in text and "100.00" not in text
-    assert "Corrected:" in text
-
-
-def test_a_lock_is_waited_for(tmp_path):
-    messages, order = [], []
-    inside, leave = threading.Event(), threading.Event()
-
-    def holder():
-        with exclusive(tmp_path / "d"):
-            inside.set()
-            leave.wait(10)
-            order.append("holder")
-
-    thread = threading.Thread(target=holder)
-    thread.start()
-    inside.wait(10)
-    with pytest.raises(ConfigError, match="is in use by another run"), exclusive(tmp_path / "d"):
-        pass
-
-    def waiting(message):
-        messages.append(message)
-        leave.set()
-
-    with exclusive(tmp_path / "d", waiting=waiting):
-        order.append("second")
-    thread.join()
-    assert order == ["holder", "second"] and "in use" in messages[0]
-
-
-def test_progress_bars_on_a_terminal():
-    console = Console(force_terminal=True, width=100, record=True)
-    with console.capture() as captured:
-        reporter = Reporter(console)
-        with reporter.following("original") as follow:
-            follow("train", 3, 10, {"loss": 1.5})
-            follow("train", 10, 10, {"loss": 0.5})
-        with reporter.counting("reading") as count:
-            count(1, 2)
-        reporter.say("done")
-    text = captured.get()
-    assert "original train" in text and "loss 0.5" in text and "done" in text
-
-
-def test_a_quiet_log_has_lines_only():
-    console = Console(force_terminal=False, width=100)
-    with console.capture() as captured:
-        reporter = Reporter(console)
-        with reporter.following("original") as follow:
-            follow("train", 3, 10, {"loss": 1.5})
-        reporter.say("done")
-        with reporter.timing("quick"):
-            pass
-    assert captured.get() == "done\n"

@@ -131,17 +131,11 @@ WRONG = {
 }
 
 
-@pytest.fixture(scope="module")
-def network():
-    return MODEL.fresh(KEY, {"train": DATA})
-
-
 @pytest.fixture(autouse=True)
-def nothing_runs(request, monkeypatch):
+def nothing_runs(request):
     """Where an error is expected, it comes before a network is trained or asked."""
     if request.node.originalname.startswith("test_wrong"):
-        for place in ("run", "training.train", "many.train_many", "Evaluator"):
-            monkeypatch.setattr(f"junlearn.api.{place}", lambda *_, **__: pytest.fail("it ran"))
+        request.getfixturevalue("unrun")
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -172,7 +166,7 @@ def test_wrong_arrays_without_a_network(name, tmp_path):
 )
 def test_wrong_arrays_for_run(name, network):
     """What the driver can see without reading pixels."""
-    method = junlearn.methods.build("naive", junlearn.methods.METHODS["naive"].Config(), MODEL)
+    method = junlearn.methods.made("naive", junlearn.methods.METHODS["naive"].Config(), MODEL)
     split = junlearn.Split(np.arange(3), np.arange(3, 20), [], [])
     message = WRONG[name][1].replace("data ", "sources.*").replace("data.", "sources.*")
     refused(

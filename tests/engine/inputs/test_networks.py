@@ -17,18 +17,6 @@ from tests.door import BOTH, DATA, KEY, MLP, MODEL, NORMED, Linear, Nnx, refused
 ONE = "has 1 output: .*two outputs"
 
 
-@pytest.fixture(scope="module")
-def network():
-    return MODEL.fresh(KEY, {"train": DATA})
-
-
-@pytest.fixture
-def unrun(monkeypatch):
-    """An error comes before a network is trained or asked."""
-    for place in ("run", "training.train", "Evaluator"):
-        monkeypatch.setattr(f"junlearn.api.{place}", lambda *_, **__: pytest.fail("it ran"))
-
-
 def nan_in(variables):
     return jax.tree.map(lambda a: a.at[(0,) * a.ndim].set(jnp.nan), variables)
 
