@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+PLAIN = bool(os.environ.get("JUNLEARN_PLAIN_TESTS"))
+"""Whether programs are compiled with the options that users have."""
 # Most of the suite's time is compilation, for programs that run once: LLVM need not optimise them. The cache, shared by
 # all workers and thrown away at the end, keeps a program from being compiled once a test.
 UNOPTIMISED = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
 # A third less time. XLA stops at a flag that it does not know, so it is set for the versions that were tried.
 KNOWN = version("jaxlib").startswith("0.10.")
 PLAIN_EMITTERS = ["--xla_cpu_use_fusion_emitters=false"] if KNOWN else []
-os.environ.setdefault("XLA_FLAGS", " ".join(UNOPTIMISED + PLAIN_EMITTERS))
+if not PLAIN:
+    os.environ.setdefault("XLA_FLAGS", " ".join(UNOPTIMISED + PLAIN_EMITTERS))
 # A directory that somebody else named, a developer or the process that started this worker, stays as it is.
 COMPILED = None
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -25,16 +28,12 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax  # noqa: E402
-import jax._src.interpreters.mlir as mlir  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-if version("jax").startswith("0.10."):
-    # A fifth less time. JAX makes a context of MLIR, some 4 ms, for every program that it lowers; one serves them all.
-    mlir.make_ir_context = functools.cache(mlir.make_ir_context)
-
-# A fourteenth less time. A collection walks all that was traced and compiled so far.
-gc.set_threshold(50_000, 20, 20)
+if not PLAIN:
+    # A fourteenth less time. A collection walks all that was traced and compiled so far.
+    gc.set_threshold(50_000, 20, 20)
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
@@ -49,7 +48,8 @@ optimised = functools.partial(jax.jit, compiler_options={"xla_backend_optimizati
 """`jax.jit` whose loops LLVM optimises: for large networks in float64, which take longer to run than to compile."""
 
 ROOT = Path(__file__).parents[1]
-GOLDEN = ROOT / "tests" / "golden"
+TESTS = ROOT / "tests"
+GOLDEN = TESTS / "golden"
 
 UNTRACED = {
     "benchmarks",
@@ -70,6 +70,21 @@ UNTRACED = {
 They compare numbers, and reach few lines that the tests of each part do not reach.
 """
 
+QUICK = {
+    *("test_api", "test_imports", "test_public_names", "text/test_terminal"),
+    *("reports/test_table", "reports/test_tables", "commands/test_list", "commands/test_mistakes"),
+    *("experiment/test_schema", "experiment/test_shipped", "experiment/test_records"),
+    *("datasets/test_digits", "datasets/test_config", "datasets/test_tfds"),
+    *("scenarios/test_class_names", "scenarios/test_scenarios", "scenarios/test_corrective"),
+    *("metrics/test_probabilities", "metrics/test_distance", "methods/test_ssd"),
+    *("engine/test_run", "engine/inputs/test_arrays", "engine/inputs/test_arguments"),
+    *("parts/test_feeds", "parts/test_selection", "parts/test_recipe", "models/test_adapters"),
+}
+"""Files of tests that are marked `quick`: cheap ones, which together touch every package."""
+
+FEW = {"finetune", "scrub", "ssd"}
+"""Methods whose conformance is marked `bitwise`, and tested with the options of users too."""
+
 NETWORKS = {"convnet", "golden", "mlp"}
 """Fixtures of tests that run networks: of a test's cases the first is traced, the others reach few lines more."""
 
@@ -81,9 +96,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the tests that coverage leaves alone; without prepared datasets those that read them are left out."""
+    """Marks the tests that coverage leaves alone, the quick ones and those of few methods that compare bits.
+
+    Without prepared datasets the tests that read them are left out.
+    """
     traced = set()
     for item in items:
+        if item.path.relative_to(TESTS).with_suffix("").as_posix() in QUICK:
+            item.add_marker("quick")
+        if item.path.stem == "test_conformance" and _method(item) in FEW:
+            item.add_marker("bitwise")
         test = (item.path, getattr(item, "originalname", item.name))
         repeats = test in traced and NETWORKS & set(getattr(item, "fixturenames", ()))
         if repeats or item.path.stem.removeprefix("test_") in UNTRACED:
@@ -95,6 +117,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if real:
         config.hook.pytest_deselected(items=real)
         items[:] = [item for item in items if item not in real]
+
+
+def _method(item: pytest.Item) -> str | None:
+    """The method that a conformance test is about."""
+    return item.callspec.params.get("name") if hasattr(item, "callspec") else None
 
 
 @pytest.fixture

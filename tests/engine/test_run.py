@@ -15,6 +15,7 @@ from tests.engine.counting import counting, go, seen
 
 
 @pytest.mark.parametrize("loop", ["python", "scan"])
+@pytest.mark.bitwise
 def test_every_example_once_an_epoch(mlp, loop):
     stages = [
         Stage("a", seen, lambda rng, state: feeds.shuffled(rng, mlp.split.retain, 4), epochs=3),
@@ -33,6 +34,7 @@ def test_every_example_once_an_epoch(mlp, loop):
     assert done.history[0]["rows"] == pytest.approx(len(mlp.split.retain) / 9)
 
 
+@pytest.mark.bitwise
 def test_order_depends_on_seed_stage_and_epoch_alone(mlp):
     orders = []
 
@@ -68,6 +70,7 @@ def test_evaluate_gives_accuracy_and_loss(mlp):
     assert 0 <= answers[1]["accuracy"] <= 1
 
 
+@pytest.mark.bitwise
 def test_passed_networks_are_not_consumed(mlp):
     config = finetune.Config(epochs=1, batch_size=8)
     variables = place(mlp.variables, None)
@@ -124,6 +127,7 @@ def test_augmentation_depends_on_the_example_and_the_epoch_alone(mlp):
 
 
 @pytest.mark.parametrize("how", ["python", "scan", "mesh"])
+@pytest.mark.bitwise
 def test_a_row_with_a_slot_looks_the_same_in_every_epoch(mlp, how):
     """The same examples without slots are drawn anew; an example in two slots looks different in them."""
 

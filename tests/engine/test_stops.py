@@ -69,6 +69,7 @@ def test_looks_before_a_stop_have_a_time_of_their_own(mlp, tmp_path):
     assert seconds["run"] < 0.2
 
 
+@pytest.mark.bitwise
 def test_a_run_that_begins_like_another_goes_on_from_its_end(mlp, tmp_path):
     asked = []
 
