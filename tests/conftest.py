@@ -55,8 +55,6 @@ UNTRACED = {
     "benchmarks",
     "conformance",
     "convolution",
-    "golden_jit_ssd",
-    "golden_scar",
     "gradients",
     "realdata",
     "resnet9",
@@ -65,7 +63,7 @@ UNTRACED = {
     "vit",
     "wide_networks",
 }
-"""Files of tests that run without coverage, whose tracer would make them a quarter longer.
+"""Files of tests that run without coverage, as all of `test_golden_*` do; its tracer would make them a quarter longer.
 
 They compare numbers, and reach few lines that the tests of each part do not reach.
 """
@@ -79,6 +77,7 @@ QUICK = {
     *("metrics/test_probabilities", "metrics/test_distance", "methods/test_ssd"),
     *("engine/test_run", "engine/inputs/test_arrays", "engine/inputs/test_arguments"),
     *("parts/test_feeds", "parts/test_selection", "parts/test_recipe", "models/test_adapters"),
+    *("plugins/test_registry", "testing/test_settings"),
 }
 """Files of tests that are marked `quick`: cheap ones, which together touch every package."""
 
@@ -108,7 +107,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("bitwise")
         test = (item.path, getattr(item, "originalname", item.name))
         repeats = test in traced and NETWORKS & set(getattr(item, "fixturenames", ()))
-        if repeats or item.path.stem.removeprefix("test_") in UNTRACED:
+        stem = item.path.stem.removeprefix("test_")
+        if repeats or stem in UNTRACED or stem.startswith("golden_"):
             item.add_marker("no_cover")
         traced.add(test)
     if os.environ.get("TFDS_DATA_DIR"):

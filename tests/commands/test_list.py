@@ -20,7 +20,10 @@ def test_list(place, capsys):
     _, out, _ = call(capsys, "list")
     for kind, entries in catalogue.items():
         for name, summary in entries.items():
-            assert re.search(rf"^ {{2,4}}{name} +{re.escape(summary)}$", out, re.MULTILINE), (kind, name)
+            assert re.search(rf"^ {{2,4}}{name} +{re.escape(summary)}$", out, re.MULTILINE), (
+                kind,
+                name,
+            )
 
 
 def test_help_names_the_options_of_this_configuration(place, capsys):
