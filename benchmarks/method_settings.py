@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from junlearn import METHODS
+
 __all__ = ["Setting", "recipe", "settings"]
 
 TINY: tuple[str, dict[str, Any]] = ("small_cnn", {"channels": (4, 8), "embedding": 16})
@@ -31,14 +33,9 @@ def recipe(epochs: int) -> dict[str, Any]:
 
 
 def settings(epochs: int = 2) -> dict[str, Setting]:
-    """The setting of every method, for originals that were trained for `epochs`."""
-    defaults = Setting()
+    """The setting of every method, for originals that were trained for `epochs`; its defaults where none stands here."""
     surrogates = {"batch_size": 128, "surrogate_batch_size": 128, "signed": True}
-    return {
-        "bad_teacher": defaults,
-        "boundary_expand": defaults,
-        "boundary_shrink": defaults,
-        "camu": defaults,
+    own = {
         "cf_k": Setting(
             fields={"steps": None, "epochs": 1, "batch_size": 128},
             why="1,000 batches of 512 are for CIFAR-10; one epoch",
@@ -58,12 +55,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         ),
         "fisher": Setting(fields={"batch_size": 128}, why="the same sum, in fewer steps"),
         "gkt": Setting(fields={"pseudo_batches": 5}, why="1,000 cycles of 17 steps take an hour"),
-        "jit": defaults,
         "laf": Setting(
             fields={"epochs": 4, "vae_epochs": 2},
             why="20 epochs of unlearning and 10 of the autoencoders, a fifth of both",
         ),
-        "naive": defaults,
         "neggrad": Setting(
             fields={"epochs": 2, "batch_size": 128, "stop_at_chance": True, "check_every": 2},
             why="as in configs/quick/mnist_class.toml; without the stop its loss becomes NaN",
@@ -88,7 +83,6 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         "sisa": Setting(
             fields={"epochs": 1}, why="it trains all its networks before it can forget"
         ),
-        "ssd": defaults,
         "unrolling": Setting(fields={"epochs_seen": epochs}, why="those of the original"),
-        "unsir": defaults,
     }
+    return {name: own.get(name, Setting()) for name in METHODS}

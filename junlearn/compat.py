@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from junlearn.commands.arguments import PROGRAM, Parser, text
 from junlearn.errors import ConfigError
+from junlearn.plugins import registry
 
 __all__ = ["Request", "command", "parse", "parser"]
 
@@ -210,32 +211,28 @@ def _scenario(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _method(options: argparse.Namespace, engine: dict[str, Any]) -> dict[str, Any]:
+    """The preset of the method, with the options of the command."""
     recipe = engine | {"learning_rate": options.unlearn_lr, "steps": options.unlearn_iters}
-    sections = {
+    given = {
         "Naive": {},
         "EU": recipe | {"k": options.k},
         "CF": recipe | {"k": options.k},
         "Scrub": recipe
         | {
             "alpha": options.alpha,
-            "gamma": 1.0,
             "temperature": options.kd_T,
-            "ascent": "ce+kd",
             "msteps": options.msteps,
             "forget_batch_size": options.batch_size,
         },
-        "BadT": recipe | {"retain_fraction": 1.0, "reduction": "element"},
+        "BadT": recipe,
         "SSD": {
-            "importance": "batch",
-            "denominator": "retain",
-            "order": "shuffled",
             "alpha": options.SSDselectwt,
             "dampening": options.SSDdampening,
             "batch_size": options.batch_size,
-            "augment": True,
         },
     }
-    return sections[options.unlearn_method]
+    preset = registry.preset(f"{METHODS[options.unlearn_method]}_corrective")
+    return {**preset, **given[options.unlearn_method]}
 
 
 def _workdir(options: argparse.Namespace) -> Path:

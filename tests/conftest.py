@@ -23,7 +23,6 @@ if not PLAIN:
 COMPILED = None
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     COMPILED = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="compiled-")
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
 # A worker has one core: threads of its own (the boosted trees have some) would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -40,9 +39,13 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 from junlearn.datasets import DATASETS  # noqa: E402
+from junlearn.engine import compilations  # noqa: E402
 from junlearn.plugins import installed, registry  # noqa: E402
 from junlearn.testing import Problem, make_problem, tiny  # noqa: E402
 from tests import small_run  # noqa: E402
+
+# JAX writes its files piece by piece, and another worker may read half of one; ours appear whole.
+compilations.keep(Path(os.environ["JAX_COMPILATION_CACHE_DIR"]), 0.05)
 
 optimised = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 3})
 """`jax.jit` whose loops LLVM optimises: for large networks in float64, which take longer to run than to compile."""

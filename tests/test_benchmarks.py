@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from junlearn.experiment.schema import build
+from junlearn.experiment.conversion import convert
 from junlearn.methods import METHODS
 from junlearn.models import MODELS
 
@@ -55,7 +55,7 @@ def test_every_method_has_a_setting_that_its_config_takes():
     found = runs.settings(epochs=3)
     assert set(found) == set(METHODS)
     for name, setting in found.items():
-        build(METHODS[name].Config, setting.fields, name)
+        convert(METHODS[name].Config, setting.fields, name)
         assert setting.why
         if setting.model is not None:
             MODELS[setting.model[0]].Config(**setting.model[1])

@@ -6,6 +6,7 @@ from junlearn import cli, compat
 from junlearn.errors import ConfigError
 from junlearn.experiment import records, schema
 from junlearn.main import main
+from junlearn.plugins import registry
 from tests.prepared import prepare
 
 EXAMPLE = (
@@ -124,3 +125,14 @@ def test_a_released_command_runs(tmp_path, monkeypatch, capsys):
     # An epoch has four steps: the release's one more does not fit into two of them, and is made.
     assert original["history"][0]["steps"] == repaired["history"][0]["steps"] == 3
     assert 0 <= repaired["metrics"]["corrective/corrected"] <= 1
+
+
+@pytest.mark.parametrize("name", ["CF", "EU", "Scrub", "BadT", "SSD"])
+def test_a_command_without_options_is_a_preset(name):
+    """`--unlearn_method Scrub` and `--methods scrub_corrective` are one method."""
+    table = compat.parse(["corrective", "--unlearn_method", name]).table
+    ((method, section),) = table["method"].items()
+    preset = registry.preset(f"{method}_corrective")
+    left = {"k": -1} if name in ("CF", "EU") else {}
+    left |= {"alpha": 10.0, "dampening": 1.0} if name == "SSD" else {}
+    assert section == {**preset, **left}

@@ -50,7 +50,7 @@ import numpy as np
 from junlearn.fields import BatchSize, Epochs, Fraction, Positive
 from junlearn.parts import descent, feeds, losses
 from junlearn.parts.descent import Descent, descend
-from junlearn.parts.recipe import Recipe, optimizer, stages
+from junlearn.parts.recipe import Recipe, corrective, optimizer, stages
 from junlearn.parts.selection import keeping
 from junlearn.types import (
     Array,
@@ -67,7 +67,7 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "Teachers", "distillation", "make"]
+__all__ = ["NEEDS", "PRESETS", "Config", "State", "Teachers", "distillation", "make"]
 
 NEEDS = frozenset({"forget.x", "retain.x"})
 """With the default `Config`; keep="best_test" adds test.x and test.y."""
@@ -87,6 +87,12 @@ class Config(Recipe):
     """Mean over the examples, or over the examples and the classes as released."""
     epochs: Epochs = 1
     batch_size: BatchSize = 256
+
+
+PRESETS = {
+    "bad_teacher_corrective": corrective("bad teacher", retain_fraction=1.0, reduction="element")
+}
+"""As a baseline of another paper, by its released code."""
 
 
 class Teachers(NamedTuple):

@@ -34,10 +34,10 @@ from dataclasses import dataclass
 
 from junlearn.parts.descent import Descent
 from junlearn.parts.layers import last_layers
-from junlearn.parts.recipe import Corrective, fit
+from junlearn.parts.recipe import Corrective, corrective, fit
 from junlearn.types import Key, Method, Model, Sources, Variables
 
-__all__ = ["NEEDS", "Config", "State", "make"]
+__all__ = ["NEEDS", "PRESETS", "Config", "State", "make"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 """With the default `Config`; keep="best_test" adds test.x and test.y."""
@@ -47,6 +47,10 @@ State = Descent
 @dataclass(frozen=True, kw_only=True)
 class Config(Corrective):
     """Hyper-parameters of CF-k."""
+
+
+PRESETS = {"cf_k_corrective": corrective("CF-k")}
+"""As the released code of the paper runs it."""
 
 
 def make(config: Config, model: Model) -> Method:

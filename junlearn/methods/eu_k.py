@@ -37,10 +37,10 @@ from dataclasses import dataclass
 from junlearn.fields import Count
 from junlearn.parts.descent import Descent
 from junlearn.parts.layers import last_layers
-from junlearn.parts.recipe import Corrective, fit
+from junlearn.parts.recipe import Corrective, corrective, fit
 from junlearn.types import Key, Method, Model, PyTree, Sources, Variables
 
-__all__ = ["NEEDS", "Config", "State", "make", "redrawn"]
+__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "redrawn"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 """With the default `Config`; keep="best_test" adds test.x and test.y."""
@@ -67,6 +67,10 @@ def redrawn(original: Variables, fresh: Variables, layers: Collection[str]) -> V
     # Statistics of several kinds, each by layer.
     kinds = {kind: graft(groups, fresh.stats[kind]) for kind, groups in stats.items()}
     return Variables(graft(params, fresh.params), kinds)
+
+
+PRESETS = {"eu_k_corrective": corrective("EU-k")}
+"""As the released code of the paper runs it."""
 
 
 def make(config: Config, model: Model) -> Method:

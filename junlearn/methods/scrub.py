@@ -68,6 +68,7 @@ from junlearn.memo import remembered
 from junlearn.parts import descent, feeds, losses
 from junlearn.parts.descent import Descent, Loss, descend
 from junlearn.parts.optimizers import Optimizer, clipped, transformation, warm_linear
+from junlearn.parts.recipe import corrective
 from junlearn.parts.selection import Keep, Rewind, keeping, wrong
 from junlearn.types import (
     Array,
@@ -138,8 +139,11 @@ class Config(Optimizer):
 
 PRESETS = {
     "scrub_r": Preset("SCRUB+R: rewinds to the checkpoint whose error fits", {"rewind": True}),
+    "scrub_corrective": corrective(
+        "SCRUB", alpha=0.001, temperature=4.0, ascent="ce+kd", msteps=400, forget_batch_size=512
+    ),
 }
-"""The variant of the paper against membership inference."""
+"""The variant of the paper against membership inference, and the baseline of another paper."""
 
 
 class Memory(NamedTuple):

@@ -16,7 +16,7 @@ Deviations: the released code makes N + 1 steps (overshoot=True) and returns the
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import optax
@@ -33,13 +33,14 @@ from junlearn.parts.optimizers import (
     transformation,
 )
 from junlearn.parts.selection import Keep, keeping
-from junlearn.types import Feed, Key, Method, Model, Sources, Split, Stage, Variables
+from junlearn.types import Feed, Key, Method, Model, Preset, Sources, Split, Stage, Variables
 
 __all__ = [
     "Corrective",
     "Length",
     "Recipe",
     "Supervised",
+    "corrective",
     "fit",
     "length",
     "optimizer",
@@ -95,6 +96,27 @@ class Corrective(Supervised):
     """Use the training augmentation of the dataset."""
     k: int = -1
     """How many weight layers at the end are trained, as `Model.depths` counts them; -1: all."""
+
+
+RELEASED = {
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "batch_size": 512,
+    "schedule": "warm_linear",
+    "augment": True,
+    "keep": "best_test",
+    "overshoot": True,
+    "learning_rate": 0.025,
+    "steps": 1000,
+}
+"""The training of the corrective unlearning benchmark, by the defaults of its released code."""
+
+
+def corrective(method: str, **fields: Any) -> Preset:
+    """A method as in that benchmark: its training, and `fields`."""
+    summary = f"{method} as in the corrective unlearning benchmark (arXiv 2402.14015)"
+    return Preset(summary, RELEASED | fields)
 
 
 class Length(NamedTuple):

@@ -205,7 +205,7 @@ def test_what_else_is_refused(network, tmp_path):
     refused("from_linen", load, tmp_path, Linear(), DATA)
     refused("no 'train'", load, tmp_path, MODEL, {"test": DATA})
     refused("resize", load, tmp_path, MODEL, Data(X[:, :2], Y))
-    method = junlearn.methods.made("naive", junlearn.methods.METHODS["naive"].Config(), MODEL)
+    method = junlearn.methods.build("naive", junlearn.methods.METHODS["naive"].Config(), MODEL)
     run = junlearn.run
     refused("junlearn.unlearn takes names", run, "naive", MODEL, network, BOTH, SPLIT, key=0)
     refused("split is a list", run, method, MODEL, network, BOTH, [1], key=0)

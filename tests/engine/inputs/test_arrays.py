@@ -166,7 +166,7 @@ def test_wrong_arrays_without_a_network(name, tmp_path):
 )
 def test_wrong_arrays_for_run(name, network):
     """What the driver can see without reading pixels."""
-    method = junlearn.methods.made("naive", junlearn.methods.METHODS["naive"].Config(), MODEL)
+    method = junlearn.methods.build("naive", junlearn.methods.METHODS["naive"].Config(), MODEL)
     split = junlearn.Split(np.arange(3), np.arange(3, 20), [], [])
     message = WRONG[name][1].replace("data ", "sources.*").replace("data.", "sources.*")
     refused(
