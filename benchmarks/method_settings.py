@@ -33,7 +33,7 @@ def recipe(epochs: int) -> dict[str, Any]:
 
 
 def settings(epochs: int = 2) -> dict[str, Setting]:
-    """The setting of every method, for originals that were trained for `epochs`; its defaults where none stands here."""
+    """The setting of every method, for originals trained for `epochs`; its defaults where none stands here."""
     surrogates = {"batch_size": 128, "surrogate_batch_size": 128, "signed": True}
     own = {
         "cf_k": Setting(

@@ -105,7 +105,11 @@ def _unknown(kind: str, name: str) -> Any:
 
 def is_known(kind: str, name: Any) -> bool:
     """Whether there is a thing of that name; nothing is imported to tell."""
-    return isinstance(name, str) and (name in names(kind) or proper(kind, name) != name)
+    if not isinstance(name, str):
+        return False
+    # Installed packages are asked last: to look through them takes a while.
+    own = proper(kind, name) in KINDS[kind] or name in REGISTERED[kind]
+    return own or name in names(kind)
 
 
 def names(kind: str) -> list[str]:
