@@ -25,8 +25,17 @@ METHODS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def only_what_is_new():
+    """A collection walks what the test itself makes, not all that is there before."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def tracers():
-    """How many tracers are alive."""
+    """How many tracers of this test are alive."""
     gc.collect()
     return sum(issubclass(type(each), jax.core.Tracer) for each in gc.get_objects())
 

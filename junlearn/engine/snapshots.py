@@ -198,12 +198,15 @@ def beside(path: Path) -> bool:
 
 
 def _left_by_a_save(path: Path, owner: str | None) -> bool:
-    """Whether a save of `owner` (None: of anybody) made this folder: its note says so, or it holds nothing yet."""
+    """Whether a save of `owner` (None: of anybody) made this folder: its note says so, or it holds nothing else.
+
+    Of a save that failed, Orbax's threads can still write when the folder and its note are gone, and make it anew.
+    """
     if not SAVING.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
         return False
     names = files.tree(path)
     if NOTE not in names:
-        return all(files.TEMPORARY.fullmatch(name) for name in names)
+        return all(files.TEMPORARY.fullmatch(name) or _written(name) for name in names)
     try:
         whose = files.unseal((path / NOTE).read_bytes(), path.name).get("owner")
     except (DamagedError, OSError):

@@ -69,6 +69,16 @@ FOREIGN = {
 }
 
 
+def test_what_a_thread_writes_after_a_save_that_failed_is_removed_by_the_next(store):
+    """The folder was gone, and its note with it."""
+    late = store.directory / ".00000002-0123abcd.saving" / "00000002" / "state"
+    plant(late / "manifest.ocdbt")
+    plant(late / "d" / ("0" * 32))
+    assert checkpoint.exists(store)
+    checkpoint.save(store, STATE, {"step": 9})
+    assert not late.exists()
+
+
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_a_directory_that_holds_other_things_is_refused_and_stays_as_it_is(store, kind):
     FOREIGN[kind](store.directory)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from junlearn.commands import parsers
+from junlearn.commands import sweep as sweep_command
 from junlearn.experiment import schema, shipped
 from junlearn.main import main
 from tests.conftest import ROOT
@@ -18,7 +18,7 @@ LAF = ROOT / "configs" / "laf" / "mnist_class.toml"
 def test_a_name_is_found(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     assert shipped.find(Path(name)) == LAF
-    options = parsers.sweep().parse_args(["--config", name])
+    options = sweep_command.parser().parse_args(["--config", name])
     assert options.config == LAF
 
 

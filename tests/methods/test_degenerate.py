@@ -10,6 +10,7 @@ import pytest
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.run import run
 from junlearn.errors import ConfigError
+from junlearn.methods import build
 from junlearn.metrics import METRICS, Context, Outputs, compute
 from junlearn.models.modules import BatchNorm
 from junlearn.parts import feeds
@@ -120,7 +121,7 @@ REQUESTS = {
 def test_methods_that_estimate_something(name, case):
     sources, split = request(*REQUESTS[case])
     problem, initial = problem_of("mlp")
-    method = subject_of(name).method(problem)
+    method = build(name, subject_of(name).config, problem.model)
     done = (problem.model, problem.variables, sources, split)
     result = run(method, *done, key=jax.random.key(0), initial=initial)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result.variables))
@@ -132,7 +133,7 @@ def test_methods_that_estimate_something(name, case):
 def test_a_covariance_of_one_image_is_an_error_that_says_so(name):
     sources, split = request(*REQUESTS["a class with one image, kept"])
     problem, _ = problem_of("mlp")
-    method = subject_of(name).method(problem)
+    method = build(name, subject_of(name).config, problem.model)
     with pytest.raises(ConfigError, match="needs 2 examples of a class; there is one only of cl"):
         run(method, problem.model, problem.variables, sources, split, key=jax.random.key(0))
     with pytest.raises(ConfigError, match=r"one only of class 1$"):

@@ -282,24 +282,20 @@ def test_an_embedding_before_the_head_must_be_fresh():
         component.make(settings, CLASSES, (8, 8, 3))
 
 
+TABLE = {"methods": ["finetune"], "dataset": {"name": "digits"}, "scenario": {"name": "class"}}
+
+
 def test_a_run_is_known_by_the_content_of_its_weights(tmp_path):
     """Networks that are kept from one run to the next are looked up by it."""
 
     def identity(name, content):
         path = tmp_path / name
         path.write_bytes(content)
-        parsed = schema.parse(
-            {
-                "methods": ["finetune"],
-                "dataset": {"name": "digits"},
-                "model": {"name": "resnet18", "weights": str(path), "weights_head": "fresh"},
-                "scenario": {"name": "class"},
-            }
-        )
-        return model_identity(parsed.model)
+        section = {"name": "resnet18", "weights": str(path), "weights_head": "fresh"}
+        return model_identity(schema.parse(TABLE | {"model": section}).model)
 
     first = identity("a.pt", b"one")
     assert first == identity("b.pt", b"one") != identity("a.pt", b"two")
     assert first["weights_head"] == "fresh" and first["name"] == "resnet18"
-    none = MODELS["resnet18"].Config()
-    assert model_identity(none) == schema.plain(none)
+    plain = schema.parse(TABLE | {"model": {"name": "resnet18"}}).model
+    assert model_identity(plain) == schema.plain(plain)
