@@ -80,7 +80,7 @@ QUICK = {
     *("metrics/test_probabilities", "metrics/test_distance", "methods/test_ssd"),
     *("engine/test_run", "engine/inputs/test_arrays", "engine/inputs/test_arguments"),
     *("parts/test_feeds", "parts/test_selection", "parts/test_recipe", "models/test_adapters"),
-    *("plugins/test_registry", "testing/test_settings"),
+    *("plugins/test_registry", "testing/test_limits"),
 }
 """Files of tests that are marked `quick`: cheap ones, which together touch every package."""
 

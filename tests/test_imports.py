@@ -129,3 +129,14 @@ def test_size_of_the_hall_and_of_files():
         p.name: n for p in files if (n := len(p.read_text(encoding="utf-8").splitlines())) > 320
     }
     assert not long
+
+
+def test_no_two_modules_of_one_name_mean_different_things():
+    """A command is called as what it carries out, and so is the report of it."""
+    names: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        if path.stem != "__init__":
+            names.setdefault(path.stem, set()).add(module.rpartition(".")[0])
+    twice = {name: rooms for name, rooms in names.items() if len(rooms) > 1}
+    assert all("commands" in rooms for rooms in twice.values())
+    assert set(twice) == {"cache", "prepare", "run", "sweep"}

@@ -117,7 +117,7 @@ def _config(name: str, method: Any, settings: list[tuple[str, Any]]) -> Any:
     """
     from junlearn.experiment.conversion import convert
     from junlearn.plugins import registry
-    from junlearn.testing.settings import quick
+    from junlearn.testing.limits import quick
 
     table = {**registry.preset(name), **dict(settings)}
     cls: type = method.Config

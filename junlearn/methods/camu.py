@@ -55,10 +55,10 @@ import optax
 from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
 from junlearn.parts import feeds, losses
 from junlearn.parts.descent import Descent, Loss, updater
-from junlearn.parts.labels import relabel
 from junlearn.parts.layers import extractor
 from junlearn.parts.optimizers import Optimizer, only, transformation
 from junlearn.parts.passes import along_rows, apply_each, embedding_of, scatter_rows
+from junlearn.parts.relabelling import relabel
 from junlearn.types import (
     Array,
     Batch,

@@ -45,8 +45,8 @@ from junlearn.fields import BatchSize, Epochs, Fraction, Positive, Whole
 from junlearn.memo import remembered
 from junlearn.parts import descent, feeds
 from junlearn.parts.descent import Descent, supervised, updater
-from junlearn.parts.labels import relabel
 from junlearn.parts.optimizers import Optimizer, multistep
+from junlearn.parts.relabelling import relabel
 from junlearn.parts.stopping import below
 from junlearn.types import (
     Array,

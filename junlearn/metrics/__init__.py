@@ -14,6 +14,7 @@ from junlearn.errors import unknown
 from junlearn.metrics.accuracy import accuracy, whole_train
 from junlearn.metrics.aggregate import aus, tow
 from junlearn.metrics.boosted_attack import asr, asr_xgboost, check_xgboost
+from junlearn.metrics.context import Context, Curve, Network, Outputs, Relearned
 from junlearn.metrics.corrective import corrective
 from junlearn.metrics.distance import distance
 from junlearn.metrics.divergence import (
@@ -24,7 +25,6 @@ from junlearn.metrics.divergence import (
     zrf_released,
 )
 from junlearn.metrics.membership import mia, mia_svc
-from junlearn.metrics.outputs import Context, Curve, Network, Outputs, Relearned
 from junlearn.metrics.relearning import anamnesis, relearn, relearn_retain
 from junlearn.metrics.svm_attack import mia_svm
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from junlearn.metrics.outputs import Context, Floats, Integers, Network, labels_of, logits_of
+from junlearn.metrics.context import Context, Floats, Integers, Network, labels_of, logits_of
 
 __all__ = ["accuracy", "accuracy_on", "correct", "true_accuracy_on", "whole_train"]
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from junlearn.metrics.accuracy import accuracy_on, true_accuracy_on
-from junlearn.metrics.outputs import Context
+from junlearn.metrics.context import Context
 
 __all__ = [
     "Measured",

@@ -32,7 +32,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from junlearn.errors import ConfigError
-from junlearn.metrics.outputs import Context, labels_of, logits_of
+from junlearn.metrics.context import Context, labels_of, logits_of
 
 __all__ = [
     "CUTS",

@@ -4,7 +4,7 @@ Goel, Prabhu, Torr, Kumaraguru, Sanyal, "Corrective Machine Unlearning", TMLR 20
 """
 
 from junlearn.metrics.accuracy import accuracy_on
-from junlearn.metrics.outputs import Context, labels_of, logits_of
+from junlearn.metrics.context import Context, labels_of, logits_of
 
 __all__ = ["attack_success", "corrective", "developer_score", "oracle_score"]
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
-from junlearn.metrics.outputs import Context, Floats
+from junlearn.metrics.context import Context, Floats
 from junlearn.types import PyTree
 
 __all__ = ["distance", "layer_gaps"]

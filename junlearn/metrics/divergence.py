@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from junlearn.metrics.outputs import Context, Floats, Network, pair_of
+from junlearn.metrics.context import Context, Floats, Network, pair_of
 from junlearn.metrics.probabilities import log_softmax, softmax
 
 __all__ = [

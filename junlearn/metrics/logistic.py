@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from junlearn.metrics.outputs import Floats
+from junlearn.metrics.context import Floats
 
 __all__ = ["Attack", "fit_attack"]
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from junlearn.errors import unknown
 from junlearn.metrics.accuracy import correct
+from junlearn.metrics.context import Context, Floats, Integers, labels_of, logits_of
 from junlearn.metrics.logistic import fit_attack
-from junlearn.metrics.outputs import Context, Floats, Integers, labels_of, logits_of
 from junlearn.metrics.probabilities import (
     confidence,
     entropy,

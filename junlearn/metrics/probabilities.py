@@ -7,7 +7,7 @@ come from log-sum-exp, and are finite wherever the logits are.
 
 import numpy as np
 
-from junlearn.metrics.outputs import Floats, Integers
+from junlearn.metrics.context import Floats, Integers
 
 __all__ = [
     "confidence",

@@ -6,7 +6,7 @@ measured here.
 """
 
 from junlearn.metrics.accuracy import accuracy_on
-from junlearn.metrics.outputs import Context
+from junlearn.metrics.context import Context
 
 __all__ = ["MARGIN", "anamnesis", "relearn", "relearn_retain"]
 

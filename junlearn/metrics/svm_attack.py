@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from junlearn.metrics.outputs import Context, logits_of
+from junlearn.metrics.context import Context, logits_of
 from junlearn.metrics.probabilities import softmax
 
 __all__ = ["AttackRows", "deal", "fit", "judge", "mia_svm"]

@@ -7,8 +7,8 @@ nothing below the command line imports it, and it imports no pytest. Read `check
 """
 
 from junlearn.testing.checking import CHECKS, Check, Verdict, check
+from junlearn.testing.limits import quick
 from junlearn.testing.problems import Problem, initial_weights, make_problem, tiny
-from junlearn.testing.settings import quick
 from junlearn.testing.subject import NotApplicable, Subject
 
 __all__ = [

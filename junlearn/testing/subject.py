@@ -13,8 +13,8 @@ from junlearn.engine import interrupts
 from junlearn.engine.run import Result, run
 from junlearn.errors import ConfigError, DivergedError
 from junlearn.testing.differences import kinds_differ
+from junlearn.testing.limits import quick
 from junlearn.testing.problems import Problem, initial_weights, tiny
-from junlearn.testing.settings import quick
 from junlearn.types import Method, PyTree, Sources, Split, Stage
 
 __all__ = ["NotApplicable", "Plain", "Subject", "Trace", "copies", "missing", "told"]

@@ -9,8 +9,8 @@ import pytest
 from junlearn.methods import finetune, fisher, random_labels, ssd
 from junlearn.parts import descent
 from junlearn.parts.importance import percentile_of_ratios
-from junlearn.parts.labels import relabel
 from junlearn.parts.optimizers import transformation
+from junlearn.parts.relabelling import relabel
 from junlearn.types import Data, Split
 from tests.golden_nets import batches, close, drive, network, params, stats
 

@@ -11,8 +11,8 @@ from junlearn.engine.run import run
 from junlearn.methods import METHODS, fisher, neggrad, neggrad_plus, retrain, ssd
 from junlearn.parts import descent, losses
 from junlearn.parts.descent import descend, supervised, updater
-from junlearn.parts.labels import relabel
 from junlearn.parts.optimizers import Optimizer, cycled_momentum, only, schedule, transformation
+from junlearn.parts.relabelling import relabel
 from junlearn.types import Batch, Model, Split, Variables
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from junlearn.engine.inputs.arrays import array_of, finite, kind_of, readable, shape_of
-from junlearn.engine.inputs.columns import check_range, marks, whole_numbers
+from junlearn.engine.inputs.data_columns import check_range, marks, whole_numbers
 from junlearn.errors import ConfigError, unknown
 from junlearn.types import Data, Sources
 

@@ -7,7 +7,7 @@ import pytest
 from junlearn.errors import ConfigError
 from junlearn.methods import METHODS
 from junlearn.testing import quick
-from junlearn.testing.settings import LIMITS
+from junlearn.testing.limits import LIMITS
 
 
 @dataclass(frozen=True, kw_only=True)
