@@ -5,7 +5,6 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import jax
@@ -25,17 +24,20 @@ PUBLIC = ("Config", "State", "make", "NEEDS")
 
 
 def signatures(subject: Subject) -> None:
-    """Config, State, make and NEEDS are of the kinds that every method has, and so are the functions of the Method."""
+    """Config, make and NEEDS are of the kinds that every method has, and so are the functions of the Method.
+
+    `State` and `__all__` are looked at where they are: the package's own methods have both.
+    """
     module = subject.module
     _config(module.Config)
-    assert hasattr(module, "State"), "State is missing: name the NamedTuple that the steps hand on"
-    assert _is_named_tuple(module.State), "State must be a NamedTuple"
+    own_state = getattr(module, "State", None)
+    assert own_state is None or _is_named_tuple(own_state), "State must be a NamedTuple"
     needs = module.NEEDS
-    assert isinstance(needs, frozenset), f"NEEDS must be a frozenset, not {type(needs).__name__}"
+    assert isinstance(needs, frozenset | set), f"NEEDS must be a set, not {type(needs).__name__}"
     strange = sorted(map(str, needs - set(DATA)))
     assert not strange, f"NEEDS names {', '.join(strange)}; known: {', '.join(DATA)}"
-    if isinstance(module, ModuleType):
-        hidden = [name for name in PUBLIC if name not in getattr(module, "__all__", ())]
+    if (public := getattr(module, "__all__", None)) is not None:
+        hidden = [name for name in PUBLIC if hasattr(module, name) and name not in public]
         assert not hidden, f"__all__ lacks {', '.join(hidden)}"
     _takes(module.make, "make", "config", "model")
     method = subject.method(subject.dense)
@@ -46,7 +48,8 @@ def signatures(subject: Subject) -> None:
     sources, split = copies(subject.dense)
     sources = jax.tree.map(jnp.asarray, sources)
     state = method.init(jax.random.key(1), subject.dense.variables, sources, split)
-    assert isinstance(state, module.State), f"init returns a {type(state).__name__}, not a State"
+    if own_state is not None:
+        assert isinstance(state, own_state), f"init returns a {type(state).__name__}, not a State"
     for stage in subject.anew(subject.dense).plan(split):
         _takes(stage.step, f"step of stage {stage.name!r}", "state", "batch")
         _takes(stage.feed, f"feed of stage {stage.name!r}", "rng", "state")

@@ -18,6 +18,7 @@ def test_public_names_of_a_method(name):
     module = METHODS[name]
     public = set(module.__all__)
     assert public >= CONTRACT
+    assert issubclass(module.State, tuple) and isinstance(module.NEEDS, frozenset)
     for piece in public - CONTRACT - OPTIONAL:
         assert getattr(module, piece).__module__ == module.__name__, piece
     assert not set(Method._fields) & set(vars(module))
