@@ -55,13 +55,20 @@ TESTS = ROOT / "tests"
 GOLDEN = TESTS / "golden"
 
 UNTRACED = {
+    "adapters",
     "benchmarks",
-    "conformance",
     "convolution",
+    "distributed",
+    "dropout",
+    "growth",
     "gradients",
+    "kill",
+    "many",
+    "memo",
     "realdata",
     "resnet9",
     "retracing",
+    "train_mode",
     "vgg",
     "vit",
     "wide_networks",
@@ -110,8 +117,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("bitwise")
         test = (item.path, getattr(item, "originalname", item.name))
         repeats = test in traced and NETWORKS & set(getattr(item, "fixturenames", ()))
-        stem = item.path.stem.removeprefix("test_")
-        if repeats or stem in UNTRACED or stem.startswith("golden_"):
+        if repeats or not _traced(item):
             item.add_marker("no_cover")
         traced.add(test)
     if os.environ.get("TFDS_DATA_DIR"):
@@ -120,6 +126,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if real:
         config.hook.pytest_deselected(items=real)
         items[:] = [item for item in items if item not in real]
+
+
+def _traced(item: pytest.Item) -> bool:
+    """Whether coverage looks at a test. Of the methods it looks at one plain run of each."""
+    stem = item.path.stem.removeprefix("test_")
+    if item.path.parent.name == "methods":
+        return stem == "contract" or (stem == "conformance" and "runs" in item.name)
+    return stem not in UNTRACED and not stem.startswith("golden_")
 
 
 def _method(item: pytest.Item) -> str | None:
