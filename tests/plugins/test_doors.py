@@ -49,7 +49,9 @@ def test_a_file_in_a_configuration(folder, capsys, monkeypatch):
     (folder / "elsewhere").mkdir()
     (folder / "elsewhere.py").rename(folder / "elsewhere" / "my_method.py")
     more = ("--method.mine.file", "elsewhere/my_method.py")
+    capsys.readouterr()
     assert len(run("--config", "run.toml", "--workdir", "w", *more)) == 3
+    assert "kept" not in capsys.readouterr().out
 
 
 def test_all_kinds_at_once_from_the_command_line(folder, capsys):
