@@ -66,12 +66,12 @@ def kind_of(name: str) -> str | None:
 
 def config_of(plural: str, name: str) -> type | None:
     """The dataclass of its fields, with the values of a preset as defaults; metrics have none."""
-    config = getattr(registry.find(_singular(plural), name), "Config", None)
-    preset = registry.preset(name) if plural == "methods" else {}
-    if config is None or not preset:
+    config: type | None = getattr(registry.find(_singular(plural), name), "Config", None)
+    if config is None:
+        return None
+    fields = registry.preset_fields(name, config) if plural == "methods" else []
+    if not fields:
         return config
-    types = {field.name: field.type for field in dataclasses.fields(config)}
-    fields = [(key, types[key], dataclasses.field(default=value)) for key, value in preset.items()]
     return dataclasses.make_dataclass("Config", fields, bases=(config,), frozen=True, kw_only=True)
 
 

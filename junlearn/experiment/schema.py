@@ -1,7 +1,7 @@
 """What an experiment is: a typed schema built from the registries, read from TOML or JSON, checked, hashed.
 
 The schema of a run depends on the names it uses: the section `[dataset]` has the fields of that dataset's `Config`,
-`[method.LABEL]` those of that method's. `schema` builds the frozen dataclass for a table, `parse` fills it.
+`[method.LABEL]` those of that method's. `parse` builds the frozen dataclass for a table, and fills it.
 """
 
 import dataclasses
@@ -49,7 +49,6 @@ __all__ = [
     "parse",
     "plain",
     "read",
-    "schema",
     "table_of",
     "take_plugins",
     "thing_of",
@@ -97,8 +96,8 @@ class Loop:
 class Experiment:
     """One run: a dataset, a model, a scenario, the recipe of the original, the methods and the metrics.
 
-    The class that `schema` returns adds `dataset`, `model`, `scenario` (each with its `name`), `surrogate` where the
-    table has one, and `method` (one field a label) to these fields.
+    The class that `parse` makes for a table adds `dataset`, `model`, `scenario` (each with its `name`), `surrogate`
+    where the table has one, and `method` (one field a label) to these fields.
     """
 
     methods: tuple[str, ...]
@@ -132,12 +131,6 @@ class Experiment:
 def read(path: Path) -> dict[str, Any]:
     """The table of a configuration file, in which the files of plug-ins are absolute paths. Raises ConfigError."""
     return anchored(reading.read(path), path.parent)
-
-
-def schema(table: Mapping[str, Any]) -> type:
-    """The dataclass for the names that `table` uses. Raises ConfigError for a name that does not exist."""
-    sections, methods, extras = _sections(table)
-    return _schema(tuple(sections.items()), tuple(methods.items()), extras)
 
 
 def thing_of(section: Any) -> Any:
@@ -242,7 +235,9 @@ def _schema(
 
 def parse(table: Mapping[str, Any]) -> Any:
     """The experiment in `table`, all defaults filled in. Raises ConfigError for anything that is not allowed."""
-    experiment = convert(schema(table), _proper(table))
+    sections, methods, extras = _sections(table)
+    cls = _schema(tuple(sections.items()), tuple(methods.items()), extras)
+    experiment = convert(cls, _proper(table, sections, methods))
     # Fields without bounds of their own hold what an array can.
     sound(plain(experiment), INTEGERS)
     if not experiment.metrics:
@@ -270,9 +265,10 @@ def digest(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _proper(table: Mapping[str, Any]) -> dict[str, Any]:
+def _proper(
+    table: Mapping[str, Any], sections: Mapping[str, Section], methods: Mapping[str, Section]
+) -> dict[str, Any]:
     """`table` with the names of presets and the older names replaced by those of the things that they stand for."""
-    sections, methods, _ = _sections(table)
     given = table.get("method", {})
     named = {
         label: {**given.get(label, {}), "name": section.name} for label, section in methods.items()
@@ -290,14 +286,12 @@ def _proper(table: Mapping[str, Any]) -> dict[str, Any]:
 def _named(title: str, section: Section) -> type:
     """The thing's `Config` with the fixed fields `name` and, of a plug-in, where its code is, beside its own."""
     config = section.held.thing.Config
-    types = {f.name: f.type for f in dataclasses.fields(config)}
-    preset = registry.preset(section.preset)
     return dataclasses.make_dataclass(
         title,
         [
             ("name", Literal[section.name], field(default=section.name)),
             *((key, Literal[value], field(default=value)) for key, value in section.code),
-            *((key, types[key], field(default=value)) for key, value in preset.items()),
+            *registry.preset_fields(section.preset, config),
         ],
         bases=(config,),
         namespace={"THING": section.held.thing, "CODE": tuple(key for key, _ in section.code)},

@@ -4,6 +4,7 @@ A name is looked for in this order: what the package has itself, its presets and
 this process, what installed packages offer. A section of a configuration can name a file or a module instead.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ __all__ = [
     "metrics_of",
     "names",
     "preset",
+    "preset_fields",
     "proper",
     "register",
     "register_file",
@@ -132,6 +134,14 @@ def proper(kind: str, name: str) -> str:
 def preset(name: str) -> Mapping[str, Any]:
     """What a preset of a method sets; nothing for a name that is no preset."""
     return PRESETS[name][1].fields if name in PRESETS else {}
+
+
+def preset_fields(name: str, config: type) -> list[tuple[str, Any, Any]]:
+    """What a preset sets, as fields of a dataclass that goes on from the method's `config`."""
+    types = {field.name: field.type for field in dataclasses.fields(config)}
+    return [
+        (key, types[key], dataclasses.field(default=value)) for key, value in preset(name).items()
+    ]
 
 
 def register(kind: str, thing: Any, name: str | None = None, origin: str = "registered") -> str:
