@@ -57,6 +57,7 @@ GOLDEN = TESTS / "golden"
 UNTRACED = {
     "adapters",
     "benchmarks",
+    "check",
     "convolution",
     "distributed",
     "dropout",
@@ -134,7 +135,7 @@ def _traced(item: pytest.Item, first: bool) -> bool:
     `first`: of the cases of a test. Those of the rooms that compute reach the same lines.
     """
     stem = item.path.stem.removeprefix("test_")
-    if item.path.parent.name in ("engine", "parts", "metrics") and not first:
+    if item.path.parent.name in ("engine", "parts", "metrics", "testing") and not first:
         return False
     if item.path.parent.name == "methods":
         return stem == "contract" or (stem == "conformance" and "runs" in item.name)
