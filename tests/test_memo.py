@@ -25,13 +25,20 @@ METHODS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def only_what_is_new():
-    """A collection walks what the test itself makes, not all that is there before."""
-    gc.collect()
-    gc.freeze()
+@pytest.fixture(scope="module", autouse=True)
+def thawed():
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def only_what_is_new():
+    """A collection walks what the test itself makes, not all that is there before.
+
+    What is frozen stays so until the last test: a collection after each would walk all that the suite has made.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def tracers():
