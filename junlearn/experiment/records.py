@@ -1,29 +1,24 @@
 """`records.jsonl`: one line for every network that was judged, appended when it is complete.
 
-Every line is sealed (`junlearn.files`). What is not a line as it was written is left out, wherever a file is read, and
-said; who writes to the file keeps such a one beside and puts one of the good lines in its place.
+It is a log of sealed lines (`junlearn.experiment.sealed_log`).
 """
 
 import logging
 import math
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, get_origin, get_type_hints
+from typing import Any, NotRequired, cast, get_origin, get_type_hints
 
-from junlearn import files
 from junlearn.engine.run import Result
 from junlearn.errors import DamagedError
-from junlearn.experiment import provenance
+from junlearn.experiment import provenance, sealed_log
 from junlearn.experiment.provenance import Provenance
+from junlearn.experiment.sealed_log import Kind, Remark
 
 __all__ = ["Record", "amend", "append", "new", "read", "repair", "spent"]
 
 log = logging.getLogger(__name__)
-
-Remark = Callable[[str], None]
-"""What is told of a file, a line each time."""
 
 SECONDS = ("compile", "run", "evaluate", "total")
 """Times of a result."""
@@ -103,23 +98,35 @@ def spent(record: Record) -> float:
     return record["seconds"]["run"] + record["seconds"].get("evaluate", 0.0)
 
 
+def _parse(content: dict[str, Any]) -> None:
+    """Raise DamagedError where a sealed line is no record."""
+    for name, kind in REQUIRED.items():
+        if not isinstance(content.get(name), kind):
+            raise DamagedError(f"its field {name!r} is missing or not a {kind.__name__}")
+    numbers = [*content["metrics"].values(), *content["seconds"].values()]
+    if "run" not in content["seconds"] or not all(isinstance(n, int | float) for n in numbers):
+        raise DamagedError("its metrics or seconds are not numbers")
+
+
+def _name(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What two records of one network and metrics have in common."""
+    return tuple(record[name] for name in ("config_hash", "role", "method", "seed"))
+
+
+KIND = Kind(_parse, _name)
+
+
 def read(path: Path, remark: Remark = log.warning) -> list[Record]:
     """All records of a file, none if it is not there; of one network and metrics the last.
 
     Lines that are not as they were written are left out, which `remark` is told. Nothing is changed on disk.
     """
-    found = _scan(path)
-    if found.damaged:
-        remark(_left_out(path, found))
-    return _records(found)
+    return cast(list[Record], sealed_log.read(path, KIND, remark))
 
 
 def repair(path: Path, remark: Remark = log.warning) -> list[Record]:
     """As `read`, for who writes to the file next: damaged, it is kept as `NAME.damaged` beside its good lines."""
-    if not path.exists():
-        return []
-    with files.holding(path):
-        return _repair(path, remark)
+    return cast(list[Record], sealed_log.repair(path, KIND, remark))
 
 
 def append(path: Path, record: Record, remark: Remark = log.warning) -> Record:
@@ -129,10 +136,7 @@ def append(path: Path, record: Record, remark: Remark = log.warning) -> Record:
     settings become text.
     """
     record = _finite(record, remark)
-    with files.holding(path):
-        if not _ends_with_a_line(path):
-            _repair(path, remark)
-        files.append_line(path, files.seal(record))
+    sealed_log.append(path, record, KIND, remark)
     return record
 
 
@@ -142,88 +146,8 @@ def amend(path: Path, record: Record, remark: Remark = log.warning) -> Record:
     Returns the record as `append` does.
     """
     record = _finite(record, remark)
-    with files.holding(path):
-        known = {_name(other): other for other in _repair(path, remark)}
-        _write(path, list((known | {_name(record): record}).values()))
+    sealed_log.amend(path, record, KIND, remark)
     return record
-
-
-class _Scan(NamedTuple):
-    """What the lines of a file are."""
-
-    good: list[Record]
-    damaged: list[tuple[int, str]]
-    """Number of a line, and what is wrong with it."""
-
-
-def _scan(path: Path) -> _Scan:
-    found = _Scan([], [])
-    # A pipe in its place would never end.
-    content = path.read_bytes() if path.is_file() else b""
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        # Blank lines and carriage returns are an editor's, and say nothing else than what was written.
-        if line := line.strip():
-            try:
-                found.good.append(_parse(line))
-            except DamagedError as error:
-                found.damaged.append((number, str(error)))
-    return found
-
-
-def _parse(line: bytes) -> Record:
-    """The record of a line. Raises DamagedError."""
-    try:
-        content: Any = files.unseal(line)
-    except DamagedError as error:
-        if "no checksum" in str(error):
-            raise DamagedError("it is not ours, or written before records had checksums") from error
-        raise
-    for name, kind in REQUIRED.items():
-        if not isinstance(content.get(name), kind):
-            raise DamagedError(f"its field {name!r} is missing or not a {kind.__name__}")
-    numbers = [*content["metrics"].values(), *content["seconds"].values()]
-    if "run" not in content["seconds"] or not all(isinstance(n, int | float) for n in numbers):
-        raise DamagedError("its metrics or seconds are not numbers")
-    return content
-
-
-def _records(found: _Scan) -> list[Record]:
-    return list({_name(record): record for record in found.good}.values())
-
-
-def _name(record: Record) -> tuple[Any, ...]:
-    """What two records of one network and metrics have in common."""
-    return tuple(record[name] for name in ("config_hash", "role", "method", "seed"))
-
-
-def _repair(path: Path, remark: Remark) -> list[Record]:
-    found = _scan(path)
-    if found.damaged:
-        aside = files.keep_damaged(path, stays=True)
-        remark(f"{_left_out(path, found)}; the file as it was is {aside.name}")
-        _write(path, _records(found))
-    return _records(found)
-
-
-def _write(path: Path, rows: list[Record]) -> None:
-    files.replace(path, "".join(files.seal(row) + "\n" for row in rows))
-
-
-def _left_out(path: Path, found: _Scan) -> str:
-    count = len(found.damaged)
-    number, reason = found.damaged[0]
-    lines = "1 line is" if count == 1 else f"{count} lines are"
-    return (
-        f"{path}: {lines} left out, not as written (line {number}: {reason}); "
-        "the same command makes such records again"
-    )
-
-
-def _ends_with_a_line(path: Path) -> bool:
-    with path.open("rb") as file, suppress(OSError):
-        file.seek(-1, 2)
-        return file.read(1) == b"\n"
-    return True
 
 
 def _finite(record: Record, remark: Remark) -> Record:
