@@ -8,6 +8,19 @@ fold and interval is a network, never an example.
 Read `signals` first, which says what is looked at, then `roc` and `ulira`.
 """
 
+from junlearn.metrics.ensemble.roc import (
+    Convention,
+    Rates,
+    Roc,
+    TprNull,
+    best_accuracy,
+    check_rate,
+    rates_of_many,
+    roc_area,
+    roc_curve,
+    tpr_at,
+    tpr_null,
+)
 from junlearn.metrics.ensemble.signals import (
     Precision,
     clipped_margins,
@@ -17,9 +30,20 @@ from junlearn.metrics.ensemble.signals import (
 )
 
 __all__ = [
+    "Convention",
     "Precision",
+    "Rates",
+    "Roc",
+    "TprNull",
+    "best_accuracy",
+    "check_rate",
     "clipped_margins",
     "guarded_margins",
     "label_probabilities",
     "margins",
+    "rates_of_many",
+    "roc_area",
+    "roc_curve",
+    "tpr_at",
+    "tpr_null",
 ]
