@@ -8,6 +8,13 @@ fold and interval is a network, never an example.
 Read `signals` first, which says what is looked at, then `roc` and `ulira`.
 """
 
+from junlearn.metrics.ensemble.lira import (
+    Attack,
+    lira,
+    lira_held_out,
+    lira_relabelled,
+    lira_released,
+)
 from junlearn.metrics.ensemble.roc import (
     Convention,
     Rates,
@@ -30,6 +37,7 @@ from junlearn.metrics.ensemble.signals import (
 )
 
 __all__ = [
+    "Attack",
     "Convention",
     "Precision",
     "Rates",
@@ -40,6 +48,10 @@ __all__ = [
     "clipped_margins",
     "guarded_margins",
     "label_probabilities",
+    "lira",
+    "lira_held_out",
+    "lira_relabelled",
+    "lira_released",
     "margins",
     "rates_of_many",
     "roc_area",
