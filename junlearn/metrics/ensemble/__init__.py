@@ -15,6 +15,10 @@ from junlearn.metrics.ensemble.lira import (
     lira_relabelled,
     lira_released,
 )
+from junlearn.metrics.ensemble.multiplicity import (
+    benjamini_hochberg,
+    permutation_p,
+)
 from junlearn.metrics.ensemble.roc import (
     Convention,
     Rates,
@@ -35,17 +39,39 @@ from junlearn.metrics.ensemble.signals import (
     label_probabilities,
     margins,
 )
+from junlearn.metrics.ensemble.ulira import (
+    IN_SAMPLE_TITLE,
+    KEPT,
+    NEVER,
+    UNLEARNED,
+    Ulira,
+    UliraNull,
+    enough_runs,
+    permuted_coins,
+    retain_exposure,
+    ulira,
+    ulira_in_sample,
+    ulira_relabelled,
+)
 
 __all__ = [
+    "IN_SAMPLE_TITLE",
+    "KEPT",
+    "NEVER",
+    "UNLEARNED",
     "Attack",
     "Convention",
     "Precision",
     "Rates",
     "Roc",
     "TprNull",
+    "Ulira",
+    "UliraNull",
+    "benjamini_hochberg",
     "best_accuracy",
     "check_rate",
     "clipped_margins",
+    "enough_runs",
     "guarded_margins",
     "label_probabilities",
     "lira",
@@ -53,9 +79,15 @@ __all__ = [
     "lira_relabelled",
     "lira_released",
     "margins",
+    "permutation_p",
+    "permuted_coins",
     "rates_of_many",
+    "retain_exposure",
     "roc_area",
     "roc_curve",
     "tpr_at",
     "tpr_null",
+    "ulira",
+    "ulira_in_sample",
+    "ulira_relabelled",
 ]
