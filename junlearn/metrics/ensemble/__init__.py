@@ -19,6 +19,10 @@ from junlearn.metrics.ensemble.multiplicity import (
     benjamini_hochberg,
     permutation_p,
 )
+from junlearn.metrics.ensemble.rmia import (
+    rmia,
+    rmia_ratio,
+)
 from junlearn.metrics.ensemble.roc import (
     Convention,
     Rates,
@@ -83,6 +87,8 @@ __all__ = [
     "permuted_coins",
     "rates_of_many",
     "retain_exposure",
+    "rmia",
+    "rmia_ratio",
     "roc_area",
     "roc_curve",
     "tpr_at",
