@@ -8,6 +8,13 @@ fold and interval is a network, never an example.
 Read `signals` first, which says what is looked at, then `roc` and `ulira`.
 """
 
+from junlearn.metrics.ensemble.iam import (
+    IamEffect,
+    iam,
+    iam_against_twins,
+    iam_offline_signal,
+    iam_signal,
+)
 from junlearn.metrics.ensemble.lira import (
     Attack,
     lira,
@@ -65,6 +72,7 @@ __all__ = [
     "UNLEARNED",
     "Attack",
     "Convention",
+    "IamEffect",
     "Precision",
     "Rates",
     "Roc",
@@ -77,6 +85,10 @@ __all__ = [
     "clipped_margins",
     "enough_runs",
     "guarded_margins",
+    "iam",
+    "iam_against_twins",
+    "iam_offline_signal",
+    "iam_signal",
     "label_probabilities",
     "lira",
     "lira_held_out",
