@@ -43,6 +43,13 @@ from junlearn.metrics.ensemble.roc import (
     tpr_at,
     tpr_null,
 )
+from junlearn.metrics.ensemble.ruli import (
+    RELEASED_BANDWIDTH,
+    rule_of_thumb,
+    ruli_efficacy,
+    ruli_held_out,
+    ruli_privacy,
+)
 from junlearn.metrics.ensemble.signals import (
     Precision,
     clipped_margins,
@@ -69,6 +76,7 @@ __all__ = [
     "IN_SAMPLE_TITLE",
     "KEPT",
     "NEVER",
+    "RELEASED_BANDWIDTH",
     "UNLEARNED",
     "Attack",
     "Convention",
@@ -103,6 +111,10 @@ __all__ = [
     "rmia_ratio",
     "roc_area",
     "roc_curve",
+    "rule_of_thumb",
+    "ruli_efficacy",
+    "ruli_held_out",
+    "ruli_privacy",
     "tpr_at",
     "tpr_null",
     "ulira",
