@@ -8,6 +8,16 @@ fold and interval is a network, never an example.
 Read `signals` first, which says what is looked at, then `roc` and `ulira`.
 """
 
+from junlearn.metrics.ensemble.epsilon import (
+    EpsilonExample,
+    EpsilonSet,
+    Threshold,
+    epsilon_example,
+    epsilon_lower,
+    epsilon_set,
+    highest_epsilon,
+    upper_limit,
+)
 from junlearn.metrics.ensemble.iam import (
     IamEffect,
     iam,
@@ -25,6 +35,14 @@ from junlearn.metrics.ensemble.lira import (
 from junlearn.metrics.ensemble.multiplicity import (
     benjamini_hochberg,
     permutation_p,
+)
+from junlearn.metrics.ensemble.one_run import (
+    Guesses,
+    OneRun,
+    epsilon_one_run,
+    guesses,
+    one_run,
+    one_run_p,
 )
 from junlearn.metrics.ensemble.rmia import (
     rmia,
@@ -80,10 +98,15 @@ __all__ = [
     "UNLEARNED",
     "Attack",
     "Convention",
+    "EpsilonExample",
+    "EpsilonSet",
+    "Guesses",
     "IamEffect",
+    "OneRun",
     "Precision",
     "Rates",
     "Roc",
+    "Threshold",
     "TprNull",
     "Ulira",
     "UliraNull",
@@ -92,7 +115,13 @@ __all__ = [
     "check_rate",
     "clipped_margins",
     "enough_runs",
+    "epsilon_example",
+    "epsilon_lower",
+    "epsilon_one_run",
+    "epsilon_set",
     "guarded_margins",
+    "guesses",
+    "highest_epsilon",
     "iam",
     "iam_against_twins",
     "iam_offline_signal",
@@ -103,6 +132,8 @@ __all__ = [
     "lira_relabelled",
     "lira_released",
     "margins",
+    "one_run",
+    "one_run_p",
     "permutation_p",
     "permuted_coins",
     "rates_of_many",
@@ -120,4 +151,5 @@ __all__ = [
     "ulira",
     "ulira_in_sample",
     "ulira_relabelled",
+    "upper_limit",
 ]
