@@ -75,6 +75,12 @@ from junlearn.metrics.ensemble.signals import (
     label_probabilities,
     margins,
 )
+from junlearn.metrics.ensemble.tow import (
+    MeanMargin,
+    student_interval,
+    tow_mia_of_pairs,
+    tow_of_pairs,
+)
 from junlearn.metrics.ensemble.ulira import (
     IN_SAMPLE_TITLE,
     KEPT,
@@ -102,6 +108,7 @@ __all__ = [
     "EpsilonSet",
     "Guesses",
     "IamEffect",
+    "MeanMargin",
     "OneRun",
     "Precision",
     "Rates",
@@ -146,6 +153,9 @@ __all__ = [
     "ruli_efficacy",
     "ruli_held_out",
     "ruli_privacy",
+    "student_interval",
+    "tow_mia_of_pairs",
+    "tow_of_pairs",
     "tpr_at",
     "tpr_null",
     "ulira",
