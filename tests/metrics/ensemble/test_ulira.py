@@ -152,6 +152,18 @@ def test_p_values_are_uniform_with_correlated_examples():
     assert 0.43 < np.mean(found) < 0.6
 
 
+def test_examples_are_no_trials(audit):
+    """Every example ten times over: value and band stay where they are."""
+    phi, status, fold = audit
+    judged = status > 0
+    coins = np.stack(list(permuted_coins(status == 1, judged, fold, 9, np.random.default_rng(27))))
+    once = ulira_relabelled(phi, judged, coins, fold, least=2)
+    many = [np.repeat(array, 10, axis=-1) for array in (phi, judged, coins)]
+    again = ulira_relabelled(*many, fold, least=2)
+    for name in ("accuracy", "pooled_accuracy", "area"):
+        np.testing.assert_allclose(getattr(again, name), getattr(once, name), rtol=1e-12)
+
+
 def test_retain_exposure():
     generator = np.random.default_rng(14)
     coins, block = blocked(generator, 32, 50)
