@@ -15,6 +15,7 @@ __all__ = [
     "chance",
     "digits",
     "label",
+    "methods_first",
     "networks",
     "of",
     "ordered",
@@ -59,6 +60,11 @@ def ordered(rows: Sequence[Row]) -> list[Row]:
     """The original networks first, then the twin, then the methods in their order."""
     places = {"original": 0, "twin": 1}
     return sorted(rows, key=lambda row: places.get(row["role"], 2))
+
+
+def methods_first(rows: Sequence[Row]) -> list[Row]:
+    """The methods in their order, and then what they are compared with."""
+    return sorted(rows, key=lambda row: row["role"] != "unlearn")
 
 
 def networks(row: Row) -> int | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from junlearn.reports.audit_cells import Row, label, ordered
+from junlearn.reports.audit_cells import Row, label, methods_first, ordered
 from junlearn.reports.audit_curves import quantiles, roc
 from junlearn.reports.audit_exposed import exposed
 from junlearn.reports.audit_histograms import histograms
@@ -16,7 +16,7 @@ from junlearn.reports.audit_landscape import costs, planned
 from junlearn.reports.audit_style import Examples, example_of
 from junlearn.reports.plots import save
 
-__all__ = ["Picture", "pictures", "write_plots"]
+__all__ = ["Picture", "names", "pictures", "write_plots"]
 
 
 class Picture(NamedTuple):
@@ -31,14 +31,14 @@ class Picture(NamedTuple):
 
 
 def pictures(rows: Sequence[Row], examples: Examples) -> Iterator[Picture]:
-    """The pictures of one audit: those of all rows together, then those of every row. What has no data is left out."""
+    """The pictures of one audit: those of all rows together, then those of each row. What has no data is left out."""
     shown = ordered(rows)
     for name, title, text, figure in (
         (
             "costs",
             "Cost against what is left",
             "Each mark is a method: to the left it is cheaper, lower its networks are closer to retrained ones. "
-            "Inside the grey band no test can tell them from retrained networks by their distance.",
+            "The grey band holds 95 % of perfect unlearners, since retrained networks differ from each other too.",
             costs(shown),
         ),
         (
@@ -65,27 +65,21 @@ def pictures(rows: Sequence[Row], examples: Examples) -> Iterator[Picture]:
     ):
         if figure is not None:
             yield Picture(name, title, text, figure)
-    taken: set[str] = set()
-    for row in shown:
-        example = example_of(row, examples)
-        name = _file_name(label(row), taken)
-        for kind, title, text, figure in (
-            (
-                "histograms",
-                "every example",
-                "Outline: the examples to be forgotten. Grey: a perfect unlearner with as many networks.",
-                histograms(row, example),
-            ),
-            (
-                "exposed",
-                "the most exposed examples",
-                "A dot is a network. Unlearned dots should lie where the retrained ones and their twins lie, not "
-                "where the original ones do.",
-                exposed(example),
-            ),
-        ):
-            if figure is not None:
-                yield Picture(f"{kind}_{name}", f"{label(row)}: {title}", text, figure)
+    judged = methods_first(shown)
+    for row, name in zip(judged, names(judged), strict=True):
+        figure = histograms(row, example_of(row, examples))
+        text = "Outline: the examples to be forgotten. Grey: a perfect unlearner with as many networks."
+        if figure is not None:
+            yield Picture(f"histograms_{name}", f"{label(row)}: every example", text, figure)
+    for row, name in zip(judged, names(judged), strict=True):
+        figure = exposed(example_of(row, examples))
+        text = (
+            "A dot is a network. Unlearned dots should lie where the retrained ones and their twins lie, not where the "
+            "original ones do."
+        )
+        if figure is not None:
+            said = f"{label(row)}: the most exposed examples"
+            yield Picture(f"exposed_{name}", said, text, figure)
 
 
 def write_plots(rows: Sequence[Row], examples: Examples, folder: Path) -> list[Path]:
@@ -104,11 +98,13 @@ def write_plots(rows: Sequence[Row], examples: Examples, folder: Path) -> list[P
     return paths
 
 
-def _file_name(text: str, taken: set[str]) -> str:
-    """A label as a part of a file's name, unlike those that are `taken`, to which it is added."""
-    plain = re.sub(r"[^\w.-]", "_", text, flags=re.ASCII)[:80]
-    name, number = plain, 2
-    while name in taken:
-        name, number = f"{plain}_{number}", number + 1
-    taken.add(name)
-    return name
+def names(rows: Sequence[Row]) -> list[str]:
+    """The part of a picture's name that says the row: its label with plain characters, no two alike."""
+    found: list[str] = []
+    for row in rows:
+        plain = re.sub(r"[^\w.-]", "_", label(row), flags=re.ASCII)[:80]
+        name, number = plain, 2
+        while name in found:
+            name, number = f"{plain}_{number}", number + 1
+        found.append(name)
+    return found
