@@ -27,10 +27,8 @@ from junlearn.text.terminal import Terminal, printable
 __all__ = ["audits", "flat_rows", "table", "write_table"]
 
 VERDICT = Column("verdict", "", lambda row: row.get("verdict", {}).get("forget"))
-LEGEND = (
-    "Bold, *: outside the band of a perfect unlearner, which is the null. "
-    "Twin: networks retrained once more, judged as the methods are."
-)
+LEGEND = "Bold, *: outside the band of a perfect unlearner, which is the null."
+TWIN = "Twin: networks retrained once more, judged as the methods are."
 IDENTITY = ("dataset", "model", "scenario", "method", "role", "seed", "design", "pairing")
 BEFORE = ("models", "examples", "rho", "diverged")
 """Groups whose columns stand before those of the values, and after them."""
@@ -108,6 +106,8 @@ def _print(rows: Sequence[Row], console: Console) -> None:
     for line in (*verdict_lines(rows, SETS[1:] if wide else SETS), *notes):
         _say(console, printable(line))
     _say(console, LEGEND, "dim")
+    if any(row["role"] == "twin" for row in rows):
+        _say(console, TWIN, "dim")
     for line in remark_lines(rows):
         _say(console, f"remark: {printable(line)}", "dim")
 

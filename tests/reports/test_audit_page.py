@@ -162,7 +162,8 @@ def test_the_random_design():
         "U-LiRA (held out)" in found.text and "fair coin" in found.text and "64 runs" in found.text
     )
     assert "999 draws of coins that are tossed anew" in found.text
-    assert "the most exposed examples" not in found.text
+    assert "the most exposed examples" not in found.text and "Twin" not in found.text
+    assert "one that it has never seen, by its outputs?" in found.text
 
 
 def test_a_row_of_which_nothing_is_known():

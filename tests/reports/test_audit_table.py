@@ -59,6 +59,8 @@ def test_the_original_and_the_twin_come_first():
     firsts = [line.split()[0] for line in lines if line.startswith(" ") and line.strip()]
     names = [name for name in firsts if name in ("Original", "Twin", "finetune", "scrub")]
     assert names == ["Original", "Twin", "finetune", "scrub"]
+    assert "Twin: networks retrained once more" in "\n".join(lines)
+    assert "Twin" not in printed([row()])
 
 
 def test_absent_values_are_dashes():

@@ -33,6 +33,16 @@ WORDS = {
     "none": ("?", "no verdict"),
 }
 """A sign and words for each kind of verdict."""
+QUESTIONS = {
+    "request": "Can networks that unlearned be told from networks that were retrained without the examples, by their "
+    "outputs?",
+    "random": "Can an example that a network has forgotten be told from one that it has never seen, by its outputs?",
+}
+REFERENCES = {
+    "original": "Original: networks that forgot nothing.",
+    "twin": "Twin: networks that were retrained once more and judged as the methods are, the example of a perfect "
+    "unlearner.",
+}
 MOST_CLASSES, MOST_IMAGES = 30, 48
 """Classes and sample images on a page; how many more there are is said."""
 TIMES = {
@@ -53,6 +63,8 @@ def content(rows: Sequence[Row], examples: Examples, command: str | None) -> dic
     shown = columns(first)
     return {
         "title": title(first),
+        "question": QUESTIONS.get(first["design"], ""),
+        "references": [REFERENCES[row["role"]] for row in rows if row["role"] in REFERENCES],
         "verdicts": [_verdict(row) for row in judged],
         "useful": verdict_lines(rows, SETS[1:]),
         "forgotten": _forgotten(first, found),

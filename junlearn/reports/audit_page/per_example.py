@@ -64,4 +64,6 @@ def listing(example: Example) -> Listing | None:
 
 
 def _cell(value: float) -> tuple[str, str]:
-    return ("-", "") if np.isnan(value) else (f"{value:.3f}", repr(value).replace("inf", "Infinity"))
+    return (
+        ("-", "") if np.isnan(value) else (f"{value:.3f}", repr(value).replace("inf", "Infinity"))
+    )
