@@ -1,6 +1,7 @@
 """Records as a table for a person."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from rich import box
 from rich.console import Console
@@ -13,7 +14,9 @@ from junlearn.experiment.records import Record, spent
 from junlearn.reports.columns import FORGETTING, Column, first_columns, foreign_columns
 from junlearn.text.terminal import Terminal, printable
 
-__all__ = ["table"]
+__all__ = ["fitting", "table"]
+
+C = TypeVar("C")
 
 LEGEND = {
     "": "Accuracies in %, seconds in steps and in looks at its own progress. The row to match: the retrained network.",
@@ -54,7 +57,10 @@ def table(records: Sequence[Record], console: Console) -> None:
     others += foreign_columns(asked, present)
     parts = [first_columns(present) + others]
     if _width(records, parts[0], first=True) > console.width:
-        parts = [first_columns(present), *_fitting(records, others, console.width)]
+        parts = [
+            first_columns(present),
+            *fitting(others, lambda part: _width(records, part) <= console.width),
+        ]
     for number, columns in enumerate(parts):
         console.print(_grid(records, columns, seconds=number == 0))
     families = {"", *(column.metric.split("/")[0] for part in parts for column in part)}
@@ -64,13 +70,11 @@ def table(records: Sequence[Record], console: Console) -> None:
     console.print(text, style="dim", highlight=False)
 
 
-def _fitting(
-    records: Sequence[Record], columns: Sequence[Column], width: int
-) -> list[tuple[Column, ...]]:
-    """The columns in as few tables as `width` allows, a column at least in each."""
-    parts: list[tuple[Column, ...]] = []
+def fitting(columns: Sequence[C], fits: Callable[[Sequence[C]], bool]) -> list[tuple[C, ...]]:
+    """The columns in as few parts, in their order, as each `fits`; a column at least in each."""
+    parts: list[tuple[C, ...]] = []
     for column in columns:
-        if parts and _width(records, (*parts[-1], column)) <= width:
+        if parts and fits((*parts[-1], column)):
             parts[-1] = (*parts[-1], column)
         else:
             parts.append((column,))

@@ -13,7 +13,17 @@ from junlearn.experiment.records import Record
 from junlearn.files import replace, replacing
 from junlearn.metrics.aggregate import Measured, aus_with_error, measured
 
-__all__ = ["FORMATS", "Row", "aus_of_means", "check", "rows", "summary", "write", "write_rows"]
+__all__ = [
+    "FORMATS",
+    "Row",
+    "aus_of_means",
+    "check",
+    "flat",
+    "rows",
+    "summary",
+    "write",
+    "write_rows",
+]
 
 Row = dict[str, str | int | float | bool | None]
 
@@ -105,7 +115,7 @@ def _row(record: Record) -> Row:
     sections = config.get("method", {})
     if len(sections) == 1:
         config["method"] = next(iter(sections.values()))
-    grouped: list[Mapping[str, Any]] = [record["seconds"], record["versions"], _flat(config)]
+    grouped: list[Mapping[str, Any]] = [record["seconds"], record["versions"], flat(config)]
     parts = zip(GROUPS, grouped, strict=True)
     return {
         **{name: record[name] for name in IDENTITY},  # type: ignore[literal-required]
@@ -115,16 +125,17 @@ def _row(record: Record) -> Row:
     }
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Row:
-    flat: Row = {}
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Row:
+    """A tree of tables as one row, with names such as `OUTER/INNER`; lists are JSON text."""
+    found: Row = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}/")
+            found |= flat(value, f"{prefix}{name}/")
         elif value is None or isinstance(value, str | int | float):
-            flat[f"{prefix}{name}"] = value
+            found[f"{prefix}{name}"] = value
         else:
-            flat[f"{prefix}{name}"] = json.dumps(value)
-    return flat
+            found[f"{prefix}{name}"] = json.dumps(value)
+    return found
 
 
 def _place(name: str) -> int:

@@ -1,0 +1,69 @@
+"""An audit as one HTML file: it loads nothing, needs no script to be read, and can be printed.
+
+Read `content` first: what stands on the page, from rows and arrays. `drawings` makes pictures part of the page,
+`configuration` says how to repeat the audit, `glossary` what the numbers are, `templates` how it looks.
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from junlearn.errors import ConfigError
+from junlearn.files import replace
+from junlearn.reports.audit_cells import Row
+from junlearn.reports.audit_page.content import content
+from junlearn.reports.audit_page.drawings import drawings
+from junlearn.reports.audit_plots import pictures
+from junlearn.reports.audit_style import Examples
+from junlearn.reports.audit_table import audits
+from junlearn.text.terminal import printable
+
+__all__ = ["LIMIT", "page", "write_page"]
+
+LIMIT = 5_000_000
+"""Bytes of a page. Pictures that do not fit are left out, and the page says so."""
+
+
+def page(rows: Sequence[Row], examples: Examples, command: str | None = None) -> str:
+    """The page of one audit.
+
+    `rows` are lines of `audit.jsonl` of one bank; `examples` holds the arrays of each row under its `examples_file`,
+    as far as there are any; `command` is what to run to repeat the audit, with a configuration in `audit.toml` where
+    it is None. Raises ConfigError for no rows, and for those of several banks.
+    """
+    groups = audits(rows)
+    if len(groups) != 1:
+        raise ConfigError(f"the page of an audit has the rows of one bank, not of {len(groups)}")
+    template = _environment().get_template("page.html")
+    script = Markup(resources.files(__name__).joinpath("templates", "sort.js").read_text("utf-8"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text = content(groups[0], examples, command) | {"script": script, "digest": digest}
+    bare = template.render(text, drawn={}, left_out=[])
+    drawn, left_out = drawings(pictures(groups[0], examples), LIMIT - len(bare.encode()))
+    return template.render(text, drawn=drawn, left_out=left_out)
+
+
+def write_page(
+    rows: Sequence[Row], examples: Examples, path: Path, command: str | None = None
+) -> None:
+    """Write `page(...)` to `path` in one step; its folder is made. Raises ConfigError as `page` does."""
+    text = page(rows, examples, command)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace(path, text)
+
+
+def _environment() -> Environment:
+    """Templates in which every string from outside is escaped, and has nothing that would turn or end a line."""
+    return Environment(
+        loader=PackageLoader(__name__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: value if isinstance(value, Markup) else printable(value, keep="\n"),
+    )
