@@ -1,0 +1,40 @@
+"""Whether two ensembles of networks follow one law, from their margins: numpy on the host, in float64.
+
+An ensemble is `[networks, examples]`. Each metric has a plain form, on `unlearned` and `retrained` networks, and a
+resampled one, on their pool and many ways to deal it out: for the band of values that a perfect unlearner has, and for
+tests whose unit is a network. Read `relabelled` first, then `moments`.
+"""
+
+from junlearn.metrics.ensemble.churn import churn_excess, resampled_churn_excess
+from junlearn.metrics.ensemble.energy import energy, resampled_energy
+from junlearn.metrics.ensemble.moments import (
+    Moments,
+    moments,
+    resampled_moments,
+    rho,
+    signal_sd,
+)
+from junlearn.metrics.ensemble.relabelled import (
+    Relabelled,
+    bootstraps,
+    identity,
+    permutations,
+    splits,
+)
+
+__all__ = [
+    "Moments",
+    "Relabelled",
+    "bootstraps",
+    "churn_excess",
+    "energy",
+    "identity",
+    "moments",
+    "permutations",
+    "resampled_churn_excess",
+    "resampled_energy",
+    "resampled_moments",
+    "rho",
+    "signal_sd",
+    "splits",
+]
