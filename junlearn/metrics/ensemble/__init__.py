@@ -7,6 +7,7 @@ tests whose unit is a network. Read `relabelled` first, then `moments`.
 
 from junlearn.metrics.ensemble.churn import churn_excess, resampled_churn_excess
 from junlearn.metrics.ensemble.energy import energy, resampled_energy
+from junlearn.metrics.ensemble.klom import Klom, klom, resampled_klom, resampled_klom_values
 from junlearn.metrics.ensemble.moments import (
     Moments,
     moments,
@@ -23,16 +24,20 @@ from junlearn.metrics.ensemble.relabelled import (
 )
 
 __all__ = [
+    "Klom",
     "Moments",
     "Relabelled",
     "bootstraps",
     "churn_excess",
     "energy",
     "identity",
+    "klom",
     "moments",
     "permutations",
     "resampled_churn_excess",
     "resampled_energy",
+    "resampled_klom",
+    "resampled_klom_values",
     "resampled_moments",
     "rho",
     "signal_sd",
