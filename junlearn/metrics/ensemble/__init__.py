@@ -7,6 +7,13 @@ tests whose unit is a network. Read `relabelled` first, then `moments`.
 
 from junlearn.metrics.ensemble.churn import churn_excess, resampled_churn_excess
 from junlearn.metrics.ensemble.energy import energy, resampled_energy
+from junlearn.metrics.ensemble.forgetting_quality import (
+    ForgettingQuality,
+    final_score,
+    forgetting_quality,
+    resampled_epsilon,
+    resampled_forgetting_quality,
+)
 from junlearn.metrics.ensemble.klom import Klom, klom, resampled_klom, resampled_klom_values
 from junlearn.metrics.ensemble.moments import (
     Moments,
@@ -24,18 +31,23 @@ from junlearn.metrics.ensemble.relabelled import (
 )
 
 __all__ = [
+    "ForgettingQuality",
     "Klom",
     "Moments",
     "Relabelled",
     "bootstraps",
     "churn_excess",
     "energy",
+    "final_score",
+    "forgetting_quality",
     "identity",
     "klom",
     "moments",
     "permutations",
     "resampled_churn_excess",
     "resampled_energy",
+    "resampled_epsilon",
+    "resampled_forgetting_quality",
     "resampled_klom",
     "resampled_klom_values",
     "resampled_moments",
