@@ -22,6 +22,7 @@ from junlearn.metrics.ensemble.moments import (
     rho,
     signal_sd,
 )
+from junlearn.metrics.ensemble.rank_quality import rank_quality, resampled_rank_quality
 from junlearn.metrics.ensemble.relabelled import (
     Relabelled,
     bootstraps,
@@ -44,6 +45,7 @@ __all__ = [
     "klom",
     "moments",
     "permutations",
+    "rank_quality",
     "resampled_churn_excess",
     "resampled_energy",
     "resampled_epsilon",
@@ -51,6 +53,7 @@ __all__ = [
     "resampled_klom",
     "resampled_klom_values",
     "resampled_moments",
+    "resampled_rank_quality",
     "rho",
     "signal_sd",
     "splits",
