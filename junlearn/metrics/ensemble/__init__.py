@@ -6,6 +6,12 @@ tests whose unit is a network. Read `relabelled` first, then `moments`.
 """
 
 from junlearn.metrics.ensemble.churn import churn_excess, resampled_churn_excess
+from junlearn.metrics.ensemble.crossfit import (
+    Crossfit,
+    ResampledCrossfit,
+    crossfit,
+    resampled_crossfit,
+)
 from junlearn.metrics.ensemble.energy import energy, resampled_energy
 from junlearn.metrics.ensemble.forgetting_quality import (
     ForgettingQuality,
@@ -32,12 +38,15 @@ from junlearn.metrics.ensemble.relabelled import (
 )
 
 __all__ = [
+    "Crossfit",
     "ForgettingQuality",
     "Klom",
     "Moments",
     "Relabelled",
+    "ResampledCrossfit",
     "bootstraps",
     "churn_excess",
+    "crossfit",
     "energy",
     "final_score",
     "forgetting_quality",
@@ -47,6 +56,7 @@ __all__ = [
     "permutations",
     "rank_quality",
     "resampled_churn_excess",
+    "resampled_crossfit",
     "resampled_energy",
     "resampled_epsilon",
     "resampled_forgetting_quality",
