@@ -100,14 +100,14 @@ def test_ten_copies_of_every_example_are_no_more_evidence(name, retrained):
 @pytest.mark.parametrize("name", ["mean_shift", "energy", "accuracy", "klom_mean"])
 @pytest.mark.parametrize("rho", [0.0, 0.2])
 def test_permutation_is_exact_whatever_networks_have_in_common(name, rho):
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(9)
     found = []
     for _ in range(200):
         own, common = rng.normal(size=(16, 20)), rng.normal(size=(16, 1))
         pool = np.sqrt(1 - rho) * own + np.sqrt(rho) * common
-        found.append(p_value(name, pool, permutations(8, 8, 39, rng)))
+        found.append(p_value(name, pool, permutations(8, 8, 19, rng)))
     assert 0.02 <= np.mean(np.array(found) <= 0.05) <= 0.085
-    assert np.mean(found) == pytest.approx(0.51, abs=0.065)
+    assert np.mean(found) == pytest.approx(0.525, abs=0.065)
 
 
 @pytest.mark.parametrize("name", METRICS)
