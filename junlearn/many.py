@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from junlearn.engine.abreast import One
+from junlearn.engine.abreast import One, convolves_slowly
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.arrays import array_of, kind_of, rows_of
 from junlearn.engine.inputs.chunks import Diverging, How, check_ways, chunks_of, memory_of
@@ -134,7 +134,8 @@ def train_each(
     With `chunks`, lists of model numbers, these models alone are trained, each list together, in its order, in a
     program of `places` models (default: the longest list's number; the last model of a shorter list is repeated). The
     bits of a network then depend on its list, on `places`, `how` and `loop`, and on nothing else that is trained
-    beside. With `how="auto"` what was chosen is `One.how`: who wants the same bits in another process passes it on.
+    beside. With `how="auto"` what was chosen is `One.how`: who wants the same bits in another process passes it on. On
+    a CPU it is "loop", untimed, for networks with kernels: there the loop was the fastest of all that were measured.
 
     `diverging="kept"`: a network that is NaN or infinite ends nothing, and is given with the line in `One.diverged`.
 
@@ -143,6 +144,9 @@ def train_each(
     command line handles raises Interrupted at the next step boundary.
     """
     where = "train_each"
+    if how == "auto":
+        shapes = jax.eval_shape(model.init, jax.random.key(0), model.example(sources))
+        how = "loop" if convolves_slowly(shapes.params) else how
     training = _Training(
         *(config, model, sources, retains, keys, seeds, views, how, loop, memory, progress),
         diverging=diverging,

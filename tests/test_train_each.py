@@ -84,6 +84,10 @@ def test_what_else_is_trained_changes_no_bit_and_compiles_nothing(mlp, how, loop
     assert_same_bits(alone, {0: whole[0]})
 
 
+def test_nothing_is_asked_for(mlp):
+    assert list(each(mlp, how="auto", chunks=[])) == []
+
+
 def test_given_as_soon_as_the_chunk_is_done(mlp):
     told = []
     ones = each(mlp, chunks=[[1], [3, 0]], progress=lambda *counts: told.append(counts))
@@ -153,6 +157,13 @@ def test_what_has_no_room_is_no_candidate(mlp, monkeypatch):
     assert {one.how for one in each(mlp, how="auto", **options)} == {"loop"}
     with pytest.raises(ConfigError, match="a chunk has 4 places, and memory is enough for 2"):
         list(each(mlp, **options))
+
+
+def test_kernels_are_not_timed_on_a_cpu(convnet, monkeypatch):
+    monkeypatch.setattr("junlearn.many.ManyTrainer.times", None)
+    config = retrain.Config(steps=1, batch_size=8, augment=False)
+    ones = each(convnet, config, how="auto", chunks=[[0, 1]])
+    assert [one.how for one in ones] == ["loop", "loop"]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ __all__ = [
     "advance",
     "at_place",
     "compile_for",
+    "convolves_slowly",
     "function_of",
     "stack",
     "told",
@@ -136,6 +137,14 @@ def advance(
         if stopped := interrupts.pending():
             raise interrupts.Interrupted(stopped, where)
     return state, metrics
+
+
+def convolves_slowly(params: PyTree) -> bool:
+    """Whether networks with these weights (or shapes of them) are slow side by side: on a CPU one convolution keeps all
+    cores busy, and grouped ones, and products of patches, are slower.
+    """
+    kernels = any(np.ndim(leaf) == 4 for leaf in jax.tree.leaves(params))
+    return kernels and jax.default_backend() == "cpu"
 
 
 def told(line: str, diverging: str, cause: BaseException | None = None) -> str:

@@ -80,11 +80,6 @@ class Task(NamedTuple):
                 return f"stage {stage.name!r} ends when a network is done"
         return ""
 
-    def convolves_slowly(self, number: int) -> bool:
-        """Whether kernels side by side make slow convolutions: grouped ones, on a CPU."""
-        params = jax.tree.leaves(self.start(number).params)
-        return jax.default_backend() == "cpu" and any(np.ndim(leaf) == 4 for leaf in params)
-
 
 class Lanes:
     """Takes chunks of networks through the method, all by the same programs."""

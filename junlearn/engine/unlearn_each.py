@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from junlearn.engine import compiling
-from junlearn.engine.abreast import NoRoom, One, told
+from junlearn.engine.abreast import NoRoom, One, convolves_slowly, told
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.arrays import kind_of
 from junlearn.engine.inputs.chunks import Diverging, How, check_ways, chunks_of, memory_of
@@ -157,9 +157,9 @@ class _Walk:
 
     def each(self, numbers: list[int], how: str) -> Iterator[One]:
         """All of them."""
-        if how == "auto":
+        if how == "auto" and numbers:
             yield from self._fastest(numbers)
-        elif how == "loop":
+        elif how in ("auto", "loop"):
             yield from map(self._alone, numbers)
         else:
             yield from self._together(numbers, how)
@@ -226,7 +226,8 @@ class _Walk:
         each = time.perf_counter() - began
         left = len(numbers) - len(first)
         price = max(compilation.seconds, COMPILATION)
-        if left * each > price and not self.task.convolves_slowly(numbers[0]):
+        worth = left * each > price
+        if worth and not convolves_slowly(self.task.start(numbers[0]).params):
             ones = self._together(numbers, "vmap", each)
             try:
                 head = next(ones)

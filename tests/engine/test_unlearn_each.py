@@ -191,6 +191,11 @@ def broken(number):
     return jax.tree.map(lambda leaf: leaf * (np.nan if number == 1 else 1), STARTS[number])
 
 
+@pytest.mark.parametrize("how", ["auto", "vmap", "loop"])
+def test_nothing_is_asked_for(how):
+    assert list(each("augmented", how=how, chunks=[])) == []
+
+
 @pytest.mark.parametrize("how", ["vmap", "loop"])
 @pytest.mark.parametrize(
     ("name", "message"),
