@@ -14,33 +14,34 @@ How a chunk of C models makes a step, always the pure step of `junlearn.methods.
                first batches (`Many.measured`), once in a process for the same model, recipe, shape of data, number of
                models, memory and device
 
+`train_many` gives them all at the end, `train_each` one by one, to be written away as they come.
+
 Where the schedule of the recipe reads the number of steps, models with different numbers of steps have different
 programs: models with equally many steps are trained as a group, a compilation each. With a constant rate there is one
 group, whatever the sizes of the sets.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from junlearn.engine.abreast import One, convolves_slowly
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.arrays import array_of, kind_of, rows_of
-from junlearn.engine.inputs.options import keys_of, run_options, seed_of
-from junlearn.engine.memory import available
+from junlearn.engine.inputs.chunks import Diverging, How, check_ways, chunks_of, memory_of
+from junlearn.engine.inputs.options import LoopKind, keys_of, run_options, seed_of
 from junlearn.engine.settings import Placement
 from junlearn.engine.side_by_side import ManyTrainer
-from junlearn.errors import ConfigError, unknown
+from junlearn.errors import ConfigError
 from junlearn.methods import build, retrain
 from junlearn.parts.recipe import length, scheduled
 from junlearn.types import Key, Model, Sources, Split, Variables, View
 
-__all__ = ["How", "Many", "pick", "train_many"]
-
-How = Literal["auto", "vmap", "patches", "map", "loop"]
+__all__ = ["How", "Many", "One", "pick", "train_each", "train_many"]
 
 _measured: dict[Any, dict[str, float]] = {}
 
@@ -78,7 +79,7 @@ def train_many(
     seeds: Sequence[int] | int = 0,
     views: Mapping[str, View] | None = None,
     how: How = "auto",
-    loop: Literal["auto", "python", "scan"] = "auto",
+    loop: LoopKind = "auto",
     memory: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Many:
@@ -95,73 +96,185 @@ def train_many(
     trained network is NaN or infinite.
     """
     began = time.perf_counter()
-    if how not in get_args(How):
-        raise unknown("how", how, get_args(How))
-    if config.keep != "last":
-        raise ConfigError(f'train_many returns the last weights; keep="{config.keep}" is for train')
-    if memory is not None and (not isinstance(memory, int | np.integer) or memory <= 0):
-        raise ConfigError(f"train_many: memory is {memory!r}: a number of bytes is wanted, or None")
-    run_options({"views": views, "loop": loop, "progress": progress})
-    sets, keys, seeds = _checked(sources["train"].y.shape[0], retains, keys, seeds)
-    none = np.zeros(0, int)
-    splits = [Split(none, rows, none, none) for rows in sets]
-    sources = jax.tree.map(jnp.asarray, sources)
-    groups: dict[Any, list[int]] = {}
-    for i, rows in enumerate(sets):
-        groups.setdefault(length(config, len(rows)) if scheduled(config) else None, []).append(i)
-    steps = [length(config, len(rows)).made for rows in sets]
+    training = _Training(
+        *(config, model, sources, retains, keys, seeds, views, how, loop, memory, progress)
+    )
+    ones = sorted(training.each(), key=lambda one: one.number)
+    stacked = jax.tree.map(lambda *a: np.stack(a), *(one.variables for one in ones))
+    training.seconds["total"] = time.perf_counter() - began
+    return Many(
+        stacked,
+        [one.history for one in ones],
+        training.seconds,
+        training.how,
+        training.chunk,
+        training.measured,
+    )
 
-    seconds = {"compile": 0.0, "measure": 0.0, "run": 0.0, "total": 0.0}
-    history: list[list[dict[str, Any]]] = [[] for _ in sets]
-    results: dict[int, Variables] = {}
-    chosen: str = how
-    chunk, done = 0, 0
-    measured: dict[str, float] = {}
-    scan = Placement(loop).scans
-    limit = available() if memory is None else memory
-    method = build("retrain", config, model)
-    # The largest group first: what is chosen for it, the others follow.
-    for members in sorted(groups.values(), key=len, reverse=True):
-        members = sorted(members, key=lambda i: -steps[i])
-        trainer = ManyTrainer(
-            method,
-            sources,
-            views=views or PLAIN_VIEWS,
-            splits=splits,
-            keys=keys,
-            seeds=seeds,
-            steps=steps,
-            members=members,
-            scan=scan,
-            memory=limit,
-            seconds=seconds,
-        )
-        if chosen == "auto":
-            shapes = tuple((a.shape, str(a.dtype)) for a in jax.tree.leaves(sources["train"]))
-            kind = jax.devices()[0].device_kind
-            chosen, measured = _choose(
-                trainer, (kind, model, config, shapes, len(members), scan, memory)
+
+def train_each(
+    config: retrain.Config,
+    model: Model,
+    sources: Sources,
+    retains: Sequence[np.ndarray | Sequence[int]] | None = None,
+    *,
+    keys: Sequence[Key] | Key | None = None,
+    seeds: Sequence[int] | int = 0,
+    views: Mapping[str, View] | None = None,
+    how: How = "auto",
+    chunks: Sequence[Sequence[int]] | None = None,
+    places: int | None = None,
+    loop: LoopKind = "auto",
+    memory: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    diverging: Diverging = "raise",
+) -> Iterator[One]:
+    """The networks of `train_many`, each given as soon as its chunk is done and kept nowhere else.
+
+    With `chunks`, lists of model numbers, these models alone are trained, each list together, in its order, in a
+    program of `places` models (default: the longest list's number; the last model of a shorter list is repeated). The
+    bits of a network then depend on its list, on `places`, `how` and `loop`, and on nothing else that is trained
+    beside. With `how="auto"` what was chosen is `One.how`: who wants the same bits in another process passes it on. On
+    a CPU it is "loop", untimed, for networks with kernels: there the loop was the fastest of all that were measured.
+
+    `diverging="kept"`: a network that is NaN or infinite ends nothing, and is given with the line in `One.diverged`.
+
+    Raises as `train_many` does, of arguments at once; ConfigError also for chunks that do not fit the models, a chunk
+    whose models have different schedules, and memory in which not all places of a chunk have room. A signal that the
+    command line handles raises Interrupted at the next step boundary.
+    """
+    where = "train_each"
+    if how == "auto":
+        shapes = jax.eval_shape(model.init, jax.random.key(0), model.example(sources))
+        how = "loop" if convolves_slowly(shapes.params) else how
+    training = _Training(
+        *(config, model, sources, retains, keys, seeds, views, how, loop, memory, progress),
+        diverging=diverging,
+        where=where,
+    )
+    training.fix(*chunks_of(chunks, places, len(training.splits), where))
+    return training.each()
+
+
+class _Training:
+    """The arguments of a call, checked, and what has been done for it."""
+
+    def __init__(
+        self,
+        config: retrain.Config,
+        model: Model,
+        sources: Sources,
+        retains: Any,
+        keys: Any,
+        seeds: Any,
+        views: Any,
+        how: Any,
+        loop: Any,
+        memory: Any,
+        progress: Any,
+        diverging: Any = "raise",
+        where: str = "train_many",
+    ) -> None:
+        check_ways(how, diverging)
+        if config.keep != "last":
+            raise ConfigError(
+                f'{where} returns the last weights; keep="{config.keep}" is for train'
             )
-        for part, variables, entries in trainer.train(chosen):
-            chunk = max(chunk, trainer.programs[chosen][0])
-            for place, i in enumerate(part):
-                results[i] = jax.tree.map(lambda leaf: leaf[place], variables)  # noqa: B023
-                history[i] = entries[place]
-                done += steps[i]
-            if progress is not None:
-                progress(done, sum(steps))
-    stacked = jax.tree.map(lambda *a: np.stack(a), *(results[i] for i in range(len(sets))))
-    seconds["total"] = time.perf_counter() - began
-    return Many(stacked, history, seconds, chosen, chunk, measured)
+        run_options({"views": views, "loop": loop, "progress": progress})
+        self.limit = memory_of(memory, where)
+        sets, self.keys, self.seeds = _checked(
+            sources["train"].y.shape[0], retains, keys, seeds, where
+        )
+        none = np.zeros(0, int)
+        self.splits = [Split(none, rows, none, none) for rows in sets]
+        self.steps = [length(config, len(rows)).made for rows in sets]
+        self.kinds = [length(config, len(rows)) if scheduled(config) else None for rows in sets]
+        self.config, self.model, self.memory = config, model, memory
+        self.sources = jax.tree.map(jnp.asarray, sources)
+        self.views = views or PLAIN_VIEWS
+        self.scan = Placement(loop).scans
+        self.progress, self.diverging, self.where = progress, diverging, where
+        self.how: str = how
+        self.chunks: list[list[int]] | None = None
+        self.places: int | None = None
+        self.chunk = 0
+        self.measured: dict[str, float] = {}
+        self.seconds = {"compile": 0.0, "measure": 0.0, "run": 0.0, "total": 0.0}
+
+    def fix(self, chunks: list[list[int]] | None, places: int | None) -> None:
+        """Train these chunks alone, each in a program of so many places."""
+        self.chunks, self.places = chunks, places
+        for chunk in chunks or ():
+            if len({self.kinds[i] for i in chunk}) > 1:
+                raise ConfigError(
+                    f"{self.where}: the models {chunk} have different numbers of steps, and a schedule that reads it: "
+                    "train them in different chunks"
+                )
+
+    def each(self) -> Iterator[One]:
+        """What is trained, a chunk after the other."""
+        done, total = 0, sum(self.steps)
+        if self.chunks is not None:
+            total = sum(self.steps[i] for chunk in self.chunks for i in chunk)
+        for trainer, part in self._parts():
+            if self.how == "auto":
+                shapes = tuple(
+                    (a.shape, str(a.dtype)) for a in jax.tree.leaves(self.sources["train"])
+                )
+                kind = jax.devices()[0].device_kind
+                count = self.places or len(trainer.members)
+                asked = (kind, self.model, self.config, shapes, count, self.scan, self.memory)
+                self.how, self.measured = _choose(trainer, asked)
+            for ones in trainer.train(self.how, part):
+                self.chunk = max(self.chunk, trainer.size(self.how))
+                done += sum(self.steps[one.number] for one in ones)
+                if self.progress is not None:
+                    self.progress(done, total)
+                yield from ones
+
+    def _parts(self) -> Iterator[tuple[ManyTrainer, list[int]]]:
+        """The models that go by one program, those with most steps first, or the chunks in the order given."""
+        if self.chunks is None:
+            # The largest group first: what is chosen for it, the others follow.
+            groups: dict[Any, list[int]] = {}
+            for i, kind in enumerate(self.kinds):
+                groups.setdefault(kind, []).append(i)
+            for members in sorted(groups.values(), key=len, reverse=True):
+                members = sorted(members, key=lambda i: -self.steps[i])
+                yield self._trainer(members), members
+            return
+        trainers: dict[Any, ManyTrainer] = {}
+        for chunk in self.chunks:
+            kind = self.kinds[chunk[0]]
+            if kind not in trainers:
+                trainers[kind] = self._trainer(chunk)
+            yield trainers[kind], chunk
+
+    def _trainer(self, members: list[int]) -> ManyTrainer:
+        return ManyTrainer(
+            build("retrain", self.config, self.model),
+            self.sources,
+            views=self.views,
+            splits=self.splits,
+            keys=self.keys,
+            seeds=self.seeds,
+            steps=self.steps,
+            members=members,
+            places=self.places,
+            scan=self.scan,
+            memory=self.limit,
+            seconds=self.seconds,
+            diverging=self.diverging,
+        )
 
 
-def _choose(trainer: ManyTrainer, cached: Any) -> tuple[str, dict[str, float]]:
+def _choose(trainer: ManyTrainer, asked: Any) -> tuple[str, dict[str, float]]:
     """The fastest of the candidates and what each takes; only one candidate where a chunk is one model anyway."""
-    if cached not in _measured:
-        single = trainer.program("vmap")[0] == 1
+    if asked not in _measured:
+        single = trainer.size("vmap") == 1
         names = ("vmap", "patches", "loop") if trainer.convolves else ("vmap", "loop")
-        _measured[cached] = {} if single else trainer.times(names)
-    figures = _measured[cached]
+        _measured[asked] = {} if single else trainer.times(names)
+    figures = _measured[asked]
     return min(figures, key=figures.__getitem__, default="loop"), dict(figures)
 
 
@@ -170,26 +283,27 @@ def _checked(
     retains: Sequence[np.ndarray | Sequence[int]] | None,
     keys: Sequence[Key] | Key | None,
     seeds: Sequence[int] | int,
+    where: str,
 ) -> tuple[list[np.ndarray], list[Key], list[int]]:
     """The sets, a key and a seed for each."""
-    given = keys_of(keys, "train_many: keys")
+    given = keys_of(keys, f"{where}: keys")
     if retains is None:
         if not isinstance(given, list):
-            raise ConfigError("train_many: give sets to train on, or one key a model")
+            raise ConfigError(f"{where}: give sets to train on, or one key a model")
         retains = [np.arange(size)] * len(given)
     if not isinstance(retains, Iterable) or isinstance(retains, str | Mapping):
-        raise ConfigError(f"train_many: retains is {kind_of(retains)}: a list of sets is wanted")
-    sets = [_set(rows, size, f"train_many: set {i}") for i, rows in enumerate(retains)]
+        raise ConfigError(f"{where}: retains is {kind_of(retains)}: a list of sets is wanted")
+    sets = [_set(rows, size, f"{where}: set {i}") for i, rows in enumerate(retains)]
     if not sets:
-        raise ConfigError("train_many: there is no model to train: give at least one set or key")
+        raise ConfigError(f"{where}: there is no model to train: give at least one set or key")
     if not isinstance(given, list):
         given = list(jax.random.split(jax.random.key(0) if given is None else given, len(sets)))
     if not isinstance(seeds, list | tuple | range | np.ndarray) or np.ndim(seeds) == 0:
         seeds = [seeds] * len(sets)  # type: ignore[list-item]
-    seeds = [seed_of(seed, f"train_many: seeds[{i}]") for i, seed in enumerate(seeds)]
+    seeds = [seed_of(seed, f"{where}: seeds[{i}]") for i, seed in enumerate(seeds)]
     for name, values in (("keys", given), ("seeds", seeds)):
         if len(values) != len(sets):
-            raise ConfigError(f"train_many: {len(sets)} models, but {len(values)} {name}")
+            raise ConfigError(f"{where}: {len(sets)} models, but {len(values)} {name}")
     return sets, given, seeds
 
 

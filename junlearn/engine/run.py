@@ -43,7 +43,7 @@ from junlearn.types import (
     View,
 )
 
-__all__ = ["Result", "Staged", "finish_run", "place", "run", "run_stages"]
+__all__ = ["Result", "Staged", "begin", "finish_run", "place", "run", "run_stages"]
 
 CHEAP_SECONDS = 1.0
 """Work that is worth a snapshot when a signal ends the run."""
@@ -168,17 +168,8 @@ def run_stages(
     key, view_key = jax.random.split(key)
     # Sources that are on the device already are not copied.
     sources = _spread(jax.tree.map(jnp.asarray, sources), mesh)
+    state = begin(method, key, variables, sources, split, initial=initial, views=views)
     # The state is donated to every step: its arrays must be its own, and no two of them the same.
-    state = method.init(key, variables, sources, split)
-    if method.with_initial is not None:
-        if initial is None:
-            raise ConfigError(
-                "this method needs the weights that the original's training began from: pass initial=..., "
-                "or choose a variant that does without them"
-            )
-        state = method.with_initial(state, initial)
-    if method.with_pixel is not None:
-        state = method.with_pixel(state, pixel(sources["train"], view_of(views, "train", "eval")))
     state = place(state, mesh)
     stages = method.plan(split)
     # Beside the keys of the stages: that of all slots.
@@ -262,6 +253,30 @@ def run_stages(
         position.seconds["total"] = time.perf_counter() - began
 
     return Staged(state, position.history, position.seconds, position.stages)
+
+
+def begin(
+    method: Method,
+    key: Key,
+    variables: Variables,
+    sources: Sources,
+    split: Split,
+    *,
+    initial: Variables | None,
+    views: Mapping[str, View],
+) -> PyTree:
+    """The state before the first stage. Raises ConfigError when the method needs `initial` and it is not given."""
+    state = method.init(key, variables, sources, split)
+    if method.with_initial is not None:
+        if initial is None:
+            raise ConfigError(
+                "this method needs the weights that the original's training began from: pass initial=..., "
+                "or choose a variant that does without them"
+            )
+        state = method.with_initial(state, initial)
+    if method.with_pixel is not None:
+        state = method.with_pixel(state, pixel(sources["train"], view_of(views, "train", "eval")))
+    return state
 
 
 def _spread(tree: PyTree, mesh: Mesh | None) -> PyTree:
