@@ -66,10 +66,13 @@ def _option(argument: str) -> str:
     return argument.partition("=")[0].replace("_", "-")
 
 
-def experiment(options: argparse.Namespace, rest: list[str], description: str = "") -> Any:
+def experiment(
+    options: argparse.Namespace, rest: list[str], description: str = "", optional: str = ""
+) -> Any:
     """The experiment of a configuration file with the command line's changes. Raises ConfigError.
 
-    With `--help` among them it prints `description` above the options of this configuration, and exits.
+    It has the section `optional`, also where the file has none. With `--help` among them it prints `description` above
+    the options of this configuration, and exits.
     """
     if options.config is None:
         table = schema.read(Path(str(files("junlearn") / "first_run.toml")))
@@ -82,6 +85,8 @@ def experiment(options: argparse.Namespace, rest: list[str], description: str = 
         )
     table = _short_method(table)
     table = with_plugins(table, options.plugin)
+    if optional:
+        table.setdefault(optional, {})
     for kind in NAMED:
         name = getattr(options, f"{kind}.name")
         section = schema.table_of(kind, table.get(kind, {}))

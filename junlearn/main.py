@@ -14,6 +14,7 @@ from importlib import import_module
 __all__ = ["main"]
 
 COMMANDS = {
+    "audit": "junlearn.commands.audit",
     "cache": "junlearn.commands.cache",
     "check": "junlearn.commands.check",
     "compat": "junlearn.compat",

@@ -52,7 +52,7 @@ def parser() -> Parser:
         )
         action.add_argument("--json", action="store_true", help="for programs")
     action.add_argument(
-        "--dataset", metavar="NAME", help="a dataset's images and all networks of it"
+        "--dataset", metavar="NAME", help="a dataset's images, and all networks and banks of it"
     )
     action.add_argument(
         "--request",

@@ -25,7 +25,7 @@ from junlearn.methods import build
 from junlearn.metrics import Context, Network, costly
 from junlearn.plugins.registry import metrics_of
 
-__all__ = ["Case", "Outcome", "evaluate_cases"]
+__all__ = ["Case", "Outcome", "evaluate_cases", "of_the_machine"]
 
 
 HINT = "its settings are too weak for this network"
@@ -69,7 +69,7 @@ def evaluate_cases(
                 reporter.say(f"{case.label}: {record['effect']}")
             kept.setdefault(maker.differences(case, record), []).append(case.label)
         except Exception as error:
-            if case.role != "unlearn" or _of_the_machine(error):
+            if case.role != "unlearn" or of_the_machine(error):
                 raise
             reporter.say(f"{case.label}: failed, {type(error).__name__}")
             outcome.failures[case.label] = error
@@ -188,7 +188,7 @@ def _idle(setup: Setup, case: Case, context: Context) -> str:
     return f"{text}: {reason or HINT}" if text else ""
 
 
-def _of_the_machine(error: BaseException | None) -> bool:
+def of_the_machine(error: BaseException | None) -> bool:
     """Whether the disk or the system is at fault: that meets every method, and one line is enough."""
     while error is not None:
         if isinstance(error, OSError):

@@ -40,7 +40,7 @@ from junlearn.methods import METHODS, build
 from junlearn.train import everything, initial, train
 from junlearn.types import Method
 
-__all__ = ["execute", "original_network"]
+__all__ = ["execute", "original_network", "prepared"]
 
 F = TypeVar("F", bound=Callable)
 
@@ -69,7 +69,7 @@ def execute(
     The directory is made when the data have been read and every method made: a mistake leaves nothing behind. `fresh`
     says which networks and records are made anew although they are there.
     """
-    setup = _prepared(experiment, cache_dir, reporter)
+    setup = prepared(experiment, cache_dir, reporter)
     renewal = Renewal(fresh)
     cases = _cases(setup, _shared(cache_dir), workdir / "checkpoints", renewal, reporter)
     with exclusive(workdir):
@@ -98,12 +98,12 @@ def original_network(
     experiment: Resolved, cache_dir: str | None, reporter: Reporter
 ) -> tuple[Setup, Result]:
     """The original network of an experiment, trained or read back, and what it was trained on."""
-    setup = _prepared(experiment, cache_dir, reporter)
+    setup = prepared(experiment, cache_dir, reporter)
     identity, shared = identities(setup).original, _shared(cache_dir)
     return setup, _train(setup, "original", identity, shared, Renewal("nothing"), reporter)
 
 
-def _prepared(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Setup:
+def prepared(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Setup:
     """What stands before any network is trained: the same in all processes of a run."""
     setup = prepare(experiment, cache_dir, reporter)
     processes.same("configuration or data", lambda: digest([plain(experiment), *identities(setup)]))

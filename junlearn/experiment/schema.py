@@ -19,7 +19,7 @@ import msgspec
 from junlearn import metrics
 from junlearn.engine.precision import MatmulPrecision, Precision
 from junlearn.errors import ConfigError, short, unknown
-from junlearn.experiment import reading
+from junlearn.experiment import auditing, reading
 from junlearn.experiment.conversion import convert
 from junlearn.experiment.reading import INTEGERS, sound
 from junlearn.experiment.sections import (
@@ -58,8 +58,12 @@ LONGEST = 64
 """Letters of a label: it is a part of the names of folders."""
 ROLES = ("original",)
 """Labels of records that are no method's."""
-EXTRAS: dict[str, Any] = {"plugins": tuple[str, ...], "metric": dict[str, dict[str, str]]}
-"""Keys of a table for other people's code, which an experiment has only where they are given."""
+EXTRAS: dict[str, Any] = {
+    "plugins": tuple[str, ...],
+    "metric": dict[str, dict[str, str]],
+    "audit": auditing.Auditing,
+}
+"""Keys of a table, for other people's code and for audits, which an experiment has only where they are given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,6 +248,8 @@ def parse(table: Mapping[str, Any]) -> Any:
         raise ConfigError("metrics: a list of at least one metric is needed")
     registry.metrics_of(experiment.metrics)
     metrics.check(experiment.metrics)
+    if "audit" in extras:
+        auditing.check(experiment.audit)
     if experiment.loop.distributed and experiment.loop.devices == "one":
         raise ConfigError(
             'loop.distributed: several processes share every batch, which needs loop.devices = "all"'

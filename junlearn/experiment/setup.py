@@ -40,7 +40,8 @@ __all__ = [
 T = TypeVar("T")
 
 ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM, RELEARN = range(6)
-"""Purposes of random keys: streams that never meet, also where their seeds are equal."""
+"""Purposes of random keys: streams that never meet, also where their seeds are equal. An audit has more
+(`junlearn.audit.streams`)."""
 
 
 class Setup(NamedTuple):

@@ -2,6 +2,7 @@
 
 datasets/NAME-VERSION-IDENTITY.npz    decoded images
 models/HASH/                          a finished original or retrained network
+banks/HASH/                           the networks of an audit (`junlearn.audit.bank`), a file each
 compiled/                             compiled programs, which hold no data
 """
 
@@ -26,6 +27,11 @@ NETWORK = re.compile(r"[0-9a-f]{8,64}")
 FIELDS = ("dataset", "fingerprint", "role")
 """What a network's `made.json` may say of its data."""
 ARCHIVE = re.compile(r"(?P<name>.+)-[^-]+-[0-9a-f]{16}\.npz(\.damaged(-\d+)?)?", re.DOTALL)
+BANK_FILE = re.compile(
+    r"((unlearned/[^/]+/)?(\.lock|bank\.json|([a-z]+-)?\d{5}\.npz)|made\.jsonl)(\.damaged(-\d+)?)?|"
+    r"(.*/)?" + files.TEMPORARY.pattern,
+    re.DOTALL,
+)
 PROGRAM = re.compile(r".+-(cache|atime)(\.damaged(-\d+)?)?", re.DOTALL)
 
 
@@ -33,7 +39,7 @@ class Entry(NamedTuple):
     """One thing in the cache."""
 
     kind: str
-    """dataset, network or compiled."""
+    """dataset, network, bank or compiled."""
     path: Path
     bytes: int
     changed: float
@@ -43,7 +49,7 @@ class Entry(NamedTuple):
     fingerprint: str = ""
     """Hash of all its arrays; empty where it is not known."""
     role: str = ""
-    """original or retrain, of a network that says so."""
+    """original or retrain, of a network that says so; of a bank original, request or run."""
 
 
 def entries(cache_dir: str | None = None) -> list[Entry]:
@@ -57,16 +63,19 @@ def entries(cache_dir: str | None = None) -> list[Entry]:
     for path in _listed(root / "models"):
         if NETWORK.fullmatch(path.name) and path.is_dir():
             found.append(_measured(Entry("network", path, 0, 0.0, **describe(path))))
+    for path in _listed(root / "banks"):
+        if NETWORK.fullmatch(path.name) and path.is_dir():
+            found.append(_measured(Entry("bank", path, 0, 0.0, **describe(path, "bank.json"))))
     if (root / "compiled").is_dir():
         found.append(_measured(Entry("compiled", root / "compiled", 0, 0.0)))
     return found
 
 
-def describe(directory: Path) -> dict[str, str]:
-    """What a network says of its data: `dataset`, `fingerprint` and `role`, each empty where it does not."""
+def describe(directory: Path, note: str = "made.json") -> dict[str, str]:
+    """What a network, or a bank, says of its data: `dataset`, `fingerprint` and `role`, empty where it does not."""
     content: Any = None
     with suppress(OSError, ValueError, RecursionError):
-        content = json.loads((directory / "made.json").read_bytes())
+        content = json.loads((directory / note).read_bytes())
     values = {name: content.get(name) if isinstance(content, dict) else None for name in FIELDS}
     return {name: value if isinstance(value, str) else "" for name, value in values.items()}
 
@@ -86,6 +95,8 @@ def copies(mark: str, networks: Sequence[Path], cache_dir: str | None = None) ->
             or (entry.fingerprint == mark and entry.role == "original")
         ):
             told.append(f"the original network {entry.path}")
+        elif entry.kind == "bank" and entry.fingerprint == mark:
+            told.append(f"the networks of audits {entry.path}")
     return told
 
 
@@ -96,6 +107,8 @@ def remove(entry: Entry) -> str:
     """
     if entry.kind == "network":
         return _remove_network(entry.path)
+    if entry.kind == "bank":
+        return _remove_bank(entry.path)
     if entry.kind == "compiled":
         ours = [p.name for p in _listed(entry.path) if _is_program(p)]
         files.remove_listed(entry.path, ours)
@@ -126,6 +139,20 @@ def _remove_network(directory: Path) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
+
+
+def _remove_bank(directory: Path) -> str:
+    try:
+        with exclusive(directory):
+            names = files.tree(directory)
+            ours = [name for name in names if BANK_FILE.fullmatch(name)]
+            files.remove_listed(directory, sorted(ours, key=lambda name: name == ".lock"))
+            rest = [name for name in names if name not in ours]
+            return f"{rest[0]!r} in it is no file of a bank: delete it by hand" if rest else ""
+    except ConfigError:
+        return "it is in use by a run"
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def _archive(path: Path) -> Entry:

@@ -85,7 +85,7 @@ def pictures(rows: Sequence[Row], examples: Examples) -> Iterator[Picture]:
 def write_plots(rows: Sequence[Row], examples: Examples, folder: Path) -> list[Path]:
     """All pictures of one audit as PNG files in `folder`, which is made; returns their paths.
 
-    `examples` holds the arrays of each row under its `examples_file`.
+    `examples` holds the arrays of each row under its label.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []

@@ -30,7 +30,7 @@ __all__ = [
 Example = Mapping[str, NDArray[Any]]
 """Arrays of a row's examples, as its file holds them."""
 Examples = Mapping[str, Example]
-"""Those of several rows, by the name of the file in `examples_file`."""
+"""Those of several rows, by their labels."""
 
 INK, MIDDLE, BAND = "#1a1a1a", "#6e6e6e", "#d9d9d9"
 """Of lines and words; of the middle of a null; of its band."""
@@ -68,7 +68,7 @@ def styles(rows: Sequence[Row]) -> list[Style]:
 
 def example_of(row: Row, examples: Examples) -> Example:
     """The arrays of a row's examples; nothing where there are none."""
-    return examples.get(row.get("examples_file", ""), {})
+    return examples.get(row["method"], {})
 
 
 def wrapped(row: Row) -> str:

@@ -214,9 +214,9 @@ def arrays(amount=0.4, n=100, networks=32, side=8, channels=1, **changes):
 
 
 def examples(rows, **changes):
-    """The arrays of all rows, by the name of their file."""
+    """The arrays of all rows, by their labels."""
     shares = {"original": 1.0, "twin": 0.0}
     return {
-        row["examples_file"]: arrays(shares.get(row["role"], 0.1 * (i + 1)), **changes)
+        row["method"]: arrays(shares.get(row["role"], 0.1 * (i + 1)), **changes)
         for i, row in enumerate(rows)
     }

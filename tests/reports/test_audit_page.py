@@ -193,7 +193,7 @@ def test_strings_of_others_are_escaped():
     evil |= {"dataset": EVIL, "device": EVIL, "versions": {EVIL: EVIL}, "values": values}
     evil["config"] |= {EVIL: EVIL}
     example = arrays(n=3, exposed=None, class_names=np.array([EVIL] * 10))
-    found = check(audit_page.page([evil], {evil["examples_file"]: example}, command=EVIL))
+    found = check(audit_page.page([evil], {evil["method"]: example}, command=EVIL))
     shown = "</script><script>alert('1')</script>\"'&<b>\\u202e漢字\\x00"
     assert found.text.count(shown) >= 12
     assert "\u202e" not in found.text and "\x00" not in found.text
@@ -202,7 +202,7 @@ def test_strings_of_others_are_escaped():
 def test_pictures_that_do_not_fit_are_left_out_and_named(monkeypatch):
     rows = [random_row()]
     monkeypatch.setattr(audit_page, "LIMIT", 150_000)
-    text = audit_page.page(rows, {"audit/finetune.npz": arrays(n=20)})
+    text = audit_page.page(rows, {"finetune": arrays(n=20)})
     found = Parsed(text)
     assert len(text.encode()) < 150_000
     assert "Left out" in found.text and "finetune: the most exposed examples" in found.text

@@ -49,7 +49,7 @@ def test_roc_curves_of_all_rows_the_band_and_the_diagonal():
     assert axis.get_xscale() == axis.get_yscale() == "log"
     assert axis.get_xlim() == (1e-3, 1) and len(axis.collections) == 1
     for line, one in zip(axis.lines[1:], ROWS, strict=True):
-        example = found[one["examples_file"]]
+        example = found[one["method"]]
         assert (
             line.get_xydata().tolist()
             == np.stack([example["roc_fpr"], example["roc_tpr"]], axis=1).tolist()
@@ -61,7 +61,7 @@ def test_roc_axes_begin_at_the_smallest_rate_and_its_band_is_the_widest():
     curve = {"roc_fpr": rates, "roc_tpr": rates, "roc_low": rates / 2, "roc_high": rates}
     wider = curve | {"roc_low": rates / 4, "roc_high": np.array([0.5, 0.5, 1.0])}
     rows = [row("a"), row("b"), row("c")]
-    (axis,) = roc(rows, {"audit/a.npz": curve, "audit/b.npz": wider}).axes
+    (axis,) = roc(rows, {"a": curve, "b": wider}).axes
     assert axis.get_xlim() == (0.25, 1) and len(axis.lines) == 3
     heights = {y for x, y in axis.collections[0].get_paths()[0].vertices.tolist() if x == 0.25}
     assert heights == {0.0625, 0.5}
@@ -72,7 +72,7 @@ def test_klom_over_the_examples():
     found = examples(ROWS)
     (axis,) = (figure := quantiles(ROWS, found)).axes
     assert labels(figure) == ["perfect unlearner, 95 %", "perfect unlearner", *NAMES]
-    twin = found["audit/twin.npz"]["klom_quantiles_null"]
+    twin = found["twin"]["klom_quantiles_null"]
     assert axis.lines[0].get_ydata().tolist() == twin[1].tolist()
     assert axis.lines[0].get_xdata().tolist() == pytest.approx(range(1, 100))
     assert quantiles([row()], {}) is None
@@ -139,7 +139,7 @@ def test_legends_lie_beside_the_axes_and_in_the_picture():
 
 def test_files_are_written(tmp_path):
     values = {"forget/energy": 0.1}
-    rows = [row(name, examples_file=name, values=values) for name in ("a/b", "a?b", "漢$^字")]
+    rows = [row(name, values=values) for name in ("a/b", "a?b", "漢$^字")]
     found = {"a/b": arrays(), "a?b": arrays()}
     paths = audit_plots.write_plots(rows, found, tmp_path / "deep" / "plots")
     assert [path.name for path in paths] == [
@@ -152,7 +152,9 @@ def test_files_are_written(tmp_path):
 
 
 def test_the_random_design_has_the_pictures_of_its_arrays(tmp_path):
-    rows = [random_row(examples_file="1")]
+    rows = [random_row()]
     example = arrays(hist_epsilon=None, hist_klom=None, klom_quantiles=None, exposed=None)
-    names = [path.name for path in audit_plots.write_plots(rows, {"1": example}, tmp_path)]
+    names = [
+        path.name for path in audit_plots.write_plots(rows, {rows[0]["method"]: example}, tmp_path)
+    ]
     assert names == ["roc.png", "histograms_finetune.png"]

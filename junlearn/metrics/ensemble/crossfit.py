@@ -105,19 +105,24 @@ def resampled_crossfit(
     folds: int = 4,
     variance: Variance = "auto",
     fpr: Sequence[float] = (),
+    curve: bool = True,
 ) -> ResampledCrossfit:
-    """The game for each way to deal out the pool `[M,n]`, every fit made anew. Raises as `crossfit` does."""
+    """The game for each way to deal out the pool `[M,n]`, every fit made anew. Raises as `crossfit` does.
+
+    Without `curve` the AUC is NaN and there are no true positive rates: sorting all scores is most of the work.
+    """
     rows = check_deal(pool, relabelled)
-    game = _game(rows, relabelled, folds, variance, fpr)
+    game = _game(rows, relabelled, folds, variance, fpr if curve else ())
     ways = len(relabelled.first)
-    auc = np.empty(ways)
+    auc = np.full(ways, np.nan)
     tpr = np.empty((len(game.alarms), ways))
     per_example = np.empty((ways, rows.shape[1]))
     scores = [np.empty((side.shape[1], rows.shape[1])) for side in relabelled]
     for way, (first, second) in enumerate(zip(*relabelled, strict=True)):
         _score(game, first, second, scores)
         per_example[way] = _shares(scores)
-        auc[way], tpr[:, way] = pooled_curve(scores[0], scores[1], game.alarms.values())
+        if curve:
+            auc[way], tpr[:, way] = pooled_curve(scores[0], scores[1], game.alarms.values())
     rates = dict(zip(game.alarms, tpr, strict=True))
     return ResampledCrossfit(per_example.mean(axis=1), auc, rates, per_example.astype(np.float32))
 

@@ -32,8 +32,8 @@ LIMIT = 5_000_000
 def page(rows: Sequence[Row], examples: Examples, command: str | None = None) -> str:
     """The page of one audit.
 
-    `rows` are lines of `audit.jsonl` of one bank; `examples` holds the arrays of each row under its `examples_file`,
-    as far as there are any; `command` is what to run to repeat the audit, with a configuration in `audit.toml` where
+    `rows` are lines of `audit.jsonl` of one bank; `examples` holds the arrays of each row under its label, as far as
+    there are any; `command` is what to run to repeat the audit, with a configuration in `audit.toml` where
     it is None. Raises ConfigError for no rows, and for those of several banks.
     """
     groups = audits(rows)

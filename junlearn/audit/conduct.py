@@ -1,0 +1,149 @@
+"""An audit of an experiment, end to end: networks, judgement, lines and arrays in the directory of the run."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from junlearn.audit import audit_log, random_design, request_design
+from junlearn.audit.carry import carry
+from junlearn.audit.inquiry import Contender, Inquiry
+from junlearn.audit.kept import Kept
+from junlearn.audit.result import Audit
+from junlearn.datasets.cache import dataset_cache_dir
+from junlearn.engine.precision import matmuls
+from junlearn.errors import ConfigError
+from junlearn.experiment.auditing import Auditing, check
+from junlearn.experiment.execute import prepared
+from junlearn.experiment.identity import identities, method_identity, network_code
+from junlearn.experiment.locks import exclusive
+from junlearn.experiment.progress import Reporter
+from junlearn.experiment.provenance import Fresh
+from junlearn.experiment.resolved import Resolved, method_of
+from junlearn.experiment.schema import plain, thing_of
+from junlearn.experiment.setup import Setup
+from junlearn.files import replace
+from junlearn.methods import METHODS
+
+__all__ = ["audit_experiment", "bank_directory", "section_of"]
+
+
+def bank_directory(cache_dir: str | None) -> Path:
+    """Where the banks are that all runs share."""
+    return dataset_cache_dir(cache_dir).parent / "banks"
+
+
+def audit_experiment(
+    experiment: Resolved,
+    workdir: Path,
+    cache_dir: str | None,
+    reporter: Reporter,
+    fresh: Fresh = "nothing",
+) -> Audit:
+    """Audit the methods of an experiment: the lines are in `workdir / audit.jsonl`, the arrays beside them.
+
+    What is complete is not computed again, unless `fresh` asks for it; networks are found in the banks below the cache
+    directory, and stay. A method that fails does not keep the others from being judged. Raises ConfigError for settings
+    that no audit can be made with.
+    """
+    auditing = section_of(experiment)
+    if experiment.loop.distributed or experiment.loop.devices == "all":
+        raise ConfigError(
+            "audit: a bank is filled by one process on one device; several processes share a bank by running the same "
+            'command (loop.devices = "one")'
+        )
+    with matmuls(experiment.matmul_precision):
+        setup = prepared(experiment, cache_dir, reporter)
+        inquiry = inquiry_of(setup)
+        with exclusive(workdir):
+            replace(workdir / "config.json", json.dumps(plain(experiment), indent=2) + "\n")
+            _tell_other(auditing, inquiry, bank_directory(cache_dir), workdir, reporter)
+            failures: dict[str, Exception] = {}
+            kept = Kept(workdir, fresh, inquiry.code, reporter)
+            banks = bank_directory(cache_dir)
+            done = carry(inquiry, auditing, banks, kept, reporter, failures.__setitem__)
+            return done._replace(failures=failures)
+
+
+def section_of(experiment: Resolved) -> Auditing:
+    """The section `[audit]` of an experiment, or the defaults of one. Raises ConfigError as `check` does."""
+    auditing: Auditing = getattr(experiment, "audit", None) or Auditing()
+    check(auditing)
+    return auditing
+
+
+def inquiry_of(setup: Setup) -> Inquiry:
+    """What an audit of an experiment is about."""
+    experiment = setup.experiment
+    names = identities(setup)
+    contenders = []
+    for label in experiment.methods:
+        config = method_of(experiment, label)
+        identity = method_identity(config)
+        thing = thing_of(config)
+        contenders.append(
+            Contender(label, config.name, thing, config, identity, network_code(setup, thing))
+        )
+    about = {
+        "dataset": experiment.dataset.name,
+        "model": experiment.model.name,
+        "scenario": experiment.scenario.name,
+        "seed": experiment.seed,
+        "config": plain(experiment),
+        "classes": list(setup.dataset.classes),
+    }
+    request = {name: value for name, value in names.methods.items() if name != "retrain_init"}
+    split = setup.split
+    # Which examples can be targets: of a request for whole classes or named rows these, else all.
+    everything = experiment.scenario.name == "random"
+    pool = np.arange(setup.sources["train"].y.shape[0]) if everything else np.sort(split.forget)
+    return Inquiry(
+        setup.model,
+        setup.sources,
+        setup.dataset.views,
+        split,
+        experiment.train,
+        tuple(contenders),
+        setup.seeds,
+        experiment.loop.kind,
+        names.original,
+        request,
+        network_code(setup, METHODS["retrain"]),
+        about,
+        pool,
+    )
+
+
+def _tell_other(
+    auditing: Auditing, inquiry: Inquiry, directory: Path, workdir: Path, reporter: Reporter
+) -> None:
+    """Say in what the bank of this audit differs from that of the last one in the same directory."""
+    design = request_design if auditing.design == "request" else random_design
+    bank = design.banks_of(inquiry, auditing, directory, reporter).request
+    rows = audit_log.read(workdir / "audit.jsonl", reporter.say)
+    if bank.directory.exists() or not rows:
+        return
+    last = rows[-1]["bank_hash"]
+    path = directory / last / "bank.json"
+    if last == bank.hash or not path.is_file():
+        return
+    try:
+        other = json.loads(path.read_bytes())["identity"]
+    except (ValueError, KeyError, TypeError):
+        return
+    names = sorted(_differing(other, bank.identity))
+    reporter.say(
+        f"audit: bank {last[:4]} has another recipe ({', '.join(names) or 'of another form'}); making a new one"
+    )
+
+
+def _differing(one: Any, two: Any, where: str = "") -> Iterator[str]:
+    """Names of what differs between two identities, with dots."""
+    if isinstance(one, Mapping) and isinstance(two, Mapping):
+        for name in {*one, *two}:
+            place = f"{where}.{name}" if where else str(name)
+            yield from _differing(one.get(name), two.get(name), place)
+    elif one != two:
+        yield where

@@ -1,0 +1,202 @@
+"""How far an ensemble is from retraining: values, nulls, p values, intervals and verdicts of one method."""
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from junlearn.audit import nulls
+from junlearn.audit.ensembles import Ensemble
+from junlearn.audit.margins import Margins, joined
+from junlearn.audit.nulls import Band
+from junlearn.audit.quantities import quantities, quantity, scalar_quantities, scalars
+from junlearn.audit.verdict import FAMILY, verdict
+from junlearn.audit.yardstick import SPLIT, Yardstick
+from junlearn.errors import ConfigError
+from junlearn.experiment.auditing import LEAST
+from junlearn.metrics import ensemble
+from junlearn.metrics.ensemble import bootstraps, identity, permutations, splits
+
+__all__ = ["NOTHING", "Judgement", "judge", "told"]
+
+BOOTSTRAPS = 1000
+PERMUTE, BOOTSTRAP = 11, 12
+"""Streams of random numbers."""
+WHOLE = 9
+"""The number, in a stream, of what is about all parts together."""
+
+
+class Judgement(NamedTuple):
+    """What is known of one ensemble: flat numbers by name, `PART/QUANTITY`, or `QUANTITY` of the whole."""
+
+    values: dict[str, float]
+    null: dict[str, Band]
+    p: dict[str, float]
+    p_holm: dict[str, float]
+    interval: dict[str, tuple[float, float]]
+    verdict: dict[str, str]
+    networks: int
+    seconds: dict[str, float]
+
+
+NOTHING = Judgement({}, {}, {}, {}, {}, {}, 0, {})
+"""Of an ensemble in which too many networks diverged."""
+
+
+def judge(yardstick: Yardstick, unlearned: Ensemble, *, conditional: bool = False) -> Judgement:
+    """Compare an ensemble with the retrained one, network by network of the same number first.
+
+    `conditional`: all of its networks come from one original.
+    """
+    began = time.perf_counter()
+    count = min(unlearned.size, yardstick.networks)
+    if count < LEAST:
+        raise ConfigError(
+            f"audit: {count} networks of {unlearned.name}; the tests need at least 8 (a permutation of 8 + 8 has "
+            "12,870 outcomes)"
+        )
+    first, second = unlearned.first(count), yardstick.retrained.first(count)
+    done = Judgement({}, {}, {}, {}, {}, {}, count, {})
+    for part in second.parts:
+        if part in first.parts:
+            _part(yardstick, done, part, first.parts[part], second.parts[part], conditional)
+    if "tow" in yardstick.families:
+        _whole(yardstick, done, first, second)
+    if "epsilon" in yardstick.families:
+        done.values.update(
+            _epsilon(yardstick, first.parts["forget"].phi, second.parts["forget"].phi)
+        )
+    done.seconds["metrics"] = time.perf_counter() - began
+    return done
+
+
+def told(
+    yardstick: Yardstick, done: Judgement, unlearned: Ensemble, original: Ensemble | None
+) -> dict[str, Any]:
+    """The fields of a line that are about the ensembles: their numbers, what they have in common, the power."""
+    sides = {
+        "original": original,
+        "unlearned": unlearned,
+        "retrain": yardstick.retrained,
+        "twin": yardstick.twin,
+    }
+    present = {name: side for name, side in sides.items() if side is not None}
+    part = yardstick.retrained.parts
+    return {
+        "models": {name: side.size for name, side in present.items()} | {"compared": done.networks},
+        "diverged": {name: len(side.diverged) for name, side in present.items() if side.diverged},
+        "examples": {name: margins.phi.shape[1] for name, margins in part.items()},
+        "rho": yardstick.rho,
+        "signal_sd": ensemble.signal_sd(part["forget"].phi),
+        "detectable": yardstick.detectable(done.networks),
+        "detectable_on_paper": yardstick.on_paper(done.networks),
+        "remarks": yardstick.remarks(),
+        "seconds": done.seconds | {"null": yardstick.seconds},
+    }
+
+
+def _part(
+    yardstick: Yardstick,
+    done: Judgement,
+    part: str,
+    first: Margins,
+    second: Margins,
+    conditional: bool,
+) -> None:
+    count, pool = len(first.phi), joined([first, second])
+    rng = yardstick.rng(PERMUTE, len(done.verdict))
+    dealt = permutations(count, count, yardstick.auditing.permutations, rng)
+    values = yardstick.computed(part, pool, identity(count, count))
+    permuted = yardstick.computed(part, pool, dealt)
+    null = yardstick.null(part, count) if yardstick.twin is not None else permuted
+    source = "split" if yardstick.twin is not None else "pooled"
+    tests, closer = {}, []
+    for name, value in values.items():
+        full, direction = f"{part}/{name}", quantity(name).direction
+        done.values[full] = own = float(value[0])
+        done.null[full] = nulls.band(null[name], source)
+        done.p[full] = nulls.p_value(own, permuted[name], direction)
+        if name in FAMILY:
+            tests[name] = done.p[full]
+            if nulls.closer(own, permuted[name], done.null[full], direction):
+                closer.append(name)
+    done.values.update(_beside(yardstick, part, done))
+    if "moments" in yardstick.families or "churn" in yardstick.families:
+        _intervals(yardstick, done, part, pool, count)
+    shift = yardstick.detectable(count)
+    seen = shift.get("forget/mean_shift", yardstick.on_paper(count)) if part == "forget" else None
+    text, adjusted = verdict(
+        tests,
+        closer,
+        networks=count,
+        level=yardstick.auditing.level,
+        shift=seen,
+        conditional=conditional,
+    )
+    done.verdict[part] = text
+    done.p_holm.update({f"{part}/{name}": p for name, p in adjusted.items()})
+
+
+def _beside(yardstick: Yardstick, part: str, done: Judgement) -> dict[str, float]:
+    """Values that are read against their null: how far above it, or which share of it."""
+    found = {}
+    klom, quality = f"{part}/klom_mean", f"{part}/F"
+    if klom in done.values:
+        found[f"{part}/klom_excess"] = done.values[klom] - done.null[klom].median
+    if quality in done.values and done.null[quality].median > 0:
+        found[f"{part}/F_over_null"] = done.values[quality] / done.null[quality].median
+    return found
+
+
+def _intervals(yardstick: Yardstick, done: Judgement, part: str, pool: Margins, count: int) -> None:
+    """Bootstrap over networks, both sides for themselves, of what is an effect."""
+    dealt = bootstraps(count, count, BOOTSTRAPS, yardstick.rng(BOOTSTRAP, len(done.verdict)))
+    effects = [family for family in ("moments", "churn") if family in yardstick.families]
+    found = quantities(pool, dealt, effects, yardstick.auditing, classes=yardstick.classes)
+    for name, values in found.items():
+        low, high = np.percentile(values, nulls.INTERVAL)
+        done.interval[f"{part}/{name}"] = (float(low), float(high))
+
+
+def _whole(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensemble) -> None:
+    """Tug of war and gaps of accuracy, of which the three parts are terms."""
+    count = done.networks
+    own = scalars(first.parts, yardstick.labels)
+    pool = np.concatenate([own, scalars(second.parts, yardstick.labels)])
+    rng = yardstick.rng(PERMUTE, WHOLE)
+    permuted = scalar_quantities(
+        pool, permutations(count, count, yardstick.auditing.permutations, rng)
+    )
+    null = permuted
+    if yardstick.twin is not None:
+        sides = [
+            scalars(side.first(count).parts, yardstick.labels)
+            for side in (yardstick.retrained, yardstick.twin)
+        ]
+        halves = splits(yardstick.auditing.splits, count, yardstick.rng(SPLIT, WHOLE))
+        null = scalar_quantities(np.concatenate(sides), halves)
+    boot = bootstraps(count, count, BOOTSTRAPS, yardstick.rng(BOOTSTRAP, WHOLE))
+    spread = scalar_quantities(pool, boot)
+    for name, value in scalar_quantities(pool, identity(count, count)).items():
+        done.values[name] = own_value = float(value[0])
+        done.null[name] = nulls.band(
+            null[name], "split" if yardstick.twin is not None else "pooled"
+        )
+        done.p[name] = nulls.p_value(own_value, permuted[name], quantity(name).direction)
+        low, high = np.percentile(spread[name], nulls.INTERVAL)
+        done.interval[name] = (float(low), float(high))
+
+
+def _epsilon(
+    yardstick: Yardstick, unlearned: np.ndarray, retrained: np.ndarray
+) -> dict[str, float]:
+    """Lower bounds of epsilon, each of which holds with probability 1 - level."""
+    options: dict[str, Any] = {
+        "variance": yardstick.auditing.variance,
+        "delta": yardstick.auditing.delta,
+        "alpha": yardstick.auditing.level,
+    }
+    return {
+        "epsilon_set": ensemble.epsilon_set(unlearned, retrained, **options).epsilon,
+        "epsilon_example": ensemble.epsilon_example(unlearned, retrained, **options).epsilon,
+    }

@@ -1,0 +1,186 @@
+"""The design "random": many runs, each trained on the base and half of the targets, and asked to forget its targets.
+
+The coins that say which run has which target are the null: see `junlearn.audit.coins`. A run is trained once and serves
+every method; each of its requests is one unlearning.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from junlearn.audit import coins
+from junlearn.audit.bank import Bank, Place
+from junlearn.audit.coins import Coins
+from junlearn.audit.ensembles import Ensemble, check_apart, load
+from junlearn.audit.growth import Trained, train_missing
+from junlearn.audit.inquiry import Inquiry
+from junlearn.audit.kept import Judged
+from junlearn.audit.lines import Role, row_hash, row_of
+from junlearn.audit.look import Look
+from junlearn.audit.pictures import pictures
+from junlearn.audit.random_judge import Runs, judge_runs, judge_unlearned
+from junlearn.audit.streams import Stream
+from junlearn.audit.unlearning import Unlearned, unlearn_missing
+from junlearn.errors import ConfigError
+from junlearn.experiment.auditing import Auditing
+from junlearn.experiment.evaluate import of_the_machine
+from junlearn.experiment.progress import Reporter
+from junlearn.experiment.schema import digest
+from junlearn.files import array_digest
+
+__all__ = ["Banks", "banks_of", "judged"]
+
+
+class Banks(NamedTuple):
+    """Where the networks are, and what was drawn for them."""
+
+    request: Bank
+    """Of the runs, and of what methods make of them."""
+    coins: Coins
+    look: Look
+    """The targets, then the test set."""
+
+
+def banks_of(inquiry: Inquiry, auditing: Auditing, directory: Path, reporter: Reporter) -> Banks:
+    """The bank of the runs, and their coins; nothing is read or written.
+
+    Raises ConfigError where there are too few examples to be targets.
+    """
+    pool = inquiry.pool
+    count = min(auditing.targets, len(pool))
+    rng = np.random.default_rng((auditing.seed, 0))
+    targets = np.sort(rng.choice(pool, count, replace=False))
+    drawn = coins.draw(targets, 2 * auditing.models, auditing.forget_sets, auditing.seed)
+    test = inquiry.sources["test"].y.shape[0] if "test" in inquiry.sources else 0
+    identity = {
+        "bank": "run",
+        **inquiry.original,
+        "targets": array_digest(targets),
+        "forget_sets": auditing.forget_sets,
+        "coins": auditing.seed,
+        "method_seed": inquiry.seeds["method"],
+    }
+    if auditing.keep == "margins":
+        identity["keep"] = "margins"
+    look = Look(targets, np.arange(test), auditing.keep == "margins")
+    return Banks(Bank(directory, identity, reporter.say), drawn, look)
+
+
+def judged(
+    inquiry: Inquiry,
+    auditing: Auditing,
+    banks: Banks,
+    known: Callable[[str, Role, str], Judged | None],
+    reporter: Reporter,
+    failed: Callable[[str, Exception], None],
+) -> Iterator[Judged]:
+    """A line and its arrays for the runs themselves and for each method; arguments as in the design "request"."""
+    bank, drawn = banks.request, banks.coins
+    count = len(drawn.included)
+    size = inquiry.sources["train"].y.shape[0]
+    places = [Place("run", s) for s in range(count)]
+    began = time.perf_counter()
+    wanted = [
+        Trained(bank, place, coins.training_rows(drawn, s, size), Stream.RUN, banks.look, True)
+        for s, place in enumerate(places)
+    ]
+    train_missing(inquiry, wanted, reporter, mixed=auditing.mixed)
+    trained = time.perf_counter() - began
+    labels, columns = _labels(inquiry, banks), _columns(banks)
+    before = _whole(load(bank, places, columns, labels, "run"))
+    check_apart([before])
+    runs = Runs(drawn, before, coins.folds(drawn, auditing.folds), labels, auditing)
+
+    def line(
+        label: str,
+        role: Role,
+        marks: list[str],
+        judge: Callable,
+        spent: Mapping[str, float],
+        folder: str,
+    ) -> Judged:
+        name = row_hash(auditing, {"judged": marks, "runs": list(before.marks)})
+        if (found := known(name, role, label)) is not None:
+            return found
+        with reporter.timing(f"{label}: judged"):
+            done, more, arrays = judge()
+        arrays |= {"id": drawn.targets}
+        if "exposed" in arrays:
+            arrays |= pictures(inquiry, drawn.targets, arrays["exposed"])
+        for text in more["remarks"]:
+            reporter.say(text)
+        about = dict(inquiry.about) | {"bank_hash": bank.hash}
+        total = count if role == "original" else count * drawn.sets
+        more["seconds"] = done.seconds | {"bank": trained, **spent}
+        row = row_of(
+            *(about, label, role, done),
+            config_hash=name,
+            auditing=auditing,
+            seconds_each=bank.seconds_each(folder, total),
+            **more,
+        )
+        return row, arrays
+
+    yield line("original", "original", [], lambda: judge_runs(runs), {}, "run")
+    shapes = jax.eval_shape(
+        inquiry.model.init, jax.random.key(0), inquiry.model.example(inquiry.sources)
+    )
+    start = lru_cache(maxsize=2)(lambda number: bank.weights(Place("run", number), shapes))
+    tests = len(banks.look.test)
+    for contender in inquiry.contenders:
+        folder = f"unlearned/{contender.name}-{digest(contender.identity)}"
+        requests = [
+            Unlearned(Place(folder, s * drawn.sets + f), s, coins.request(drawn, s, f, size, tests))
+            for s in range(count)
+            for f in range(drawn.sets)
+        ]
+        began = time.perf_counter()
+        try:
+            unlearn_missing(
+                *(inquiry, contender, bank, requests, start, Stream.RUN, banks.look, reporter),
+                weights=auditing.save_weights,
+                mixed=auditing.mixed,
+            )
+            own = [each.place for each in requests]
+            after = _whole(load(bank, own, columns, labels, contender.label))
+        except Exception as error:
+            if of_the_machine(error):
+                raise
+            failed(contender.label, error)
+            continue
+        spent = {"unlearn": time.perf_counter() - began}
+        marks = list(after.marks)
+        judge = lambda after=after: judge_unlearned(runs, after)  # noqa: E731
+        yield line(contender.label, "unlearn", marks, judge, spent, folder)
+
+
+def _whole(ensemble: Ensemble) -> Ensemble:
+    """The ensemble, none of whose networks may be missing: coins are balanced over all of them."""
+    if ensemble.diverged:
+        total = len(ensemble.numbers) + len(ensemble.diverged)
+        raise ConfigError(
+            f"audit: {len(ensemble.diverged)} of {total} networks of {ensemble.name} diverged; nothing to judge: the "
+            "coins are balanced over all runs"
+        )
+    return ensemble
+
+
+def _labels(inquiry: Inquiry, banks: Banks) -> dict[str, np.ndarray]:
+    train = np.asarray(inquiry.sources["train"].y)
+    labels = {"forget": train[banks.look.train]}
+    if len(banks.look.test):
+        labels["test"] = np.asarray(inquiry.sources["test"].y)[banks.look.test]
+    return labels
+
+
+def _columns(banks: Banks) -> dict[str, np.ndarray]:
+    targets, tests = len(banks.look.train), len(banks.look.test)
+    found = {"forget": np.arange(targets)}
+    if tests:
+        found["test"] = targets + np.arange(tests)
+    return found

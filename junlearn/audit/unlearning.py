@@ -1,0 +1,115 @@
+"""Who fills a bank with what a method makes of the networks in it: one file for each network that it starts from."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from junlearn.audit import streams
+from junlearn.audit.bank import Bank, Place
+from junlearn.audit.growth import CHUNK
+from junlearn.audit.inquiry import Contender, Inquiry
+from junlearn.audit.look import Look, keep
+from junlearn.audit.mixture import tell
+from junlearn.audit.streams import Stream
+from junlearn.engine.abreast import One
+from junlearn.engine.unlearn_each import unlearn_each
+from junlearn.experiment.locks import exclusive
+from junlearn.experiment.progress import Reporter
+from junlearn.files import array_digest
+from junlearn.methods import build
+from junlearn.train import initial
+from junlearn.types import Key, Split, Variables
+
+__all__ = ["Unlearned", "unlearn_missing"]
+
+
+class Unlearned(NamedTuple):
+    """A network that a method is to make."""
+
+    place: Place
+    start: int
+    """The number of the network that it starts from."""
+    split: Split
+
+
+def unlearn_missing(
+    inquiry: Inquiry,
+    contender: Contender,
+    bank: Bank,
+    wanted: Sequence[Unlearned],
+    starts: Callable[[int], Variables],
+    stream: Stream,
+    look: Look,
+    reporter: Reporter,
+    *,
+    weights: bool = False,
+    mixed: bool = False,
+) -> None:
+    """Let a method make those of `wanted` that have no file; `starts` gives the network that each starts from."""
+    if all(bank.about(each.place) is not None for each in wanted):
+        tell(bank, [each.place for each in wanted], contender.code, reporter, mixed=True)
+        return
+    ensemble = wanted[0].place.ensemble
+    with exclusive(bank.directory / ensemble, waiting=reporter.say):
+        missing = [i for i, each in enumerate(wanted) if bank.about(each.place) is None]
+        tell(bank, [each.place for each in wanted], contender.code, reporter, mixed or not missing)
+        if not missing:
+            return
+        with reporter.counting(f"{contender.label}: {len(missing)} networks") as progress:
+            how = bank.notes(ensemble).get("how", "auto")
+            for one in _unlearn(inquiry, contender, wanted, missing, starts, stream, how, progress):
+                each = wanted[one.number]
+                if one.how != how:
+                    # Written down: the other way would give other bits.
+                    how = one.how
+                    bank.note(ensemble, how=how)
+                if not bank.path(each.place).exists():
+                    about = {"start": each.start, "forgets": array_digest(each.split.forget)}
+                    keep(inquiry, bank, each.place, one, look, about, weights, contender.code)
+
+
+def _unlearn(
+    inquiry: Inquiry,
+    contender: Contender,
+    wanted: Sequence[Unlearned],
+    missing: list[int],
+    starts: Callable[[int], Variables],
+    stream: Stream,
+    how: str,
+    progress: Any,
+) -> Iterator[One]:
+    seeds = inquiry.seeds
+    method = build(contender.thing, contender.config, inquiry.model)
+
+    def begun(number: int) -> Variables:
+        key = _initial_key(inquiry, wanted[number].start, stream)
+        return initial(inquiry.model, inquiry.sources, key=key)
+
+    chunks: dict[int, list[int]] = {}
+    for i in missing if how == "loop" else range(len(wanted)):
+        chunks.setdefault(i // CHUNK, []).append(i)
+    gone = set(missing)
+    return unlearn_each(
+        method,
+        inquiry.model,
+        inquiry.sources,
+        [each.split for each in wanted],
+        lambda number: starts(wanted[number].start),
+        keys=[
+            streams.network_key(seeds["method"], Stream.METHOD, each.place.number)
+            for each in wanted
+        ],
+        seeds=[
+            streams.order_seed(seeds["order"], Stream.METHOD, each.place.number) for each in wanted
+        ],
+        views=inquiry.views,
+        how=how,  # type: ignore[arg-type]
+        chunks=[chunk for chunk in chunks.values() if gone & set(chunk)],
+        loop=inquiry.loop,
+        initial=begun if method.with_initial is not None else None,
+        progress=progress,
+        diverging="kept",
+    )
+
+
+def _initial_key(inquiry: Inquiry, number: int, stream: Stream) -> Key:
+    return streams.network_key(inquiry.seeds["initialisation"], stream, number)

@@ -1,0 +1,190 @@
+"""The retrained networks of an audit as a yardstick: what a perfect unlearner scores, and what could have been seen."""
+
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from junlearn.audit import power
+from junlearn.audit.ensembles import Ensemble
+from junlearn.audit.margins import Margins, joined
+from junlearn.audit.quantities import quantities, quantity
+from junlearn.audit.verdict import FAMILY
+from junlearn.errors import ConfigError
+from junlearn.experiment.auditing import LEAST, Auditing, families
+from junlearn.metrics import ensemble
+from junlearn.metrics.ensemble import Relabelled, identity, splits
+
+__all__ = ["Yardstick"]
+
+QUALITY_SPLITS, QUALITY_PERMUTATIONS = 50, 199
+"""Of F, whose every value is a search through 160,000 rules an example."""
+SLOW = ("forgetting_quality",)
+POWER_SPLITS = 40
+SPLIT = 10
+"""A stream of random numbers, beside those of `junlearn.audit.coins` and `judge`."""
+
+
+class Yardstick:
+    """Two retrained ensembles, and what halves of them score against each other."""
+
+    def __init__(
+        self,
+        retrained: Ensemble,
+        twin: Ensemble | None,
+        labels: Mapping[str, np.ndarray],
+        classes: int,
+        auditing: Auditing,
+    ) -> None:
+        """Without a twin the bands come from the unlearned and the retrained networks pooled.
+
+        Raises ConfigError where too many networks diverged, or too few are left.
+        """
+        for side in (retrained, twin):
+            if side is not None and side.too_many:
+                raise ConfigError(f"audit: {side.too_many}")
+        self.retrained, self.twin, self.labels = retrained, twin, labels
+        self.classes, self.auditing = classes, auditing
+        self.families = families(auditing)
+        self.networks = min(side.size for side in (retrained, twin) if side is not None)
+        if self.networks < LEAST:
+            raise ConfigError(
+                f"audit: {self.networks} networks a side; the tests need at least 8 (a permutation of 8 + 8 has 12,870 "
+                "outcomes)"
+            )
+        self.seconds = 0.0
+        self._splits: dict[tuple[str, int], dict[str, np.ndarray]] = {}
+        self._detectable: dict[int, dict[str, float]] = {}
+
+    @cached_property
+    def rho(self) -> dict[str, float]:
+        """Correlation between the examples of a network, of each part (`audit.md` a.3)."""
+        sides = [side for side in (self.retrained, self.twin) if side is not None]
+        return {
+            name: float(np.mean([ensemble.rho(side.parts[name].phi) for side in sides]))
+            for name in self.retrained.parts
+            if self.retrained.parts[name].phi.shape[1] > 1
+        }
+
+    def on_paper(self, count: int) -> float:
+        """The mean shift of the forget set, in standard deviations, that `count` networks a side should see."""
+        examples = self.retrained.parts["forget"].phi.shape[1]
+        return power.on_paper(count, examples, self.rho.get("forget", 0.0))
+
+    def detectable(self, count: int) -> dict[str, float]:
+        """The shift of all margins, in standard deviations, that `count` networks a side see with probability 0.8.
+
+        Of the forget set, by each test, measured on halves of the retrained networks; without twins there are none.
+        """
+        if self.twin is None:
+            return {}
+        if count not in self._detectable:
+            pool = self.pool("forget", count).phi
+            halves = splits(POWER_SPLITS, count, self.rng(SPLIT, 1))
+            pairs = list(zip(halves.first, halves.second, strict=True))
+            null = self.null("forget", count)
+            found: dict[str, float] = {}
+            for name in FAMILY:
+                if name in null and quantity(name).family not in SLOW:
+                    seen = power.detectable(
+                        _statistic(name, self), pool, pairs, null[name], quantity(name).direction
+                    )
+                    found |= {} if seen is None else {f"forget/{name}": seen}
+            self._detectable[count] = found
+        return self._detectable[count]
+
+    def computed(self, part: str, pool: Margins, dealt: Relabelled) -> dict[str, np.ndarray]:
+        """The quantities of a part; those that take long for the first ways of dealing alone, on the forget set."""
+        forgets = part == "forget"
+        options: dict[str, Any] = {
+            "classes": self.classes,
+            "rates": self.rates(pool.phi),
+            "curves": forgets,
+        }
+        quick = [family for family in self.families if family not in SLOW]
+        found = quantities(pool, dealt, quick, self.auditing, **options)
+        slow = [family for family in self.families if family in SLOW and forgets]
+        if slow:
+            few = Relabelled(*(rows[:QUALITY_PERMUTATIONS] for rows in dealt))
+            found |= quantities(pool, few, slow, self.auditing, **options)
+        return found
+
+    def rates(self, phi: np.ndarray) -> tuple[float, ...]:
+        """The false positive rates that the scores of retrained networks reach, which are half of those of `phi`."""
+        return tuple(rate for rate in self.auditing.fpr if rate * (phi.size // 2) >= 1)
+
+    def remarks(self) -> list[str]:
+        """What was asked for and cannot be measured, or means little, with these networks."""
+        lines = []
+        if "efficacy" in self.families:
+            pool = self.retrained.parts["forget"]
+            negatives = self.networks * pool.phi.shape[1]
+            lines += [
+                f"audit: TPR at FPR {rate:.4g} needs {int(np.ceil(1 / rate)):,} scores of retrained networks; there "
+                f"are {negatives:,}"
+                for rate in self.auditing.fpr
+                if rate * negatives < 1
+            ]
+        if self.networks < 32 and "klom" in self.families:
+            lines.append(
+                f"audit: KLoM of {self.networks} networks a side is mostly noise; compare it with its null alone"
+            )
+        return lines
+
+    def pool(self, part: str, count: int) -> Margins:
+        """The retrained networks of both ensembles, `count` of each."""
+        sides = [
+            side.first(count).parts[part]
+            for side in (self.retrained, self.twin)
+            if side is not None
+        ]
+        return joined(sides)
+
+    def halves(self, part: str, count: int) -> Relabelled:
+        """Random halves of the retrained networks, the same for every method."""
+        rng = self.rng(SPLIT, list(self.retrained.parts).index(part))
+        return splits(self.auditing.splits, count, rng)
+
+    def null(self, part: str, count: int) -> dict[str, np.ndarray]:
+        """Every quantity of a part over random halves of the retrained networks."""
+        if (part, count) not in self._splits:
+            began = time.perf_counter()
+            found = self._computed_splits(part, self.pool(part, count), self.halves(part, count))
+            self._splits[part, count] = found
+            self.seconds += time.perf_counter() - began
+        return self._splits[part, count]
+
+    def _computed_splits(
+        self, part: str, pool: Margins, halves: Relabelled
+    ) -> dict[str, np.ndarray]:
+        found = self.computed(part, pool, halves)
+        return {
+            name: values[:QUALITY_SPLITS] if quantity(name).family in SLOW else values
+            for name, values in found.items()
+        }
+
+    def rng(self, stream: int, number: int) -> np.random.Generator:
+        """Random numbers that depend on `audit.seed`, and on what they are for."""
+        return np.random.default_rng((self.auditing.seed, stream, number))
+
+
+def _statistic(name: str, yardstick: Yardstick) -> Any:
+    """A quantity of two ensembles of margins."""
+    family = quantity(name).family
+
+    def value(first: np.ndarray, second: np.ndarray) -> float:
+        nothing = np.zeros((0, 0), int)
+        pool = Margins(np.concatenate([first, second]), nothing)
+        found = quantities(
+            pool,
+            identity(len(first), len(second)),
+            [family],
+            yardstick.auditing,
+            classes=yardstick.classes,
+            curves=False,
+        )
+        return float(found[name][0])
+
+    return value

@@ -1,0 +1,101 @@
+"""An audit: whether the networks that methods leave can be told from retrained ones, each value beside its null."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from junlearn.commands.arguments import PROGRAM, Parser, power
+
+__all__ = ["command", "parser"]
+
+FIRST = "audit/digits_quick"
+"""The configuration that is audited where none is given."""
+
+
+def parser() -> Parser:
+    """The arguments of `audit`, beside the options of a run."""
+    parser = Parser(
+        prog=f"{PROGRAM} audit",
+        description="Train ensembles of original and retrained networks, unlearn with every method,\n"
+        "and tell by how much, and how surely, each differs from retraining. Networks are\n"
+        "kept in a bank and trained once. Options that are not listed change the\n"
+        f"experiment, as in a run; without --config it is {FIRST}.",
+    )
+    parser.add_argument(
+        "--plan",
+        nargs="?",
+        type=power,
+        const=0.2,
+        metavar="SHIFT",
+        help="train nothing: say what shift of the margins would be seen, and how many networks see SHIFT (0.2)",
+    )
+    return parser
+
+
+def command(arguments: list[str]) -> int:
+    """Audit the methods of an experiment; returns the exit status."""
+    own, others = parser().parse_known_args(arguments)
+    from junlearn import cli
+    from junlearn.commands import places
+    from junlearn.experiment import shipped
+    from junlearn.reports import tables
+
+    options, rest = cli.split_arguments(others)
+    if options.config is None:
+        options.config = shipped.find(Path(FIRST))
+    for path in options.table:
+        tables.check(path)
+    experiment = cli.experiment(options, rest, optional="audit")
+    workdir = Path(options.workdir or cli.default_workdir(options.config, experiment))
+    if own.plan is not None:
+        return _plan(experiment, options.cache_dir, own.plan)
+    places.check(workdir, options.cache_dir)
+    for path in options.table:
+        places.check_file("--table", path, within=workdir)
+    return _carry_out(experiment, workdir, options)
+
+
+def _carry_out(experiment: Any, workdir: Path, options: Any) -> int:
+    from junlearn import cli
+    from junlearn.audit.conduct import audit_experiment
+    from junlearn.commands.carry_out import joined
+    from junlearn.commands.complaints import complain
+    from junlearn.experiment.progress import Reporter
+    from junlearn.reports import audit_table
+    from junlearn.text.terminal import printable
+
+    console = joined([experiment])
+    cli.keep_compilations(options.cache_dir)
+    found = audit_experiment(
+        experiment, workdir, options.cache_dir, Reporter(console), options.fresh
+    )
+    found.table(console)
+    console.print(f"records: {printable(workdir / 'audit.jsonl')}", soft_wrap=True)
+    console.print(f"report: {printable(found.page(workdir / 'audit.html'))}", soft_wrap=True)
+    if options.plot:
+        for path in found.plots(workdir / "plots"):
+            console.print(f"plot: {printable(path)}", soft_wrap=True)
+    for path in options.table:
+        audit_table.write_table(found.rows, path)
+        console.print(f"table: {printable(path)}", soft_wrap=True)
+    return min((complain(e, f"{label}: ") for label, e in found.failures.items()), default=0)
+
+
+def _plan(experiment: Any, cache_dir: str | None, shift: float) -> int:
+    """Say what the audit would see, before anything is trained."""
+    from rich.console import Console
+
+    from junlearn.audit import power as seen
+    from junlearn.audit.conduct import section_of
+    from junlearn.experiment.progress import Reporter
+    from junlearn.experiment.setup import prepare
+
+    auditing = section_of(experiment)
+    setup = prepare(experiment, cache_dir, Reporter(Console(quiet=True)))
+    examples = len(setup.split.forget)
+    sys.stdout.write(
+        seen.plan(auditing.models, examples, shift)
+        + f"{len(experiment.methods)} methods: {3 * auditing.models} trainings, "
+        f"{len(experiment.methods) * auditing.models} unlearnings\n"
+    )
+    return 0
