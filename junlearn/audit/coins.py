@@ -1,13 +1,15 @@
 """The design "random": which targets each run is trained on, and which of them it is asked to forget.
 
     (1)  in every block of BLOCK runs each target is in exactly half of the runs, by a permutation of its own
-    (2)  every pair of a run and a target, included or not, has a group, uniform on 0 .. F - 1
+    (2)  every pair of a run and a target, included or not, has a group among 0 .. F - 1, by a permutation: in every
+         block the runs that have a target, and those that have not, are shared out evenly
     (3)  run s is trained on the base and its targets; request (s, f) forgets those of them in group f
     (4)  target i is judged in run s in network (s, group[s, i]) alone: unlearned if it is included, else never seen
 
 Given all else, "forgotten" and "never seen" differ by a fair coin that was tossed within a block. Under perfect
-unlearning the outputs do not depend on the coin, so permuting the coins within the blocks is an exact test, whatever
-the examples have in common (`audit.md` a.2). Blocks and runs are drawn from seeds of their own: more runs change none
+unlearning the outputs do not depend on the coin, so permuting the coins within the pairs of a group in a block is an
+exact test, whatever the examples have in common (`audit.md` a.2, where groups are drawn independently; shared out
+evenly they leave as many runs of each kind in every fit as there can be). Blocks and runs are drawn from seeds of their own: more runs change none
 that there are.
 """
 
@@ -44,7 +46,7 @@ class Coins(NamedTuple):
 
 
 def draw(targets: np.ndarray, runs: int, sets: int, seed: int) -> Coins:
-    """The coins of `runs` runs, a multiple of BLOCK; a run with an empty request draws its groups again.
+    """The coins of `runs` runs, a multiple of BLOCK; a block in which a request is empty draws its groups again.
 
     Raises ConfigError where there are fewer than 8 targets a request.
     """
@@ -54,7 +56,8 @@ def draw(targets: np.ndarray, runs: int, sets: int, seed: int) -> Coins:
             f"audit: {count} targets for {sets} forget sets; at least 8 a set are needed"
         )
     included = np.concatenate([_block(seed, number, count) for number in range(runs // BLOCK)])
-    group = np.stack([_groups(seed, s, included[s], sets) for s in range(runs)])
+    blocks = included.reshape(-1, BLOCK, count)
+    group = np.concatenate([_groups(seed, b, block, sets) for b, block in enumerate(blocks)])
     return Coins(np.sort(targets), included, group, sets)
 
 
@@ -64,11 +67,19 @@ def _block(seed: int, number: int, count: int) -> np.ndarray:
     return rng.permuted(np.broadcast_to(half, (BLOCK, count)), axis=0)
 
 
-def _groups(seed: int, run: int, included: np.ndarray, sets: int) -> np.ndarray:
-    rng = np.random.default_rng((seed, GROUP, run))
+def _groups(seed: int, number: int, included: np.ndarray, sets: int) -> np.ndarray:
+    """int[BLOCK,n]: the groups of a block, drawn again where a run would have an empty request."""
+    rng = np.random.default_rng((seed, GROUP, number))
+    labels = np.broadcast_to(np.arange(BLOCK)[:, None] % sets, included.shape)
+    # Runs that have the target first: the labels of either half are then evenly dealt out.
+    order = np.argsort(~included, axis=0, kind="stable")
     while True:
-        group = rng.integers(sets, size=len(included))
-        if len(np.unique(group[included])) == sets:
+        half = BLOCK // 2
+        shift = rng.integers(sets, size=(2, included.shape[1]))
+        dealt = [rng.permuted((labels[:half] + shift[kind]) % sets, axis=0) for kind in range(2)]
+        group = np.empty(included.shape, int)
+        np.put_along_axis(group, order, np.concatenate(dealt), axis=0)
+        if all(len(np.unique(row[has])) == sets for row, has in zip(group, included, strict=True)):
             return group
 
 

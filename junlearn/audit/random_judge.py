@@ -17,7 +17,7 @@ from junlearn.audit.ensembles import Ensemble
 from junlearn.audit.judge import Judgement
 from junlearn.audit.nulls import Band
 from junlearn.audit.quantities import rate_name
-from junlearn.audit.verdict import verdict
+from junlearn.audit.verdict import RANDOM_FAMILY, verdict
 from junlearn.experiment.auditing import Auditing, families
 from junlearn.metrics import ensemble
 
@@ -73,7 +73,7 @@ def judge_runs(runs: Runs) -> Told:
             for each, toss in zip(null, coins, strict=True)
         ]
         found.append(_of("lira", _plain(own, rates), permuted))
-    done = _judged(found, 1, runs, "lira/accuracy", began)
+    done = _judged(found, 1, runs, began)
     return done, _told(runs, "run", len(included), remarks), {}
 
 
@@ -116,7 +116,7 @@ def judge_unlearned(runs: Runs, after: Ensemble) -> Told:
         values["epsilon_one_run_high"] = float(everything.max())
     if drawn.sets > 1 and "ulira" in asked:
         values["retain_exposure"] = _exposure(runs, networks)
-    done = _judged(found, drawn.sets, runs, "ulira/accuracy", began)
+    done = _judged(found, drawn.sets, runs, began)
     done.values.update(values)
     return done, _told(runs, after.name, after.size, remarks), arrays
 
@@ -236,7 +236,7 @@ def _exposure(runs: Runs, networks: np.ndarray) -> float:
     )
 
 
-def _judged(found: list[_Found], groups: int, runs: Runs, test: str, began: float) -> Judgement:
+def _judged(found: list[_Found], groups: int, runs: Runs, began: float) -> Judgement:
     """Means over the groups, bands of the means, and p values for the smallest of the groups."""
     values: dict[str, list[float]] = {}
     null: dict[str, list[np.ndarray]] = {}
@@ -250,7 +250,7 @@ def _judged(found: list[_Found], groups: int, runs: Runs, test: str, began: floa
         bands[name] = nulls.band(np.mean(drawn, axis=0), "coins")
         each_p = [nulls.p_value(v, d, "large") for v, d in zip(values[name], drawn, strict=True)]
         p[name] = min(1.0, groups * min(each_p))
-    tests = {test: p[test]} if test in p else {}
+    tests = {name: p[name] for name in RANDOM_FAMILY if name in p}
     text, adjusted = verdict(
         tests, (), networks=len(runs.coins.included) // 2, level=runs.auditing.level, shift=None
     )

@@ -4,10 +4,12 @@ from collections.abc import Collection, Mapping
 
 from junlearn.audit.nulls import holm
 
-__all__ = ["CLOSER", "FAMILY", "NAMES", "verdict"]
+__all__ = ["CLOSER", "FAMILY", "NAMES", "RANDOM_FAMILY", "verdict"]
 
 FAMILY = ("energy", "mean_shift", "log_variance_ratio", "accuracy", "F", "klom_mean")
 """The tests that decide together, each where it was computed."""
+RANDOM_FAMILY = ("lira/accuracy", "lira/auc", "ulira/accuracy", "ulira/auc", "rmia/auc")
+"""The same in the design "random"."""
 NAMES = {
     "energy": "energy",
     "mean_shift": "mean shift",
@@ -15,6 +17,11 @@ NAMES = {
     "accuracy": "held-out accuracy",
     "F": "forgetting quality",
     "klom_mean": "KLoM",
+    "lira/accuracy": "LiRA accuracy",
+    "lira/auc": "LiRA AUC",
+    "ulira/accuracy": "U-LiRA accuracy",
+    "ulira/auc": "U-LiRA AUC",
+    "rmia/auc": "RMIA AUC",
 }
 CLOSER = "closer than retraining is to itself: are seeds or weights shared?"
 

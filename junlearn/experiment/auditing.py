@@ -146,6 +146,12 @@ def check(auditing: Auditing) -> None:
             f"audit: {runs} runs (twice audit.models) do not make {auditing.folds} folds of whole blocks of {BLOCK} "
             f"runs; audit.models can be any multiple of {BLOCK * auditing.folds // 2}"
         )
+    fitted = (runs - runs // auditing.folds) // 2 // auditing.forget_sets
+    if design == "random" and fitted < 4:
+        raise ConfigError(
+            f"audit: ulira: an example has {fitted} unlearned runs in a fit; give more runs (audit.models), fewer folds "
+            "or fewer forget sets"
+        )
     if design == "random" and auditing.targets < 8 * auditing.forget_sets:
         raise ConfigError(
             f"audit: {auditing.targets} targets for {auditing.forget_sets} forget sets; at least 8 a set are needed"

@@ -21,6 +21,16 @@ def test_every_target_is_in_half_of_the_runs_of_every_block(drawn):
     assert len({block.tobytes() for block in blocks}) == len(blocks)
 
 
+@pytest.mark.parametrize("sets", [1, 2, 3])
+def test_groups_are_shared_out_evenly_among_either_kind(sets):
+    found = coins.draw(TARGETS, 32, sets, seed=2)
+    for kind in (found.included, ~found.included):
+        for group in range(sets):
+            here = (kind & (found.group == group)).reshape(-1, BLOCK, len(TARGETS)).sum(axis=1)
+            assert set(np.unique(here)) <= {BLOCK // 2 // sets, -(-(BLOCK // 2) // sets)}
+    assert len({tuple(row) for row in found.group.tolist()}) == (1 if sets == 1 else 32)
+
+
 def test_more_runs_change_none_that_are_there(drawn):
     more = coins.draw(TARGETS, 64, 2, seed=5)
     np.testing.assert_array_equal(more.included[:32], drawn.included)
