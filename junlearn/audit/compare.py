@@ -66,7 +66,7 @@ def compare(
     _check_rows(forget_rows, retrained_rows)
     classes = 1 + max(int(part.predicted.max()) for side in sides for part in side.parts.values())
     classes = max(classes, *(1 + int(part.max()) for part in known.values()))
-    yardstick = Yardstick(second, null, known, classes, auditing)
+    yardstick = Yardstick(second, null, known, classes, auditing, before)
     judged: list[tuple[str, Role, Ensemble]] = []
     if before is not None:
         judged.append(("original", "original", before))

@@ -6,16 +6,29 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from junlearn.audit import nulls
+from junlearn.audit.attacks import ATTACKS, PERMUTED, attack_quantities, iam_scores
 from junlearn.audit.ensembles import Ensemble
 from junlearn.audit.margins import Margins, joined
 from junlearn.audit.nulls import Band
-from junlearn.audit.quantities import quantities, quantity, scalar_quantities, scalars
+from junlearn.audit.quantities import (
+    quantities,
+    quantity,
+    scalar_pairs,
+    scalar_quantities,
+    scalars,
+)
 from junlearn.audit.verdict import FAMILY, verdict
 from junlearn.audit.yardstick import SPLIT, Yardstick
 from junlearn.errors import ConfigError
 from junlearn.experiment.auditing import LEAST
 from junlearn.metrics import ensemble
-from junlearn.metrics.ensemble import bootstraps, identity, permutations, splits
+from junlearn.metrics.ensemble import (
+    Relabelled,
+    bootstraps,
+    identity,
+    permutations,
+    splits,
+)
 
 __all__ = ["NOTHING", "Judgement", "judge", "told"]
 
@@ -62,6 +75,8 @@ def judge(yardstick: Yardstick, unlearned: Ensemble, *, conditional: bool = Fals
             _part(yardstick, done, part, first.parts[part], second.parts[part], conditional)
     if "tow" in yardstick.families:
         _whole(yardstick, done, first, second)
+    if set(ATTACKS) & set(yardstick.families):
+        _attacked(yardstick, done, first, second)
     if "epsilon" in yardstick.families:
         done.values.update(
             _epsilon(yardstick, first.parts["forget"].phi, second.parts["forget"].phi)
@@ -177,14 +192,54 @@ def _whole(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensem
         null = scalar_quantities(np.concatenate(sides), halves)
     boot = bootstraps(count, count, BOOTSTRAPS, yardstick.rng(BOOTSTRAP, WHOLE))
     spread = scalar_quantities(pool, boot)
+    pairs = scalar_pairs(pool, identity(count, count))
     for name, value in scalar_quantities(pool, identity(count, count)).items():
         done.values[name] = own_value = float(value[0])
         done.null[name] = nulls.band(
             null[name], "split" if yardstick.twin is not None else "pooled"
         )
         done.p[name] = nulls.p_value(own_value, permuted[name], quantity(name).direction)
-        low, high = np.percentile(spread[name], nulls.INTERVAL)
+        if quantity(name).effect:
+            low, high = np.percentile(spread[name], nulls.INTERVAL)
+        else:
+            # Networks are paired here: both drawn anew by themselves would lose the pairs.
+            mean, margin = ensemble.student_interval(pairs[name][0])
+            low, high = mean - margin, mean + margin
         done.interval[name] = (float(low), float(high))
+
+
+def _attacked(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensemble) -> None:
+    """Attacks on single networks, each beside what they find in retrained ones."""
+    count, auditing = done.networks, yardstick.auditing
+    before = yardstick.original
+    known = None if before is None or before.size < count else before.first(count)
+    originals = None if known is None else known.parts["forget"].phi
+
+    def told(sides: tuple[Ensemble, Ensemble], dealt: Relabelled) -> dict[str, np.ndarray]:
+        pool = {n: joined([side.parts[n] for side in sides]) for n in sides[0].parts}
+        few = Relabelled(*(rows[:PERMUTED] for rows in dealt))
+        return attack_quantities(
+            pool, yardstick.labels, few, yardstick.families, auditing, originals
+        )
+
+    rng = yardstick.rng(PERMUTE, WHOLE + 1)
+    permuted = told((first, second), permutations(count, count, auditing.permutations, rng))
+    null = permuted
+    if yardstick.twin is not None:
+        halves = splits(auditing.splits, count, yardstick.rng(SPLIT, WHOLE + 1))
+        null = told((second, yardstick.twin.first(count)), halves)
+    own = told((first, second), identity(count, count))
+    source = "split" if yardstick.twin is not None else "pooled"
+    for name, value in own.items():
+        done.values[name] = float(value[0])
+        done.null[name] = nulls.band(null[name], source)
+        done.p[name] = nulls.p_value(done.values[name], permuted[name], quantity(name).direction)
+    if "iam/score" in own and originals is not None and yardstick.twin is not None:
+        shadows = second.parts["forget"].phi
+        sides = (first, yardstick.twin.first(count))
+        scores = [iam_scores(side.parts["forget"].phi, shadows, originals) for side in sides]
+        effect = ensemble.iam_against_twins(*scores)
+        done.values.update({"iam/difference": effect.difference, "iam/auc": effect.area})
 
 
 def _epsilon(

@@ -8,11 +8,11 @@ import numpy as np
 from junlearn.errors import ConfigError
 from junlearn.metrics.probabilities import logit_scaled_confidence
 
-__all__ = ["Margins", "joined", "margins_of"]
+__all__ = ["Margins", "joined", "label_probability", "margins_of"]
 
 
 class Margins(NamedTuple):
-    """N networks on n examples. The probability of the label is `1 / (1 + exp(-phi))`."""
+    """N networks on n examples."""
 
     phi: np.ndarray
     """float64[N,n]: `z_y - logsumexp_{j != y} z_j`, y being the label that training saw (`audit.md` b.0)."""
@@ -26,6 +26,11 @@ class Margins(NamedTuple):
     def columns(self, examples: Any) -> "Margins":
         """Those of some of the examples."""
         return Margins(self.phi[:, examples], self.predicted[:, examples])
+
+
+def label_probability(phi: np.ndarray) -> np.ndarray:
+    """The probability of the label, from its margin; of any shape."""
+    return 0.5 * (1 + np.tanh(phi / 2))
 
 
 def joined(parts: Sequence[Margins]) -> Margins:

@@ -16,7 +16,15 @@ from junlearn.metrics import ensemble
 from junlearn.metrics.ensemble import Relabelled
 from junlearn.metrics.ensemble.klom import KlomCompat
 
-__all__ = ["QUANTITIES", "Quantity", "quantities", "rate_name", "scalar_quantities"]
+__all__ = [
+    "QUANTITIES",
+    "Quantity",
+    "quantities",
+    "rate_name",
+    "scalar_pairs",
+    "scalar_quantities",
+    "scalars",
+]
 
 
 class Quantity(NamedTuple):
@@ -40,6 +48,7 @@ QUANTITIES: dict[str, Quantity] = {
     "klom_median": Quantity("klom", "large"),
     "klom_p95": Quantity("klom", "large"),
     "churn_excess": Quantity("churn", "large", effect=True),
+    "iam/score": Quantity("iam", "small"),
     "tow": Quantity("tow", "small"),
     "tow_mia": Quantity("tow", "small"),
     "gap/forget": Quantity("tow", "both", effect=True),
@@ -150,8 +159,14 @@ def scalar_quantities(pool: np.ndarray, dealt: Relabelled) -> dict[str, np.ndarr
         for column, name in enumerate(SCALARS[:3])
         if not np.isnan(pool[:, column]).any()
     }
-    near = 1 - np.abs(gaps)
-    for name, columns in (("tow", [0, 1, 2]), ("tow_mia", [3, 1, 2])):
-        if not np.isnan(pool[:, columns]).any():
-            found[name] = near[..., columns].prod(axis=-1).mean(axis=1)
-    return found
+    return found | {name: each.mean(axis=1) for name, each in scalar_pairs(pool, dealt).items()}
+
+
+def scalar_pairs(pool: np.ndarray, dealt: Relabelled) -> dict[str, np.ndarray]:
+    """Tug of war of every pair of networks, and the same with the share of an attack: name -> float64[P,N]."""
+    near = 1 - np.abs(pool[dealt.first] - pool[dealt.second])
+    return {
+        name: near[..., columns].prod(axis=-1)
+        for name, columns in (("tow", [0, 1, 2]), ("tow_mia", [3, 1, 2]))
+        if not np.isnan(pool[:, columns]).any()
+    }

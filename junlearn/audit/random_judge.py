@@ -15,6 +15,7 @@ from junlearn.audit import nulls
 from junlearn.audit.coins import Coins
 from junlearn.audit.ensembles import Ensemble
 from junlearn.audit.judge import Judgement
+from junlearn.audit.margins import label_probability
 from junlearn.audit.nulls import Band
 from junlearn.audit.quantities import rate_name
 from junlearn.audit.verdict import RANDOM_FAMILY, verdict
@@ -166,7 +167,7 @@ def _rmia(
     drawn = runs.coins
     runs_, targets = own.shape
     strangers = after.parts["test"].phi.reshape(runs_, drawn.sets, -1)[:, group]
-    p, q = _probability(own), _probability(strangers)
+    p, q = label_probability(own), label_probability(strangers)
 
     def scores(included: np.ndarray) -> np.ndarray:
         found = np.full((runs_, targets), np.nan)
@@ -271,10 +272,6 @@ def _told(runs: Runs, name: str, networks: int, remarks: list[str]) -> dict[str,
         "detectable": {},
         "remarks": remarks,
     }
-
-
-def _probability(phi: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(phi / 2))
 
 
 def _rates(auditing: Auditing, negatives: int) -> tuple[float, ...]:

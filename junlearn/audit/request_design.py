@@ -106,7 +106,7 @@ def judged(
     after = load(banks.request, _places("retrain", count), own, labels, "retrain")
     twin = load(banks.request, _places("twin", null), own, labels, "twin") if null else None
     check_apart([before, after, *([] if twin is None else [twin])])
-    yardstick = Yardstick(after, twin, labels, _classes(labels, before, after), auditing)
+    yardstick = Yardstick(after, twin, labels, _classes(labels, before, after), auditing, before)
     for text in yardstick.remarks():
         reporter.say(text)
     judge_line = partial(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from junlearn.audit import power
+from junlearn.audit.attacks import absent
 from junlearn.audit.ensembles import Ensemble
 from junlearn.audit.margins import Margins, joined
 from junlearn.audit.quantities import quantities, quantity
@@ -37,8 +38,10 @@ class Yardstick:
         labels: Mapping[str, np.ndarray],
         classes: int,
         auditing: Auditing,
+        original: Ensemble | None = None,
     ) -> None:
-        """Without a twin the bands come from the unlearned and the retrained networks pooled.
+        """`original`: networks before unlearning, for attacks that know them. Without a twin the bands come from the
+        unlearned and the retrained networks pooled.
 
         Raises ConfigError where too many networks diverged, or too few are left.
         """
@@ -46,6 +49,7 @@ class Yardstick:
             if side is not None and side.too_many:
                 raise ConfigError(f"audit: {side.too_many}")
         self.retrained, self.twin, self.labels = retrained, twin, labels
+        self.original = original
         self.classes, self.auditing = classes, auditing
         self.families = families(auditing)
         self.networks = min(side.size for side in (retrained, twin) if side is not None)
@@ -127,6 +131,12 @@ class Yardstick:
                 for rate in self.auditing.fpr
                 if rate * negatives < 1
             ]
+        attacks = [name for name in ("lira", "rmia") if name in self.families]
+        for number in absent(self.labels) if attacks else ():
+            lines.append(
+                f"audit: no never-seen examples of class {number} to compare with; "
+                f"{' and '.join(attacks)} do without it"
+            )
         if self.networks < 32 and "klom" in self.families:
             lines.append(
                 f"audit: KLoM of {self.networks} networks a side is mostly noise; compare it with its null alone"

@@ -149,8 +149,8 @@ def check(auditing: Auditing) -> None:
     fitted = (runs - runs // auditing.folds) // 2 // auditing.forget_sets
     if design == "random" and fitted < 4:
         raise ConfigError(
-            f"audit: ulira: an example has {fitted} unlearned runs in a fit; give more runs (audit.models), fewer folds "
-            "or fewer forget sets"
+            f"audit: ulira: an example has {fitted} unlearned runs in a fit; give more runs (audit.models), fewer "
+            "folds or fewer forget sets"
         )
     if design == "random" and auditing.targets < 8 * auditing.forget_sets:
         raise ConfigError(

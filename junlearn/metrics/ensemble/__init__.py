@@ -47,6 +47,7 @@ from junlearn.metrics.ensemble.lira import (
     Attack,
     lira,
     lira_held_out,
+    lira_offline,
     lira_relabelled,
     lira_released,
 )
@@ -183,6 +184,7 @@ __all__ = [
     "label_probabilities",
     "lira",
     "lira_held_out",
+    "lira_offline",
     "lira_relabelled",
     "lira_released",
     "margins",

@@ -23,7 +23,14 @@ from junlearn.metrics.context import Floats
 from junlearn.metrics.ensemble import given
 from junlearn.metrics.ensemble.fits import VARIANCES, Game, Variance, blocks_of, held_out, judged_by
 
-__all__ = ["Attack", "lira", "lira_held_out", "lira_relabelled", "lira_released"]
+__all__ = [
+    "Attack",
+    "lira",
+    "lira_held_out",
+    "lira_offline",
+    "lira_relabelled",
+    "lira_released",
+]
 
 Attack = Literal["online", "offline"]
 ATTACKS = ("online", "offline")
@@ -56,6 +63,22 @@ def lira(
         for a in range(margins.shape[2])
     ]
     return np.mean(scores, axis=0)
+
+
+def lira_offline(
+    references: Any, targets: Any, *, variance: Variance = "auto", least: int = 2
+) -> Floats:
+    """float64[T, n]: the offline scores of many target networks float[T, n] by one fit to `references` float[R, n].
+
+    The references never had an example: retrained networks, of which none may be a target. Errors as of `lira`.
+    """
+    margins, none = _runs(references, np.zeros(np.shape(references), bool), "lira_offline")
+    aimed = given.numbers(targets, "lira_offline: targets", ("networks", "examples"))
+    if aimed.shape[1] != margins.shape[1]:
+        counts = f"{margins.shape[1]} and {aimed.shape[1]}"
+        raise ConfigError(f"lira_offline: references and targets have {counts} examples")
+    game = _game("offline", variance, least)
+    return judged_by(margins[..., 0], none[None], ~none[None], aimed, game)[0]
 
 
 def lira_held_out(
