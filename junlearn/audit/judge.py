@@ -183,13 +183,11 @@ def _whole(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensem
         pool, permutations(count, count, yardstick.auditing.permutations, rng)
     )
     null = permuted
-    if yardstick.twin is not None:
-        sides = [
-            scalars(side.first(count).parts, yardstick.labels)
-            for side in (yardstick.retrained, yardstick.twin)
-        ]
+    if (twin := yardstick.twin) is not None:
+        other = scalars(twin.first(count).parts, yardstick.labels)
         halves = splits(yardstick.auditing.splits, count, yardstick.rng(SPLIT, WHOLE))
-        null = scalar_quantities(np.concatenate(sides), halves)
+        retrained = np.concatenate([pool[count:], other])
+        null = yardstick.once("whole", count, lambda: scalar_quantities(retrained, halves))
     boot = bootstraps(count, count, BOOTSTRAPS, yardstick.rng(BOOTSTRAP, WHOLE))
     spread = scalar_quantities(pool, boot)
     pairs = scalar_pairs(pool, identity(count, count))
@@ -225,9 +223,9 @@ def _attacked(yardstick: Yardstick, done: Judgement, first: Ensemble, second: En
     rng = yardstick.rng(PERMUTE, WHOLE + 1)
     permuted = told((first, second), permutations(count, count, auditing.permutations, rng))
     null = permuted
-    if yardstick.twin is not None:
+    if (twin := yardstick.twin) is not None:
         halves = splits(auditing.splits, count, yardstick.rng(SPLIT, WHOLE + 1))
-        null = told((second, yardstick.twin.first(count)), halves)
+        null = yardstick.once("attacks", count, lambda: told((second, twin.first(count)), halves))
     own = told((first, second), identity(count, count))
     source = "split" if yardstick.twin is not None else "pooled"
     for name, value in own.items():

@@ -7,7 +7,7 @@ own. So each group is judged by itself, with its own permutations, and p = min(1
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from junlearn.audit.judge import Judgement
 from junlearn.audit.margins import label_probability
 from junlearn.audit.nulls import Band
 from junlearn.audit.quantities import rate_name
+from junlearn.audit.random_compat import IN_SAMPLE, in_sample_probability, lira_released_auc
 from junlearn.audit.verdict import RANDOM_FAMILY, verdict
 from junlearn.experiment.auditing import Auditing, families
 from junlearn.metrics import ensemble
@@ -75,6 +76,8 @@ def judge_runs(runs: Runs) -> Told:
         ]
         found.append(_of("lira", _plain(own, rates), permuted))
     done = _judged(found, 1, runs, began)
+    if "released" in auditing.compat:
+        done.values["lira_released/auc"] = lira_released_auc(phi, included)
     return done, _told(runs, "run", len(included), remarks), {}
 
 
@@ -115,6 +118,9 @@ def judge_unlearned(runs: Runs, after: Ensemble) -> Told:
         everything = np.concatenate(bounds)
         values["epsilon_one_run"] = float(np.median(everything))
         values["epsilon_one_run_high"] = float(everything.max())
+    if "deepunlearn" in auditing.compat:
+        right = after.parts["forget"].predicted == runs.labels["forget"]
+        values[IN_SAMPLE] = in_sample_probability(right.reshape(networks.shape), drawn)
     if drawn.sets > 1 and "ulira" in asked:
         values["retain_exposure"] = _exposure(runs, networks)
     done = _judged(found, drawn.sets, runs, began)
@@ -167,6 +173,7 @@ def _rmia(
     drawn = runs.coins
     runs_, targets = own.shape
     strangers = after.parts["test"].phi.reshape(runs_, drawn.sets, -1)[:, group]
+    compat: Literal["released"] | None = "released" if "released" in runs.auditing.compat else None
     p, q = label_probability(own), label_probability(strangers)
 
     def scores(included: np.ndarray) -> np.ndarray:
@@ -177,7 +184,9 @@ def _rmia(
             for s in np.flatnonzero(~others):
                 mine = judged[s] & (~seen).any(axis=0)
                 found[s, mine] = ensemble.rmia(
-                    p[s, mine], references[:, mine], q[s], q[others], included=seen[:, mine]
+                    *(p[s, mine], references[:, mine], q[s], q[others]),
+                    included=seen[:, mine],
+                    compat=compat,
                 )
         return found
 

@@ -1,7 +1,7 @@
 """The retrained networks of an audit as a yardstick: what a perfect unlearner scores, and what could have been seen."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -61,6 +61,7 @@ class Yardstick:
         self.seconds = 0.0
         self._splits: dict[tuple[str, int], dict[str, np.ndarray]] = {}
         self._detectable: dict[int, dict[str, float]] = {}
+        self._kept: dict[tuple[str, int], dict[str, np.ndarray]] = {}
 
     @cached_property
     def rho(self) -> dict[str, float]:
@@ -174,6 +175,14 @@ class Yardstick:
             name: values[:QUALITY_SPLITS] if quantity(name).family in SLOW else values
             for name, values in found.items()
         }
+
+    def once(
+        self, name: str, count: int, make: Callable[[], dict[str, np.ndarray]]
+    ) -> dict[str, np.ndarray]:
+        """Null values that are the same for all methods, made when they are first asked for."""
+        if (name, count) not in self._kept:
+            self._kept[name, count] = make()
+        return self._kept[name, count]
 
     def rng(self, stream: int, number: int) -> np.random.Generator:
         """Random numbers that depend on `audit.seed`, and on what they are for."""
