@@ -2,11 +2,8 @@
 
 import ast
 import dataclasses
-import functools
-import itertools
 import re
 import subprocess
-import sys
 import tomllib
 from types import ModuleType
 
@@ -16,20 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from junlearn import cli, compat
-from junlearn.commands import cache, catalogue, guide, listing, prepare, statistics
-from junlearn.commands import check as check_command
-from junlearn.commands import sweep as sweep_command
-from junlearn.datasets import DATASETS
+from junlearn.commands import catalogue
 from junlearn.engine.run import run
 from junlearn.experiment import schema, sweep
 from junlearn.experiment.sections import anchored
 from junlearn.methods import METHODS
 from tests import pages
 from tests.conftest import ROOT
+from tests.page_commands import check
 from tests.plugins import sources
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FLATTEN = '"""Flatten:'
 """How the block begins that is the whole file of a method."""
 
@@ -44,6 +37,11 @@ def many_models(names, printed):
     assert names["shadows"].how in printed and "'loss'" in printed
 
 
+def judges(names, printed):
+    assert [row["role"] for row in names["found"].rows] == ["twin", "unlearn"]
+    assert names["found"].rows[-1]["verdict"]["forget"] in printed
+
+
 def prints_metrics(names, printed):
     assert "accuracy/forget_train" in printed
 
@@ -52,10 +50,18 @@ def passes(names, printed):
     assert "resume True" in printed and " False" not in printed
 
 
+def sees_the_shift(names, printed):
+    low, high = np.quantile(names["null"], [0.025, 0.975])
+    assert low < 0 < high < names["value"] and names["p"] <= 0.01
+    assert printed.startswith("energy ")
+
+
 SHOWN = {
     "logits_many(": many_models,
     "junlearn.evaluate(": prints_metrics,
     "testing.check(": passes,
+    "audit.compare(": judges,
+    "ensemble.permutations(": sees_the_shift,
 }
 """What has to come of a block that calls this."""
 
@@ -75,118 +81,6 @@ def test_python_runs(block, tmp_path, monkeypatch, capsys, own_names):
 def test_the_blocks_are_there():
     calls = "\n".join(block.text for block in pages.of("python"))
     assert all(call in calls for call in (*SHOWN, "from_linen(", "from_nnx(", FLATTEN))
-
-
-@functools.cache
-def options_of(module):
-    """The options that a program lists."""
-    done = subprocess.run(
-        [sys.executable, "-m", *module.split(), "--help"],
-        cwd="/",
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", done.stdout))
-
-
-def options(words):
-    return [word.partition("=")[0] for word in words if word.startswith("-")]
-
-
-def check_pip(words):
-    assert words[0] == "install"
-    assert set(options(words)) <= options_of("pip install")
-    for place in words[1:]:
-        extras = re.search(r"\[(.+)\]$", place)
-        for extra in extras[1].split(",") if extras else ():
-            assert extra in PROJECT["project"]["optional-dependencies"], place
-
-
-def check_pytest(words, known):
-    assert set(options(words)) <= options_of("pytest"), words
-    for option, value in itertools.pairwise(words):
-        if option == "-m":
-            assert set(re.findall(r"\w+", value)) - {"and", "or", "not"} <= known
-    for word in words:
-        if "/" in word and not word.startswith("-"):
-            assert (ROOT / word.partition("::")[0]).exists(), word
-
-
-def check_benchmark(script, words):
-    source = read(script)
-    assert all(f'"{option}"' in source for option in options(words)), words
-
-
-def check_run(words):
-    """Parsed as the program would; a configuration is read, and no file is made."""
-    options, rest = cli.split_arguments(words)
-    assert cli.experiment(options, rest).methods
-
-
-def check_sweep(words):
-    options = sweep_command.parser().parse_args(words)
-    sweep.check(sweep.expand(schema.read(options.config)), options.select, options.over)
-
-
-def check_statistics(words):
-    own, others = statistics.parser().parse_known_args(words)
-    assert own.file.suffix == ".npz"
-    check_run(others)
-
-
-def check_list(words):
-    options = listing.parser().parse_args(words)
-    assert catalogue.chosen(options.kind, options.name).text
-
-
-def check_prepare(words):
-    assert set(prepare.parser().parse_args(words).names) <= set(DATASETS)
-
-
-def check_cache(words):
-    options, rest = cache.parser().parse_known_args(words)
-    if options.action == "list" or options.request is None:
-        assert not rest
-    else:
-        check_run(["--config", str(options.config), *rest])
-
-
-COMMANDS = {
-    "cache": check_cache,
-    "check": check_command.parser().parse_args,
-    "compat": compat.parse,
-    "help": lambda words: guide.show(words[0] if words else "", words[1:]),
-    "list": check_list,
-    "prepare": check_prepare,
-    "statistics": check_statistics,
-    "sweep": check_sweep,
-}
-
-
-def check_program(words):
-    if words[:1] in (["--version"], ["--help"]):
-        return
-    if words and not words[0].startswith("-"):
-        COMMANDS[words[0]](words[1:])
-    else:
-        check_run(words)
-
-
-def check(words, known):
-    """A command, by the parsers of its own program."""
-    program = words[:3] if words[:2] == ["python", "-m"] else words[:1]
-    match program[-1]:
-        case "junlearn.main" | "junlearn":
-            check_program(words[len(program) :])
-        case "pip":
-            check_pip(words[len(program) :])
-        case "pytest":
-            check_pytest(words[len(program) :], known)
-        case "python":
-            check_benchmark(words[1], words[2:])
-        case _:
-            raise AssertionError(f"no parser for {words}")
 
 
 def markers(config):

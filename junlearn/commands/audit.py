@@ -10,16 +10,29 @@ __all__ = ["command", "parser"]
 
 FIRST = "audit/digits_quick"
 """The configuration that is audited where none is given."""
+EXAMPLES = f"""\
+examples:
+  {PROGRAM} audit
+  {PROGRAM} audit --methods finetune scrub --audit.models 64
+  {PROGRAM} audit --audit.design random --audit.targets 400
+  {PROGRAM} audit --config laf/mnist_random --plan 0.2"""
 
 
 def parser() -> Parser:
-    """The arguments of `audit`, beside the options of a run."""
+    """The arguments of `audit`, beside the options of a run; the help has the fields of `[audit]`."""
+    from junlearn.commands.fieldtable import field_lines, fields_of
+    from junlearn.experiment.auditing import Auditing
+
+    fields = field_lines(fields_of(Auditing))
     parser = Parser(
         prog=f"{PROGRAM} audit",
         description="Train ensembles of original and retrained networks, unlearn with every method,\n"
         "and tell by how much, and how surely, each differs from retraining. Networks are\n"
         "kept in a bank and trained once. Options that are not listed change the\n"
         f"experiment, as in a run; without --config it is {FIRST}.",
+        epilog="\n".join(
+            [EXAMPLES, "", "fields of [audit], each an option --audit.FIELD", *fields]
+        ),
     )
     parser.add_argument(
         "--plan",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from junlearn import cli, compat
+from junlearn.commands import audit as audit_command
 from junlearn.commands import cache as cache_command
 from junlearn.commands import catalogue, listing, prepare, statistics, sweep
 from junlearn.commands import check as check_command
@@ -45,6 +46,7 @@ Every field of the configuration is an option. With yours, for example:
 {examples}
 
   python -m junlearn.main list [KIND [NAME]]      methods, models, datasets ...
+  python -m junlearn.main audit [--config FILE]   ensembles, nulls and verdicts
   python -m junlearn.main sweep --config FILE     a grid of experiments
   python -m junlearn.main statistics FILE.npz     class statistics, for SCAR
   python -m junlearn.main prepare NAME ...        download datasets through TFDS
@@ -85,6 +87,7 @@ def show(about: str, arguments: Sequence[str] = ()) -> None:
     Leaves the program where the parser of a command or of all options prints it.
     """
     commands = {
+        "audit": audit_command.parser,
         "list": listing.parser,
         "prepare": prepare.parser,
         "statistics": statistics.parser,

@@ -91,6 +91,7 @@ class Auditing:
     splits: Annotated[int, Meta(ge=20, le=100_000)] = 200
     """Random halves of the retrained networks that make a null band."""
     permutations: Annotated[int, Meta(ge=99, le=1_000_000)] = 999
+    """Times that whole networks change sides at random, for a p value; in the design random coins are permuted."""
     level: Share = 0.05
     """Of the verdict, over all tests of it together."""
     delta: Annotated[float, Meta(ge=0, lt=1)] = 1e-5
@@ -104,8 +105,10 @@ class Auditing:
     mixed: bool = False
     """Whether an ensemble may hold networks of several versions of the code, or of several kinds of device."""
     seed: Whole = 0
-    """Of the sample of retain examples, the splits and the permutations."""
+    """Of the sample of retain examples, the splits and the permutations; in the design random of targets and coins."""
     compat: tuple[Compat, ...] = ()
+    """Forms of released codes: easydub or bench2410 of KLoM, released of the bandwidth of RULI; one_original allows
+    originals = "one"."""
 
 
 def check(auditing: Auditing) -> None:

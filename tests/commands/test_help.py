@@ -12,6 +12,7 @@ from junlearn.commands import catalogue, guide
 from junlearn.commands.fieldtable import fields_of
 from junlearn.datasets import DATASETS
 from junlearn.errors import unknown
+from junlearn.experiment.auditing import Auditing
 from junlearn.main import main
 from junlearn.methods import METHODS
 from junlearn.metrics import METRICS
@@ -72,12 +73,20 @@ def test_help_on_a_section_has_its_values(section, value, capsys):
 
 def test_help_on_all_options_and_on_commands(capsys):
     assert "--train.weight-decay" in told(capsys, "--help", "all", "--methods", "ssd")
-    for command in ("sweep", "list", "prepare", "statistics", "compat"):
+    for command in ("audit", "sweep", "list", "prepare", "statistics", "compat"):
         out = told(capsys, "help", command)
         assert out.startswith("usage:") and max(map(len, out.splitlines())) <= 80
         if command != "compat":
             assert told(capsys, command, "--help") == out
     assert told(capsys, "--version").startswith("junlearn 0.1.0 (jax ")
+
+
+def test_help_on_audits_has_the_fields_of_their_section(capsys):
+    out = told(capsys, "--help", "audit")
+    assert told(capsys, "help", "audit") == out and "--plan" in out
+    for field in fields_of(Auditing):
+        assert f"\n  {field.name.replace('_', '-')} " in out
+        assert field.doc and field.doc.split(maxsplit=1)[0] in out
 
 
 @pytest.mark.parametrize("kind", catalogue.KINDS)
@@ -125,6 +134,7 @@ def test_the_page_of_a_method(capsys):
         ("metric", "jsd", METRICS, "divergence"),
         ("command", "download", ["list", "prepare", "sweep"], "prepare"),
         ("command", "version", ["list", "--version"], "--version"),
+        ("command", "audits", ["list", "audit"], "audit"),
     ],
 )
 def test_other_words_for_a_name(kind, word, known, meant):

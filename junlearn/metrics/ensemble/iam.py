@@ -1,8 +1,8 @@
 """IAM: how far on the way from "trained with it" to "never seen" is an example? One retrained network suffices.
 
-Interpolated approximate measurement (Wang et al., "Towards Reliable Forgetting", 2025). Between the retrained networks'
-signals and the original's, the laws of networks that half know the example are interpolated; the score says how many of
-them lie above the judged signal. 1: forgotten, 0: as before.
+Interpolated approximate measurement (Wang et al., "Towards Lifecycle Unlearning Commitment Management", 2025). Between
+the retrained networks' signals and the original's, the laws of networks that half know the example are interpolated;
+the score says how many of them lie above the judged signal. 1: forgotten, 0: as before.
 
 No level of the score means "forgotten" by itself: compare with retrained twins in the place of the judged networks
 (`iam_against_twins`).
