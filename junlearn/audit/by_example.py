@@ -52,7 +52,7 @@ def by_example(
 
 def _values(yardstick: Yardstick, first: np.ndarray, second: np.ndarray) -> dict[str, np.ndarray]:
     """One number an example from each family that gives them."""
-    families, auditing = yardstick.families, yardstick.auditing
+    families, auditing = yardstick.families_of(len(first)), yardstick.auditing
     found = {}
     if "forgetting_quality" in families:
         found["epsilon"] = ensemble.forgetting_quality(first, second).epsilon

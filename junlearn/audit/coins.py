@@ -8,9 +8,8 @@
 
 Given all else, "forgotten" and "never seen" differ by a fair coin that was tossed within a block. Under perfect
 unlearning the outputs do not depend on the coin, so permuting the coins within the pairs of a group in a block is an
-exact test, whatever the examples have in common (`audit.md` a.2, where groups are drawn independently; shared out
-evenly they leave as many runs of each kind in every fit as there can be). Blocks are drawn from seeds of their own:
-more runs change none that there are.
+exact test, whatever the examples have in common. Groups that are shared out evenly leave as many runs of each kind in
+every fit as there can be. Blocks are drawn from seeds of their own: more runs change none that there are.
 """
 
 from typing import NamedTuple

@@ -15,7 +15,7 @@ class Margins(NamedTuple):
     """N networks on n examples."""
 
     phi: np.ndarray
-    """float64[N,n]: `z_y - logsumexp_{j != y} z_j`, y being the label that training saw (`audit.md` b.0)."""
+    """float64[N,n]: `z_y - logsumexp_{j != y} z_j`, y being the label that training saw."""
     predicted: np.ndarray
     """int[N,n]: the class with the largest logit."""
 

@@ -1,4 +1,4 @@
-"""Null bands and p values whose unit is a network (`audit.md` b.10).
+"""Null bands and p values whose unit is a network.
 
 A band says what a perfect unlearner scores: the statistic between random halves of the retrained networks. A p value
 decides: whole networks of both sides change places. Both are exact or nearly so for any dependence between examples,

@@ -2,7 +2,7 @@
 
 With F requests a run the networks of a run see the coins of each other's groups, but network (s, f) never those of its
 own. So each group is judged by itself, with its own permutations, and p = min(1, F min_f p_f) over the groups
-(`audit.md` a.2). Values are means over the groups.
+(Bonferroni). Values are means over the groups.
 """
 
 import time
@@ -20,7 +20,7 @@ from junlearn.audit.nulls import Band
 from junlearn.audit.quantities import rate_name
 from junlearn.audit.random_compat import IN_SAMPLE, in_sample_probability, lira_released_auc
 from junlearn.audit.verdict import RANDOM_FAMILY, verdict
-from junlearn.experiment.auditing import Auditing, families
+from junlearn.experiment.auditing import Auditing, families, needed
 from junlearn.metrics import ensemble
 
 __all__ = ["Runs", "judge_runs", "judge_unlearned"]
@@ -29,7 +29,7 @@ EXPOSED = 6
 FLAGGED = 0.1
 """Of the flagged examples, the share that may be flagged wrongly."""
 REFERENCE_PERMUTATIONS = 199
-"""Of RMIA, each of which asks every network anew."""
+"""Of RMIA and RULI, each of which asks every network anew; more where fewer could not pass Holm."""
 KEPT, UNLEARNED, NEVER = 0, 1, 2
 COINS = 13
 """A stream of random numbers."""
@@ -195,7 +195,7 @@ def _rmia(
         there = judged & np.isfinite(found)
         return _plain(ensemble.rates_of_many(found[there], included[there], rates), rates)
 
-    count = min(REFERENCE_PERMUTATIONS, runs.auditing.permutations)
+    count = min(max(REFERENCE_PERMUTATIONS, needed(runs.auditing)), runs.auditing.permutations)
     permuted = [told(coins) for coins in _permuted(runs, drawn.included, judged, count, group)]
     return _of("rmia", told(drawn.included), permuted)
 
@@ -212,7 +212,7 @@ def _ruli(
         return _plain(ensemble.rates_of_many(ratio[judged], included[judged], rates), rates)
 
     included = status == UNLEARNED
-    count = min(REFERENCE_PERMUTATIONS, runs.auditing.permutations)
+    count = min(max(REFERENCE_PERMUTATIONS, needed(runs.auditing)), runs.auditing.permutations)
     group = int(runs.coins.group[judged][0])
     permuted = [told(coins) for coins in _permuted(runs, included, judged, count, group)]
     return _of("ruli", told(included), permuted)
@@ -231,7 +231,8 @@ def _one_run(ratios: np.ndarray, drawn: Coins, group: int, auditing: Auditing) -
     judged = drawn.group == group
     status = np.where(judged, np.where(drawn.included, UNLEARNED, NEVER), KEPT)
     llr = np.where(judged, ratios, np.nan)
-    found = ensemble.one_run(llr, status, delta=auditing.delta, alpha=auditing.level)
+    # Half of epsilon bounds unlearning where delta is 0.
+    found = ensemble.one_run(llr, status, alpha=auditing.level)
     return found.by_run
 
 

@@ -6,7 +6,7 @@
     B (twin)          trained on D_r        the null: what a perfect unlearner looks like
 
 N different originals, not one: with a single original U lacks the variance between originals, and even an exact method
-is told from A (`audit.md` a.1).
+is told from A.
 """
 
 import time

@@ -1,7 +1,7 @@
 """The seeds of the networks of an audit: each ensemble has a stream of its own, each network a place in it.
 
 Network i never depends on how many others there are. No two ensembles share a seed: two networks that begin alike end
-alike, and a null of networks that share seeds is too narrow (`audit.md` a.4).
+alike, and a null of networks that share seeds is too narrow.
 """
 
 from enum import IntEnum

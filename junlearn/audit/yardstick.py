@@ -14,7 +14,7 @@ from junlearn.audit.margins import Margins, joined
 from junlearn.audit.quantities import quantities, quantity
 from junlearn.audit.verdict import FAMILY
 from junlearn.errors import ConfigError
-from junlearn.experiment.auditing import LEAST, Auditing, families
+from junlearn.experiment.auditing import ENOUGH, FEW, LEAST, Auditing, families, needed
 from junlearn.metrics import ensemble
 from junlearn.metrics.ensemble import Relabelled, identity, splits
 
@@ -65,7 +65,7 @@ class Yardstick:
 
     @cached_property
     def rho(self) -> dict[str, float]:
-        """Correlation between the examples of a network, of each part (`audit.md` a.3)."""
+        """Correlation between the examples of a network, of each part."""
         sides = [side for side in (self.retrained, self.twin) if side is not None]
         return {
             name: float(np.mean([ensemble.rho(side.parts[name].phi) for side in sides]))
@@ -103,18 +103,24 @@ class Yardstick:
     def computed(self, part: str, pool: Margins, dealt: Relabelled) -> dict[str, np.ndarray]:
         """The quantities of a part; those that take long for the first ways of dealing alone, on the forget set."""
         forgets = part == "forget"
+        asked = self.families_of(dealt.first.shape[1])
         options: dict[str, Any] = {
             "classes": self.classes,
             "rates": self.rates(pool.phi),
             "curves": forgets,
         }
-        quick = [family for family in self.families if family not in SLOW]
+        quick = [family for family in asked if family not in SLOW]
         found = quantities(pool, dealt, quick, self.auditing, **options)
-        slow = [family for family in self.families if family in SLOW and forgets]
+        slow = [family for family in asked if family in SLOW and forgets]
         if slow:
-            few = Relabelled(*(rows[:QUALITY_PERMUTATIONS] for rows in dealt))
+            count = max(QUALITY_PERMUTATIONS, needed(self.auditing))
+            few = Relabelled(*(rows[:count] for rows in dealt))
             found |= quantities(pool, few, slow, self.auditing, **options)
         return found
+
+    def families_of(self, count: int) -> tuple[str, ...]:
+        """The metrics that were asked for, and mean something with `count` networks a side."""
+        return tuple(name for name in self.families if count >= ENOUGH or name not in FEW)
 
     def rates(self, phi: np.ndarray) -> tuple[float, ...]:
         """The false positive rates that the scores of retrained networks reach, which are half of those of `phi`."""
@@ -138,7 +144,13 @@ class Yardstick:
                 f"audit: no never-seen examples of class {number} to compare with; "
                 f"{' and '.join(attacks)} do without it"
             )
-        if self.networks < 32 and "klom" in self.families:
+        if self.networks < ENOUGH and self.auditing.pairing == "decoupled":
+            lines += [
+                f"audit: {name} is left out: it needs at least {ENOUGH} networks a side, {why}"
+                for name, why in FEW.items()
+                if self.auditing.metrics is None or name in self.families
+            ]
+        elif self.networks < 32 and "klom" in self.families:
             lines.append(
                 f"audit: KLoM of {self.networks} networks a side is mostly noise; compare it with its null alone"
             )

@@ -100,15 +100,19 @@ def _plan(experiment: Any, cache_dir: str | None, shift: float) -> int:
 
     from junlearn.audit import power as seen
     from junlearn.audit.conduct import section_of
+    from junlearn.experiment.auditing import twins
     from junlearn.experiment.progress import Reporter
     from junlearn.experiment.setup import prepare
 
     auditing = section_of(experiment)
     setup = prepare(experiment, cache_dir, Reporter(Console(quiet=True)))
     examples = len(setup.split.forget)
-    sys.stdout.write(
-        seen.plan(auditing.models, examples, shift)
-        + f"{len(experiment.methods)} methods: {3 * auditing.models} trainings, "
-        f"{len(experiment.methods) * auditing.models} unlearnings\n"
-    )
+    count, methods = auditing.models, len(experiment.methods)
+    if auditing.design == "random":
+        cost = (2 * count, 2 * count * auditing.forget_sets * methods)
+    else:
+        cost = (2 * count + twins(auditing), count * methods)
+        sys.stdout.write(seen.plan(count, examples, shift))
+    methods_word = "1 method" if methods == 1 else f"{methods} methods"
+    sys.stdout.write(f"{methods_word}: {cost[0]:,} trainings, {cost[1]:,} unlearnings\n")
     return 0

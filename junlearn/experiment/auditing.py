@@ -1,5 +1,6 @@
 """The section `[audit]` of a configuration: how many networks an audit trains, and what it computes of them."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
@@ -11,12 +12,15 @@ from junlearn.fields import Count, Whole
 __all__ = [
     "BLOCK",
     "DESIGN_METRICS",
+    "ENOUGH",
+    "FEW",
     "LEAST",
     "Auditing",
     "Compat",
     "Family",
     "check",
     "families",
+    "needed",
     "twins",
 ]
 
@@ -55,6 +59,11 @@ POSSIBLE: dict[str, tuple[Family, ...]] = {
 """What a design has the networks for."""
 LEAST = 8
 """Networks on a side that the tests need."""
+TESTS: dict[str, dict[str, int]] = {
+    "request": {"energy": 1, "moments": 2, "efficacy": 1, "forgetting_quality": 1, "klom": 1},
+    "random": {"ulira": 2, "rmia": 1},
+}
+"""Tests that decide on a method, by family; in the design random each of them in every forget set."""
 BLOCK = 8
 """Design random: runs within which every target is in exactly half of them."""
 
@@ -129,7 +138,7 @@ def check(auditing: Auditing) -> None:
                 "outcomes)"
                 + ("" if name == "models" else "; audit.twins = 0 does without a second ensemble")
             )
-    if design == "request" and models < 16:
+    if design == "request" and models < ENOUGH:
         for name, why in FEW.items():
             if name in wanted and auditing.metrics is not None:
                 raise ConfigError(f"audit: {name} needs at least 16 networks a side: {why}")
@@ -142,6 +151,11 @@ def check(auditing: Auditing) -> None:
         raise ConfigError(
             "audit: networks are paired by seed; laws can be compared only with "
             'pairing="decoupled" (paired: tow, with accuracy gaps; audit.metrics = ["tow"])'
+        )
+    if auditing.permutations < (least := needed(auditing)):
+        raise ConfigError(
+            f"audit: {auditing.permutations} permutations cannot show a difference at level {auditing.level:g} over all "
+            f"tests together; give at least {least} (audit.permutations)"
         )
     runs = 2 * models
     if design == "random" and runs % (BLOCK * auditing.folds):
@@ -161,6 +175,8 @@ def check(auditing: Auditing) -> None:
         )
 
 
+ENOUGH = 16
+"""Networks a side below which the metrics in FEW mean nothing."""
 FEW: dict[str, str] = {
     "klom": "a perfect unlearner scores 6.4 of 11.5 at 8",
     "forgetting_quality": "its values are powers of 1/2, and at 8 there are four of them",
@@ -174,8 +190,16 @@ def families(auditing: Auditing) -> tuple[Family, ...]:
     usual = DESIGN_METRICS[auditing.design]
     if auditing.pairing == "matched":
         return ("tow",)
-    few = auditing.design == "request" and auditing.models < 16
+    few = auditing.design == "request" and auditing.models < ENOUGH
     return tuple(name for name in usual if not (few and name in FEW))
+
+
+def needed(auditing: Auditing) -> int:
+    """Permutations below which the least p value there is could not pass Holm over all tests of the verdict."""
+    design = auditing.design
+    count = sum(TESTS[design].get(name, 0) for name in families(auditing))
+    groups = auditing.forget_sets if design == "random" else 1
+    return max(0, math.ceil(count * groups / auditing.level - 1e-9) - 1)
 
 
 def twins(auditing: Auditing) -> int:
