@@ -154,8 +154,8 @@ def check(auditing: Auditing) -> None:
         )
     if auditing.permutations < (least := needed(auditing)):
         raise ConfigError(
-            f"audit: {auditing.permutations} permutations cannot show a difference at level {auditing.level:g} over all "
-            f"tests together; give at least {least} (audit.permutations)"
+            f"audit: {auditing.permutations} permutations cannot show a difference at level {auditing.level:g} over "
+            f"all tests together; give at least {least} (audit.permutations)"
         )
     runs = 2 * models
     if design == "random" and runs % (BLOCK * auditing.folds):
