@@ -92,12 +92,6 @@ def _attack(
 
 def iam_scores(judged: np.ndarray, shadows: np.ndarray, originals: np.ndarray) -> np.ndarray:
     """float64[N,n]: 1 is forgotten; from margins of judged and retrained networks, and of the originals in order."""
-    probability = label_probability(shadows)
-    return np.stack(
-        [
-            ensemble.iam(own, probability, start)
-            for own, start in zip(
-                label_probability(judged), label_probability(originals), strict=True
-            )
-        ]
+    return ensemble.iam_many(
+        label_probability(judged), label_probability(shadows), label_probability(originals)
     )

@@ -39,6 +39,7 @@ from junlearn.metrics.ensemble.iam import (
     IamEffect,
     iam,
     iam_against_twins,
+    iam_many,
     iam_offline_signal,
     iam_signal,
 )
@@ -177,6 +178,7 @@ __all__ = [
     "highest_epsilon",
     "iam",
     "iam_against_twins",
+    "iam_many",
     "iam_offline_signal",
     "iam_signal",
     "identity",

@@ -19,7 +19,7 @@ from junlearn.metrics.context import Floats
 from junlearn.metrics.ensemble import given
 from junlearn.metrics.ensemble.roc import roc_area
 
-__all__ = ["IamEffect", "iam", "iam_against_twins", "iam_offline_signal", "iam_signal"]
+__all__ = ["IamEffect", "iam", "iam_against_twins", "iam_many", "iam_offline_signal", "iam_signal"]
 
 E1, E2 = 1e-2, 1e-5
 EULER = 0.5772
@@ -102,6 +102,37 @@ def iam(
         deviation = np.maximum(x.std(axis=0) if own else x.std(), LEAST)
         below += weight * _distribution(s_u, x.mean(axis=0), deviation, law)
     return 1 - below / alphas[1:].sum()
+
+
+def iam_many(judged: Any, shadow: Any, originals: Any, steps: int = 100) -> Floats:
+    """float64[N, n]: `iam` of many judged networks float[N, n], each with its own original float[N, n], the same
+    shadows and the defaults of `law` and `spread`.
+
+    The moments of x_k follow from those of the shadows and of the original, so that no x_k is made. Errors as of `iam`.
+    """
+    s_u, s_r, s_o = (
+        iam_signal(given.probabilities(value, f"iam: {name}", ("networks", "examples")))
+        for name, value in (("judged", judged), ("shadow", shadow), ("originals", originals))
+    )
+    if s_u.shape != s_o.shape or s_u.shape[1] != s_r.shape[1] or steps < 2:
+        shapes = [list(s.shape) for s in (s_u, s_r, s_o)]
+        raise ConfigError(
+            f"iam: judged, shadows and originals of shapes {shapes}, and {steps} steps"
+        )
+    alphas = np.arange(steps)[:, None] / (steps - 1)
+    centre, total = s_r.mean(axis=0), s_r.var()
+    scores = np.empty(s_u.shape)
+    for i, (own, start) in enumerate(zip(s_u, s_o, strict=True)):
+        alpha, weight = alphas[:-1], alphas[1:]
+        shared = np.mean((centre - centre.mean()) * (start - start.mean()))
+        spread = (
+            (1 - alpha) ** 2 * total + alpha**2 * start.var() + 2 * alpha * (1 - alpha) * shared
+        )
+        deviation = np.maximum(np.sqrt(np.maximum(spread, 0.0)), LEAST)
+        mean = (1 - alpha) * centre + alpha * start
+        below = weight * _distribution(own, mean, deviation, "gumbel")
+        scores[i] = 1 - below.sum(axis=0) / weight.sum()
+    return scores
 
 
 def _distribution(signal: Floats, mean: Floats, deviation: Floats, law: str) -> Floats:

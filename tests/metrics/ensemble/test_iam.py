@@ -5,7 +5,13 @@ import pytest
 from scipy import stats
 
 from junlearn.errors import ConfigError
-from junlearn.metrics.ensemble import iam, iam_against_twins, iam_offline_signal, iam_signal
+from junlearn.metrics.ensemble import (
+    iam,
+    iam_against_twins,
+    iam_many,
+    iam_offline_signal,
+    iam_signal,
+)
 
 
 @pytest.mark.parity
@@ -67,6 +73,16 @@ def test_one_example_and_no_spread(law, spread):
     for judged, score in ((0.0, 1.0), (1.0, 0.0)):
         shadow = np.full((2, 1), 0.5)
         assert iam([judged], shadow, [0.5], law=law, spread=spread) == pytest.approx(score)
+
+
+def test_many_at_once_are_one_after_the_other():
+    rng = np.random.default_rng(4)
+    judged, originals = rng.random((2, 5, 7))
+    shadow = rng.random((6, 7)) ** 3
+    each = [iam(own, shadow, start) for own, start in zip(judged, originals, strict=True)]
+    np.testing.assert_allclose(iam_many(judged, shadow, originals), each, rtol=0, atol=1e-12)
+    with pytest.raises(ConfigError, match=r"shapes \[\[5, 7\], \[6, 7\], \[4, 7\]\]"):
+        iam_many(judged, shadow, originals[:4])
 
 
 def test_twins():
