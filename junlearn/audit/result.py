@@ -28,8 +28,12 @@ class Audit(NamedTuple):
         audit_table.table(self.rows, Terminal() if console is None else console)
 
     def page(self, path: str | os.PathLike[str], command: str | None = None) -> Path:
-        """Write the report, one HTML file that needs nothing beside it; `command` is what repeats the audit."""
-        audit_page.write_page(self.rows, self.examples, Path(path), command)
+        """Write the report, one HTML file that needs nothing beside it; `command` is what repeats the audit.
+
+        One that is there already, of the same lines, stays.
+        """
+        if not audit_page.is_current(self.rows, Path(path)):
+            audit_page.write_page(self.rows, self.examples, Path(path), command)
         return Path(path)
 
     def plots(self, folder: str | os.PathLike[str]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from junlearn.commands.arguments import PROGRAM, Parser, power
@@ -83,8 +84,10 @@ def _carry_out(experiment: Any, workdir: Path, options: Any) -> int:
         experiment, workdir, options.cache_dir, Reporter(console), options.fresh
     )
     found.table(console)
+    names = [quote(str(path)) for path in (workdir / "config.json", workdir)]
+    again = f"{PROGRAM} audit --config {names[0]} --workdir {names[1]}"
     console.print(f"records: {printable(workdir / 'audit.jsonl')}", soft_wrap=True)
-    console.print(f"report: {printable(found.page(workdir / 'audit.html'))}", soft_wrap=True)
+    console.print(f"report: {printable(found.page(workdir / 'audit.html', again))}", soft_wrap=True)
     if options.plot:
         for path in found.plots(workdir / "plots"):
             console.print(f"plot: {printable(path)}", soft_wrap=True)

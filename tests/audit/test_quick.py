@@ -56,6 +56,7 @@ def test_the_same_again_computes_nothing(done, monkeypatch, capsys):
     monkeypatch.setattr(
         "junlearn.audit.request_design.train_missing", lambda *args, **options: None
     )
+    monkeypatch.setattr("junlearn.reports.audit_page.write_page", None)
     assert main(arguments) == 0
     assert (place / "w" / "audit.jsonl").read_bytes() == before
     assert "Twin: indistinguishable" in " ".join(capsys.readouterr().out.split())

@@ -222,3 +222,11 @@ def test_the_page_is_written(tmp_path):
     )
     found = check(path.read_text(encoding="utf-8"))
     assert "漢字" in found.text and "--audit.models 64" in found.text
+
+
+def test_a_page_knows_its_lines(tmp_path):
+    rows, path = [random_row()], tmp_path / "page.html"
+    assert not audit_page.is_current(rows, path)
+    audit_page.write_page(rows, {}, path)
+    assert audit_page.is_current(rows, path)
+    assert not audit_page.is_current([random_row(time="another")], path)

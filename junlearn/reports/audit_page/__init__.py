@@ -6,6 +6,7 @@ Read `content` first: what stands on the page, from rows and arrays. `drawings` 
 
 import base64
 import hashlib
+import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -23,10 +24,14 @@ from junlearn.reports.audit_style import Examples
 from junlearn.reports.audit_table import audits
 from junlearn.text.terminal import printable
 
-__all__ = ["LIMIT", "page", "write_page"]
+__all__ = ["LIMIT", "is_current", "page", "write_page"]
 
 LIMIT = 5_000_000
 """Bytes of a page. Pictures that do not fit are left out, and the page says so."""
+MARKED = ("config_hash", "role", "method", "time", "versions")
+"""Fields of a line that tell it from any other."""
+HEAD = 2000
+"""Characters at the beginning of a page among which its mark is."""
 
 
 def page(rows: Sequence[Row], examples: Examples, command: str | None = None) -> str:
@@ -42,7 +47,11 @@ def page(rows: Sequence[Row], examples: Examples, command: str | None = None) ->
     template = _environment().get_template("page.html")
     script = Markup(resources.files(__name__).joinpath("templates", "sort.js").read_text("utf-8"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    text = content(groups[0], examples, command) | {"script": script, "digest": digest}
+    text = content(groups[0], examples, command) | {
+        "script": script,
+        "digest": digest,
+        "mark": _mark(rows),
+    }
     bare = template.render(text, drawn={}, left_out=[])
     drawn, left_out = drawings(pictures(groups[0], examples), LIMIT - len(bare.encode()))
     return template.render(text, drawn=drawn, left_out=left_out)
@@ -55,6 +64,20 @@ def write_page(
     text = page(rows, examples, command)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, text)
+
+
+def is_current(rows: Sequence[Row], path: Path) -> bool:
+    """Whether the page of just these lines, in this order, is at `path`: drawing it takes seconds."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return f'<meta name="audit" content="{_mark(rows)}">' in file.read(HEAD)
+
+
+def _mark(rows: Sequence[Row]) -> str:
+    """Names what is on a page."""
+    text = json.dumps([[row.get(name) for name in MARKED] for row in rows], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _environment() -> Environment:
