@@ -140,6 +140,11 @@ def check(auditing: Auditing) -> None:
             "audit: networks are paired by seed; laws can be compared only with "
             'pairing="decoupled" (paired: tow, with accuracy gaps; audit.metrics = ["tow"])'
         )
+    if design == "request" and "efficacy" in wanted and auditing.folds > models:
+        raise ConfigError(
+            f"audit: efficacy: {models} networks a side do not make {auditing.folds} folds; audit.folds can be at most "
+            f"{models}"
+        )
     runs = 2 * models
     if design == "random" and runs % (BLOCK * auditing.folds):
         raise ConfigError(
@@ -149,8 +154,8 @@ def check(auditing: Auditing) -> None:
     fitted = (runs - runs // auditing.folds) // 2 // auditing.forget_sets
     if design == "random" and fitted < 4:
         raise ConfigError(
-            f"audit: ulira: an example has {fitted} unlearned runs in a fit; give more runs (audit.models), fewer folds "
-            "or fewer forget sets"
+            f"audit: ulira: an example has {fitted} unlearned runs in a fit; give more runs (audit.models), fewer "
+            "folds or fewer forget sets"
         )
     if design == "random" and auditing.targets < 8 * auditing.forget_sets:
         raise ConfigError(
