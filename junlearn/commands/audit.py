@@ -14,12 +14,18 @@ FIRST = "audit/digits_quick"
 
 def parser() -> Parser:
     """The arguments of `audit`, beside the options of a run."""
+    from junlearn.commands.fieldtable import field_lines, fields_of
+    from junlearn.experiment.auditing import Auditing
+
     parser = Parser(
         prog=f"{PROGRAM} audit",
         description="Train ensembles of original and retrained networks, unlearn with every method,\n"
         "and tell by how much, and how surely, each differs from retraining. Networks are\n"
         "kept in a bank and trained once. Options that are not listed change the\n"
         f"experiment, as in a run; without --config it is {FIRST}.",
+        epilog="\n".join(
+            ["fields, each an option --audit.FIELD", *field_lines(fields_of(Auditing))]
+        ),
     )
     parser.add_argument(
         "--plan",
@@ -87,15 +93,20 @@ def _plan(experiment: Any, cache_dir: str | None, shift: float) -> int:
 
     from junlearn.audit import power as seen
     from junlearn.audit.conduct import section_of
+    from junlearn.experiment.auditing import twins
     from junlearn.experiment.progress import Reporter
     from junlearn.experiment.setup import prepare
 
     auditing = section_of(experiment)
+    count, null = auditing.models, twins(auditing)
+    trained, unlearned = 2 * count + null, count
+    if auditing.design == "random":
+        trained, unlearned = 2 * count, 2 * count * auditing.forget_sets
     setup = prepare(experiment, cache_dir, Reporter(Console(quiet=True)))
     examples = len(setup.split.forget)
     sys.stdout.write(
         seen.plan(auditing.models, examples, shift)
-        + f"{len(experiment.methods)} methods: {3 * auditing.models} trainings, "
-        f"{len(experiment.methods) * auditing.models} unlearnings\n"
+        + f"{len(experiment.methods)} methods: {trained} trainings, "
+        f"{len(experiment.methods) * unlearned} unlearnings\n"
     )
     return 0

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from junlearn import cli, compat
+from junlearn.commands import audit as audit_command
 from junlearn.commands import cache as cache_command
 from junlearn.commands import catalogue, listing, prepare, statistics, sweep
 from junlearn.commands import check as check_command
@@ -46,6 +47,7 @@ Every field of the configuration is an option. With yours, for example:
 
   python -m junlearn.main list [KIND [NAME]]      methods, models, datasets ...
   python -m junlearn.main sweep --config FILE     a grid of experiments
+  python -m junlearn.main audit [--config FILE]   told from retraining, or not?
   python -m junlearn.main statistics FILE.npz     class statistics, for SCAR
   python -m junlearn.main prepare NAME ...        download datasets through TFDS
   python -m junlearn.main cache list|purge        what lies in the cache
@@ -92,6 +94,7 @@ def show(about: str, arguments: Sequence[str] = ()) -> None:
         "cache": cache_command.parser,
         "check": check_command.parser,
         "compat": compat.parser,
+        "audit": audit_command.parser,
     }
     if about in commands:
         print(commands[about]().format_help().rstrip())
