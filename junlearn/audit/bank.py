@@ -79,6 +79,8 @@ class Bank:
             raise ConfigError(
                 f"audit: {place} of bank {self.hash[:4]} is gone; the same command makes it again"
             )
+        if found.diverged:
+            raise ConfigError(f"audit: {place} diverged ({found.diverged}): nothing starts from it")
         try:
             return network_file.weights(found, like)
         except DamagedError as error:
@@ -113,8 +115,9 @@ class Bank:
         """File -> the seconds that it took, of those that are told; of one that was made twice the last."""
         path = self.directory / "made.jsonl"
         found: dict[str, float] = {}
-        for line in path.read_text().splitlines() if path.is_file() else ():
-            with suppress(ValueError, TypeError, KeyError):
+        text = path.read_text(errors="replace") if path.is_file() else ""
+        for line in text.splitlines():
+            with suppress(ValueError, TypeError, KeyError, RecursionError):
                 entry = json.loads(line)
                 found[str(entry["file"])] = float(entry["seconds"])
         return found
@@ -134,8 +137,8 @@ class Bank:
             content = files.unseal(path.read_bytes(), self.hash)
         except FileNotFoundError:
             return {}
-        except (DamagedError, OSError) as error:
-            with suppress(FileNotFoundError):
+        except DamagedError as error:
+            with suppress(FileNotFoundError):  # Another process has put it aside.
                 aside = files.keep_damaged(path)
                 self.say(f"audit: {path} is damaged ({error}); the file as it was is {aside.name}")
             return {}

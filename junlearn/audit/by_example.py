@@ -150,6 +150,6 @@ def _exposed(
         "original": original,
     }
     for name, side in sides.items():
-        if side is not None:
+        if side is not None and "forget" in side.parts:
             arrays[f"phi_{name}"] = side.first(count).parts["forget"].phi[:, chosen]
     return arrays

@@ -8,10 +8,14 @@ from junlearn.audit.inquiry import Inquiry
 from junlearn.audit.kept import Judged, Kept
 from junlearn.audit.lines import Role
 from junlearn.audit.result import Audit
+from junlearn.errors import ConfigError
 from junlearn.experiment.auditing import Auditing
 from junlearn.experiment.progress import Reporter
 
-__all__ = ["carry"]
+__all__ = ["OTHERS", "carry"]
+
+OTHERS = ("original", "retrain", "twin", "run")
+"""Ensembles that no method makes."""
 
 
 def carry(
@@ -24,8 +28,15 @@ def carry(
 ) -> Audit:
     """The lines of an audit, found among those that are `kept` or made now and added to them.
 
-    Banks are below `directory`. A method that fails is told to `failed`.
+    Banks are below `directory`. A method that fails is told to `failed`. Raises ConfigError for a method with the name
+    of another ensemble.
     """
+    for contender in inquiry.contenders:
+        if contender.label in OTHERS:
+            raise ConfigError(
+                f"audit: a method is called {contender.label!r}, which is the name of another ensemble: "
+                "give it another label"
+            )
     rows, examples = [], {}
     design = request_design if auditing.design == "request" else random_design
     banks = design.banks_of(inquiry, auditing, directory, reporter)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from junlearn.audit.by_example import by_example
+from junlearn.audit.carry import OTHERS
 from junlearn.audit.ensembles import Ensemble, check_apart
 from junlearn.audit.judge import judge, told
 from junlearn.audit.lines import Role, row_hash, row_of
@@ -21,6 +22,8 @@ from junlearn.files import array_digest
 __all__ = ["compare"]
 
 PARTS = ("forget", "retain", "test")
+OF_TRAINING = ("keep", "save_weights", "mixed", "retain_rows", "targets", "forget_sets")
+"""Fields of `[audit]` that mean nothing here."""
 
 
 def compare(
@@ -53,7 +56,7 @@ def compare(
     Raises ConfigError for shapes that do not fit, logits that are not finite, fewer than 8 networks a side, the same
     network on two sides, and settings that do not exist.
     """
-    auditing = _settings(settings, retrained, twin)
+    auditing = _settings(settings, _parts(retrained, "retrain")["forget"], twin)
     known = _parts(labels, "labels")
     second = _ensemble(retrained, known, "retrain")
     null = None if twin is None else _ensemble(twin, known, "twin")
@@ -62,11 +65,17 @@ def compare(
         label: _ensemble(logits, known, label) for label, logits in _methods(unlearned).items()
     }
     sides = [side for side in (second, null, before) if side is not None]
-    check_apart([*sides, *contenders.values()])
-    _check_rows(forget_rows, retrained_rows)
-    classes = 1 + max(int(part.predicted.max()) for side in sides for part in side.parts.values())
-    classes = max(classes, *(1 + int(part.max()) for part in known.values()))
-    yardstick = Yardstick(second, null, known, classes, auditing, before)
+    check_apart(sides)
+    retrains = [side for side in (second, null) if side is not None]
+    for side in contenders.values():
+        check_apart(retrains, side)
+    for side in (*sides, *contenders.values()):
+        if side.classes != second.classes:
+            raise ConfigError(
+                f"audit: {side.name} has {side.classes} classes, and retrain {second.classes}"
+            )
+    _check_rows(forget_rows, retrained_rows, second.size)
+    yardstick = Yardstick(second, null, known, second.classes, auditing, before)
     judged: list[tuple[str, Role, Ensemble]] = []
     if before is not None:
         judged.append(("original", "original", before))
@@ -76,7 +85,8 @@ def compare(
     about = {"dataset": "", "model": "", "scenario": "", **(names or {}), "seed": auditing.seed}
     rows, examples = [], {}
     for label, role, side in judged:
-        done = judge(yardstick, side)
+        one = auditing.originals == "one" and role == "unlearn"
+        done = judge(yardstick, side, conditional=one)
         marks = {name: list(each.marks) for name, each in (("judged", side), ("retrain", second))}
         rows.append(
             row_of(
@@ -93,13 +103,14 @@ def compare(
     return Audit(rows, examples, {})
 
 
-def _settings(settings: Mapping[str, Any], retrained: Any, twin: Any) -> Auditing:
-    first = retrained.get("forget") if isinstance(retrained, Mapping) else retrained
-    models = len(first) if first is not None and hasattr(first, "__len__") else 0
-    given = {"models": max(models, 1), "twins": 0 if twin is None else max(models, 1)}
-    fixed = set(given) & set(settings) | {"design"} & set(settings)
-    if fixed:
-        raise ConfigError(f"audit: {sorted(fixed)[0]} is told by the arrays")
+def _settings(settings: Mapping[str, Any], retrained: np.ndarray, twin: Any) -> Auditing:
+    models = max(len(retrained) if retrained.ndim else 0, 1)
+    given = {"models": models, "twins": 0 if twin is None else models}
+    for name in settings:
+        if name in given or name == "design":
+            raise ConfigError(f"audit: {name} is told by the arrays")
+        if name in OF_TRAINING:
+            raise ConfigError(f"audit: {name} is about networks that an audit trains")
     auditing: Auditing = convert(Auditing, {**settings, **given}, "audit")
     check(auditing)
     return auditing
@@ -112,7 +123,7 @@ def _methods(unlearned: Any) -> dict[str, Any]:
     if not unlearned:
         raise ConfigError("audit: unlearned is empty")
     for name in unlearned:
-        if name in ("original", "twin", "retrain"):
+        if name in OTHERS:
             raise ConfigError(
                 f"audit: unlearned holds {name!r}, which is the name of another ensemble"
             )
@@ -160,15 +171,23 @@ def _ensemble(logits: Any, labels: Mapping[str, np.ndarray], name: str) -> Ensem
         " ".join(array_digest(np.asarray(array[i])) for array in arrays.values())
         for i in range(count)
     )
-    return Ensemble(name, parts, tuple(range(count)), (), marks)
+    classes = {array.shape[-1] for array in arrays.values()}
+    if len(classes) > 1:
+        raise ConfigError(f"audit: {name} has {sorted(classes)} classes on its parts")
+    return Ensemble(name, parts, tuple(range(count)), (), marks, *classes)
 
 
-def _check_rows(forget_rows: Any, retrained_rows: Any) -> None:
+def _check_rows(forget_rows: Any, retrained_rows: Any, networks: int) -> None:
     """Raise ConfigError where a retrained network saw what was to be forgotten."""
     if (forget_rows is None) != (retrained_rows is None):
         raise ConfigError("audit: give forget_rows and retrained_rows, both or neither")
     if forget_rows is None:
         return
+    count = len(retrained_rows) if hasattr(retrained_rows, "__len__") else 0
+    if count != networks:
+        raise ConfigError(
+            f"audit: retrained_rows are of {count} networks, and there are {networks}: a list of rows each is wanted"
+        )
     for number, rows in enumerate(retrained_rows):
         seen = np.intersect1d(np.asarray(forget_rows), np.asarray(rows))
         if len(seen):

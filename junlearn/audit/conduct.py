@@ -54,6 +54,11 @@ def audit_experiment(
             "audit: a bank is filled by one process on one device; several processes share a bank by running the same "
             'command (loop.devices = "one")'
         )
+    if experiment.precision != "float32":
+        raise ConfigError(
+            f'audit: with precision = "{experiment.precision}" logits have steps too coarse to compare laws by; '
+            'precision = "float32"'
+        )
     with matmuls(experiment.matmul_precision):
         setup = prepared(experiment, cache_dir, reporter)
         inquiry = inquiry_of(setup)
@@ -122,7 +127,8 @@ def _tell_other(
     """Say in what the bank of this audit differs from that of the last one in the same directory."""
     design = request_design if auditing.design == "request" else random_design
     bank = design.banks_of(inquiry, auditing, directory, reporter).request
-    rows = audit_log.read(workdir / "audit.jsonl", reporter.say)
+    # What is damaged is said when the lines are looked at.
+    rows = audit_log.read(workdir / "audit.jsonl", lambda text: None)
     if bank.directory.exists() or not rows:
         return
     last = rows[-1]["bank_hash"]
@@ -130,10 +136,13 @@ def _tell_other(
     if last == bank.hash or not path.is_file():
         return
     try:
-        other = json.loads(path.read_bytes())["identity"]
-    except (ValueError, KeyError, TypeError):
+        other = dict(json.loads(path.read_bytes())["identity"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return
-    names = sorted(_differing(other, bank.identity))
+    if other.get("bank") != bank.identity["bank"]:  # Of the other design, which is no recipe.
+        return
+    # As it is read, where a tuple is a list.
+    names = sorted(_differing(other, json.loads(json.dumps(bank.identity))))
     reporter.say(
         f"audit: bank {last[:4]} has another recipe ({', '.join(names) or 'of another form'}); making a new one"
     )

@@ -31,6 +31,8 @@ class Ensemble(NamedTuple):
     """Those that are left out."""
     marks: tuple[str, ...] = ()
     """The digest of each network's outputs, where they come from files."""
+    classes: int = 0
+    """K of the logits; 0 where margins alone are known."""
 
     @property
     def size(self) -> int:
@@ -53,27 +55,39 @@ class Ensemble(NamedTuple):
 
 def load(
     bank: Bank,
-    places: Sequence[Place],
+    places: Mapping[Place, str],
     columns: Mapping[str, np.ndarray],
     labels: Mapping[str, np.ndarray],
     name: str,
 ) -> Ensemble:
     """Read an ensemble; `columns` are the places of each part in the outputs of a file.
 
-    Raises ConfigError where a file is gone, or its outputs are of other rows.
+    `places` have the digest of the rows that each network was trained on, or was to forget. Raises ConfigError where a
+    file is gone, says other rows, or has outputs of too few examples or of other classes than the first.
     """
+    classes: set[int] = set()
     stacked: dict[str, list[Margins]] = {part: [] for part in columns if len(columns[part])}
     numbers, diverged, marks = [], [], []
-    for place in places:
+    for place, rows in places.items():
         found = bank.read(place)
         if found is None:
             raise ConfigError(
                 f"audit: {place} of bank {bank.hash[:4]} is gone; the same command makes it again"
             )
+        if rows != found.about.get("trained_on", found.about.get("forgets")):
+            raise ConfigError(
+                f"audit: {bank.path(place)} was trained on other rows than those of this request, or forgot others: "
+                "delete it to have it made again"
+            )
         if found.diverged:
             diverged.append(place.number)
             continue
         numbers.append(place.number)
+        classes.add(found.outputs["logits"].shape[-1] if "logits" in found.outputs else 0)
+        if len(classes) > 1:
+            raise ConfigError(
+                f"audit: {bank.path(place)} has another number of classes than the networks before it"
+            )
         marks.append(" ".join(array_digest(array) for array in found.outputs.values()))
         for part in stacked:
             stacked[part].append(_margins(found, columns[part], labels[part], bank, place))
@@ -82,7 +96,8 @@ def load(
         for part, rows in stacked.items()
         if rows
     }
-    return Ensemble(name, parts, tuple(numbers), tuple(diverged), tuple(marks))
+    (count,) = classes or {0}
+    return Ensemble(name, parts, tuple(numbers), tuple(diverged), tuple(marks), count)
 
 
 def _margins(
@@ -97,27 +112,33 @@ def _margins(
     return Margins(outputs["phi"][None, columns], outputs["predicted"][None, columns])
 
 
-def check_apart(ensembles: Sequence[Ensemble]) -> None:
-    """Raise ConfigError where two networks give the same outputs to the bit: then they are one network."""
+def check_apart(ensembles: Sequence[Ensemble], judged: Ensemble | None = None) -> None:
+    """Raise ConfigError where two networks give the same outputs to the bit: then they are one network.
+
+    Those of `judged` are compared with the others, not with each other: a method may leave nothing but one function.
+    """
     seen: dict[str, str] = {}
-    for ensemble in ensembles:
+    for ensemble in (*ensembles, *([] if judged is None else [judged])):
         for number, mark in zip(ensemble.numbers, ensemble.marks, strict=True):
             name = f"{ensemble.name}-{number:05d}"
             if mark in seen:
                 raise ConfigError(
                     f"audit: {seen[mark]} and {name} are the same network: the null halves must not share seeds"
                 )
-            seen[mark] = name
+            if ensemble is not judged:
+                seen[mark] = name
 
 
-def worst(ensemble: Ensemble) -> Ensemble:
-    """The ensemble with the networks that diverged counted as the worst that there can be, behind the others."""
+def worst(ensemble: Ensemble, none: int) -> Ensemble:
+    """The ensemble with the networks that diverged counted as the worst that there can be, behind the others.
+
+    `none` is the number of no class, which they predict.
+    """
     count = len(ensemble.diverged)
     parts = {}
     for name, part in ensemble.parts.items():
         phi = np.full((count, part.phi.shape[1]), WORST)
-        # No class has this number, so that none of their predictions is that of a label.
-        predicted = np.full((count, part.phi.shape[1]), part.predicted.max() + 1)
+        predicted = np.full((count, part.phi.shape[1]), none)
         parts[name] = Margins(
             np.concatenate([part.phi, phi]), np.concatenate([part.predicted, predicted])
         )

@@ -26,6 +26,8 @@ __all__ = ["CHUNK", "Trained", "train_missing"]
 
 CHUNK = 8
 """Networks that are trained side by side, at most: what a kill can cost."""
+WAY = ("how", "places")
+"""What the bits of a network depend on, beside its data, recipe and seeds."""
 
 
 class Trained(NamedTuple):
@@ -51,7 +53,8 @@ def train_missing(
     `mixed`, and where not one network has room.
     """
     banks = list(dict.fromkeys(each.bank for each in wanted))
-    if all(each.bank.about(each.place) is not None for each in wanted):
+    whole = all(each.bank.about(each.place) is not None for each in wanted)
+    if whole and all(bank.notes() for bank in banks):
         _attribute(wanted, inquiry.code, reporter, mixed=True)
         return
     with ExitStack() as held:
@@ -59,16 +62,45 @@ def train_missing(
             held.enter_context(exclusive(bank.directory, waiting=reporter.say))
         missing = [i for i, each in enumerate(wanted) if each.bank.about(each.place) is None]
         _attribute(wanted, inquiry.code, reporter, mixed=mixed or not missing)
+        ways = {bank: _way(bank, wanted) for bank in banks}
+        for bank, way in ways.items():
+            if way and not bank.notes():
+                bank.note(**way)
         if not missing:
             return
+        # A new bank is filled in the way that another one was.
+        usual = next(filter(None, ways.values()), {})
+        by_way: dict[tuple, list[int]] = {}
+        for i in missing:
+            way = ways[wanted[i].bank] or usual
+            by_way.setdefault(tuple(sorted(way.items())), []).append(i)
         with reporter.counting(f"training {len(missing)} networks") as progress:
-            _train(inquiry, wanted, missing, progress)
+            for items, part in by_way.items():
+                _train(inquiry, wanted, part, dict(items), progress)
 
 
-def _train(inquiry: Inquiry, wanted: Sequence[Trained], missing: list[int], progress: Any) -> None:
-    first = wanted[missing[0]].bank
-    notes = first.notes()
-    how, places = notes.get("how", "auto"), int(notes.get("places", CHUNK))
+def _way(bank: Bank, wanted: Sequence[Trained]) -> dict[str, Any]:
+    """How the networks of a bank are trained: by its notes, or, where these are gone, by its files; empty of a new one.
+
+    Another way would give other bits.
+    """
+    if notes := bank.notes():
+        return notes
+    for each in wanted:
+        about = bank.about(each.place) if each.bank is bank else None
+        if about is not None:
+            return {name: about[name] for name in WAY if name in about}
+    return {}
+
+
+def _train(
+    inquiry: Inquiry,
+    wanted: Sequence[Trained],
+    missing: list[int],
+    way: Mapping[str, Any],
+    progress: Any,
+) -> None:
+    how, places = way.get("how", "auto"), int(way.get("places", CHUNK))
     while True:
         try:
             _train_in(inquiry, wanted, missing, how, places, progress)
@@ -121,6 +153,7 @@ def _train_in(
             "stream": each.stream.name.lower(),
             "trained_on": array_digest(np.asarray(each.rows)),
             "loss": one.history[-1]["loss"] if one.history else None,
+            "places": places,
         }
         keep(inquiry, each.bank, each.place, one, each.look, about, each.weights, inquiry.code)
 

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from junlearn.engine.settings import LoopKind
+from junlearn.errors import ConfigError
 from junlearn.experiment.auditing import Auditing
 from junlearn.experiment.identity import Identity
+from junlearn.experiment.schema import digest
 from junlearn.methods import retrain
 from junlearn.types import Model, Sources, Split, View
 
@@ -27,6 +29,11 @@ class Contender(NamedTuple):
     identity: Identity
     """What determines what it makes of a network, beside the network."""
     code: Mapping[str, str]
+
+    @property
+    def folder(self) -> str:
+        """Where in a bank its networks are kept."""
+        return f"unlearned/{self.name}-{digest(self.identity)}"
 
 
 class Rows(NamedTuple):
@@ -71,8 +78,13 @@ class Inquiry(NamedTuple):
 
 
 def rows_of(inquiry: Inquiry, auditing: Auditing) -> Rows:
-    """The forget set, a sample of the retain set that `audit.seed` draws, and the test set."""
+    """The forget set, a sample of the retain set that `audit.seed` draws, and the test set.
+
+    Raises ConfigError where there is nothing to forget.
+    """
     split = inquiry.split
+    if not len(split.forget):
+        raise ConfigError("audit: the forget set is empty: there is nothing to judge")
     count = min(auditing.retain_rows, len(split.retain))
     rng = np.random.default_rng((auditing.seed, 0))
     sample = np.sort(rng.choice(split.retain, count, replace=False))

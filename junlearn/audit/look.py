@@ -49,6 +49,7 @@ def keep(
     made: dict[str, Any] = {
         "ensemble": place.ensemble,
         "number": place.number,
+        "how": one.how,
         **about,
         **provenance.now(code),
     }

@@ -51,21 +51,20 @@ def write(path: Path, network: NetworkFile, belongs: str) -> None:
 def read(path: Path, belongs: str, *, with_weights: bool = False) -> NetworkFile:
     """Read a file; the weights only if they are wanted.
 
-    Raises FileNotFoundError where there is none, DamagedError where anything of it is not as it was written, or where
-    it belongs somewhere else.
+    Raises FileNotFoundError where there is none, other errors of the system where it cannot be opened, DamagedError
+    where anything of it is not as it was written, or where it belongs somewhere else.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            about = unseal(archive["meta"].tobytes(), belongs)
-            digests = about.pop("digests")
-            names = [name for name in digests if with_weights or name in OUTPUTS]
-            arrays = {name: archive[name] for name in names}
-    except FileNotFoundError:
-        raise
-    except DamagedError:
-        raise
-    except Exception as error:  # a damaged archive can make any layer of the reading fail
-        raise DamagedError(f"it cannot be read ({type(error).__name__}: {error})") from error
+    with path.open("rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                about = unseal(archive["meta"].tobytes(), belongs)
+                digests = about.pop("digests")
+                names = [name for name in digests if with_weights or name in OUTPUTS]
+                arrays = {name: archive[name] for name in names}
+        except DamagedError:
+            raise
+        except Exception as error:  # a damaged archive can make any layer of the reading fail
+            raise DamagedError(f"it cannot be read ({type(error).__name__}: {error})") from error
     for name, array in arrays.items():
         if array_digest(array) != digests[name]:
             raise DamagedError(f"its {name} are not as they were written")

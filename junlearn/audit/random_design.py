@@ -25,12 +25,11 @@ from junlearn.audit.look import Look
 from junlearn.audit.pictures import pictures
 from junlearn.audit.random_judge import Runs, judge_runs, judge_unlearned
 from junlearn.audit.streams import Stream
-from junlearn.audit.unlearning import Unlearned, unlearn_missing
+from junlearn.audit.unlearning import Unlearned, check_starts, unlearn_missing
 from junlearn.errors import ConfigError
 from junlearn.experiment.auditing import Auditing
 from junlearn.experiment.evaluate import of_the_machine
 from junlearn.experiment.progress import Reporter
-from junlearn.experiment.schema import digest
 from junlearn.files import array_digest
 
 __all__ = ["Banks", "banks_of", "judged"]
@@ -89,10 +88,17 @@ def judged(
         Trained(bank, place, coins.training_rows(drawn, s, size), Stream.RUN, banks.look, True)
         for s, place in enumerate(places)
     ]
+    made = [
+        Place(contender.folder, number)
+        for contender in inquiry.contenders
+        for number in range(count * drawn.sets)
+    ]
+    check_starts(bank, places, bank, made)
     train_missing(inquiry, wanted, reporter, mixed=auditing.mixed)
     trained = time.perf_counter() - began
     labels, columns = _labels(inquiry, banks), _columns(banks)
-    before = _whole(load(bank, places, columns, labels, "run"))
+    learned = {each.place: array_digest(each.rows) for each in wanted}
+    before = _whole(load(bank, learned, columns, labels, "run"))
     check_apart([before])
     runs = Runs(drawn, before, coins.folds(drawn, auditing.folds), labels, auditing)
 
@@ -133,7 +139,7 @@ def judged(
     start = lru_cache(maxsize=2)(lambda number: bank.weights(Place("run", number), shapes))
     tests = len(banks.look.test)
     for contender in inquiry.contenders:
-        folder = f"unlearned/{contender.name}-{digest(contender.identity)}"
+        folder = contender.folder
         requests = [
             Unlearned(Place(folder, s * drawn.sets + f), s, coins.request(drawn, s, f, size, tests))
             for s in range(count)
@@ -146,17 +152,17 @@ def judged(
                 weights=auditing.save_weights,
                 mixed=auditing.mixed,
             )
-            own = [each.place for each in requests]
-            after = _whole(load(bank, own, columns, labels, contender.label))
+            spent = {"unlearn": time.perf_counter() - began}
+            forgotten = {each.place: array_digest(each.split.forget) for each in requests}
+            after = _whole(load(bank, forgotten, columns, labels, contender.label))
+            judge = lambda after=after: judge_unlearned(runs, after)  # noqa: E731
+            found = line(contender.label, "unlearn", list(after.marks), judge, spent, folder)
         except Exception as error:
             if of_the_machine(error):
                 raise
             failed(contender.label, error)
             continue
-        spent = {"unlearn": time.perf_counter() - began}
-        marks = list(after.marks)
-        judge = lambda after=after: judge_unlearned(runs, after)  # noqa: E731
-        yield line(contender.label, "unlearn", marks, judge, spent, folder)
+        yield found
 
 
 def _whole(ensemble: Ensemble) -> Ensemble:

@@ -10,7 +10,7 @@ is told from A.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -29,12 +29,11 @@ from junlearn.audit.lines import Role, row_hash, row_of
 from junlearn.audit.look import Look
 from junlearn.audit.pictures import pictures
 from junlearn.audit.streams import Stream
-from junlearn.audit.unlearning import Unlearned, unlearn_missing
+from junlearn.audit.unlearning import Unlearned, check_starts, unlearn_missing
 from junlearn.audit.yardstick import Yardstick
 from junlearn.experiment.auditing import Auditing, twins
 from junlearn.experiment.evaluate import of_the_machine
 from junlearn.experiment.progress import Reporter
-from junlearn.experiment.schema import digest
 from junlearn.files import array_digest
 from junlearn.types import Variables
 
@@ -97,16 +96,21 @@ def judged(
     """
     count, null = auditing.models, twins(auditing)
     began = time.perf_counter()
-    train_missing(inquiry, _wanted(inquiry, auditing, banks), reporter, mixed=auditing.mixed)
+    starts = _places("original", count)
+    made = [place for each in inquiry.contenders for place in _places(each.folder, count)]
+    check_starts(banks.originals, starts, banks.request, made)
+    wanted = _wanted(inquiry, auditing, banks)
+    train_missing(inquiry, wanted, reporter, mixed=auditing.mixed)
     seconds = {"bank": time.perf_counter() - began}
     labels = labels_of(inquiry, banks.rows)
     whole = _whole_columns(inquiry, banks)
-    before = load(banks.originals, _places("original", count), whole, labels, "original")
+    before = load(banks.originals, _learned(wanted, "original"), whole, labels, "original")
     own = banks.rows.columns()
-    after = load(banks.request, _places("retrain", count), own, labels, "retrain")
-    twin = load(banks.request, _places("twin", null), own, labels, "twin") if null else None
-    check_apart([before, after, *([] if twin is None else [twin])])
-    yardstick = Yardstick(after, twin, labels, _classes(labels, before, after), auditing, before)
+    after = load(banks.request, _learned(wanted, "retrain"), own, labels, "retrain")
+    twin = load(banks.request, _learned(wanted, "twin"), own, labels, "twin") if null else None
+    retrained = [after, *([] if twin is None else [twin])]
+    check_apart([before, *retrained])
+    yardstick = Yardstick(after, twin, labels, _classes(inquiry), auditing, before)
     for text in yardstick.remarks():
         reporter.say(text)
     judge_line = partial(
@@ -118,27 +122,30 @@ def judged(
     start = _starts(inquiry, banks)
     one = auditing.originals == "one"
     for contender in inquiry.contenders:
-        folder = f"unlearned/{contender.name}-{digest(contender.identity)}"
+        folder = contender.folder
         places = [
             place for place in _places(folder, count) if one or place.number not in before.diverged
         ]
-        wanted = [Unlearned(place, 0 if one else place.number, inquiry.split) for place in places]
+        ours = [Unlearned(place, 0 if one else place.number, inquiry.split) for place in places]
         began = time.perf_counter()
         try:
             unlearn_missing(
-                *(inquiry, contender, banks.request, wanted, start, Stream.ORIGINAL),
+                *(inquiry, contender, banks.request, ours, start, Stream.ORIGINAL),
                 *(banks.own, reporter),
                 weights=auditing.save_weights,
                 mixed=auditing.mixed,
             )
+            spent = {"unlearn": time.perf_counter() - began}
+            forgotten = dict.fromkeys(places, array_digest(inquiry.split.forget))
+            side = load(banks.request, forgotten, own, labels, contender.label)
+            check_apart(retrained, side)
+            found = judge_line(contender.label, "unlearn", side, spent, banks.request, folder)
         except Exception as error:
             if of_the_machine(error):
                 raise
             failed(contender.label, error)
             continue
-        spent = {"unlearn": time.perf_counter() - began}
-        side = load(banks.request, places, own, labels, contender.label)
-        yield judge_line(contender.label, "unlearn", side, spent, banks.request, folder)
+        yield found
 
 
 def _wanted(inquiry: Inquiry, auditing: Auditing, banks: Banks) -> list[Trained]:
@@ -156,6 +163,13 @@ def _wanted(inquiry: Inquiry, auditing: Auditing, banks: Banks) -> list[Trained]
         for bank, name, count, rows, stream, look in kinds
         for place in _places(name, count)
     ]
+
+
+def _learned(wanted: Sequence[Trained], ensemble: str) -> dict[Place, str]:
+    """The places of an ensemble, and the digest of the rows of each."""
+    return {
+        each.place: array_digest(each.rows) for each in wanted if each.place.ensemble == ensemble
+    }
 
 
 def _places(ensemble: str, count: int) -> list[Place]:
@@ -179,9 +193,11 @@ def _starts(inquiry: Inquiry, banks: Banks) -> Callable[[int], Variables]:
     )
 
 
-def _classes(labels: Mapping[str, np.ndarray], *sides: Ensemble) -> int:
-    most = [int(part.predicted.max()) for side in sides for part in side.parts.values()]
-    return 1 + max(*most, *(int(part.max()) for part in labels.values() if len(part)))
+def _classes(inquiry: Inquiry) -> int:
+    """The classes of the network, and one that those are counted to predict that diverged."""
+    model, example = inquiry.model, inquiry.model.example(inquiry.sources)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), example)
+    return jax.eval_shape(model.apply, shapes, example)[0].shape[-1] + 1
 
 
 def _line(
@@ -221,7 +237,9 @@ def _line(
     conditional = auditing.originals == "one" and role == "unlearn"
     with reporter.timing(f"{label}: judged"):
         done = judge(yardstick, side, conditional=conditional)
-        lost = judge(yardstick, worst(side), conditional=conditional) if side.diverged else None
+        lost = None
+        if side.diverged:
+            lost = judge(yardstick, worst(side, yardstick.classes - 1), conditional=conditional)
         arrays = dict(by_example(yardstick, side, before))
     more = told(yardstick, done, side, before)
     more["seconds"] |= {**seconds, **spent}

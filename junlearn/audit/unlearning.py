@@ -19,7 +19,7 @@ from junlearn.methods import build
 from junlearn.train import initial
 from junlearn.types import Key, Split, Variables
 
-__all__ = ["Unlearned", "unlearn_missing"]
+__all__ = ["Unlearned", "check_starts", "unlearn_missing"]
 
 
 class Unlearned(NamedTuple):
@@ -29,6 +29,17 @@ class Unlearned(NamedTuple):
     start: int
     """The number of the network that it starts from."""
     split: Split
+
+
+def check_starts(
+    bank: Bank, starts: Sequence[Place], unlearned: Bank, wanted: Sequence[Place]
+) -> None:
+    """Read all of the networks that methods start from, if any of `wanted` is yet to be made: a damaged one is put
+    aside, so that it is made again before that. What is asked of a network otherwise leaves its weights unread.
+    """
+    if any(unlearned.about(place) is None for place in wanted):
+        for place in starts:
+            bank.read(place, with_weights=True)
 
 
 def unlearn_missing(
@@ -55,16 +66,23 @@ def unlearn_missing(
         if not missing:
             return
         with reporter.counting(f"{contender.label}: {len(missing)} networks") as progress:
-            how = bank.notes(ensemble).get("how", "auto")
+            noted = bank.notes(ensemble).get("how")
+            how = noted or _how(bank, wanted)
             for one in _unlearn(inquiry, contender, wanted, missing, starts, stream, how, progress):
                 each = wanted[one.number]
-                if one.how != how:
+                if one.how != noted:
                     # Written down: the other way would give other bits.
-                    how = one.how
-                    bank.note(ensemble, how=how)
+                    noted = one.how
+                    bank.note(ensemble, how=noted)
                 if not bank.path(each.place).exists():
                     about = {"start": each.start, "forgets": array_digest(each.split.forget)}
                     keep(inquiry, bank, each.place, one, look, about, weights, contender.code)
+
+
+def _how(bank: Bank, wanted: Sequence[Unlearned]) -> str:
+    """How the networks that are there were made, where the notes on it are gone; else "auto"."""
+    found = (bank.about(each.place) for each in wanted)
+    return next((about["how"] for about in found if about and "how" in about), "auto")
 
 
 def _unlearn(

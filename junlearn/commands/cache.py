@@ -93,7 +93,8 @@ def _chosen(
         chosen = [e for e in found if e.dataset == options.dataset or e.fingerprint in marks]
     else:
         chosen = list(_by_request(options, rest, found))
-    silent = sum(e.kind == "network" and not e.fingerprint and e not in chosen for e in found)
+    kinds = ("network", "bank")
+    silent = sum(e.kind in kinds and not e.fingerprint and e not in chosen for e in found)
     remark = f"{silent} networks do not say what they learned from, and stay: --all removes them"
     return chosen, [remark] if silent else []
 

@@ -48,6 +48,7 @@ Every field of the configuration is an option. With yours, for example:
   python -m junlearn.main list [KIND [NAME]]      methods, models, datasets ...
   python -m junlearn.main audit [--config FILE]   ensembles, nulls and verdicts
   python -m junlearn.main sweep --config FILE     a grid of experiments
+  python -m junlearn.main audit [--config FILE]   told from retraining, or not?
   python -m junlearn.main statistics FILE.npz     class statistics, for SCAR
   python -m junlearn.main prepare NAME ...        download datasets through TFDS
   python -m junlearn.main cache list|purge        what lies in the cache

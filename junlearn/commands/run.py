@@ -10,8 +10,11 @@ def command(arguments: list[str]) -> int:
     """Run the experiment that the options describe; returns the exit status."""
     from junlearn import cli
     from junlearn.commands import guide, places
+    from junlearn.commands.arguments import PROGRAM
     from junlearn.commands.carry_out import carry_out
+    from junlearn.engine import processes
     from junlearn.reports import tables
+    from junlearn.text.terminal import printable
 
     if (asked := guide.topic(arguments)) is not None:
         guide.show(*asked)
@@ -24,6 +27,10 @@ def command(arguments: list[str]) -> int:
     places.check(workdir, options.cache_dir)
     for path in options.table:
         places.check_file("--table", path, within=workdir)
-    return carry_out(
+    status = carry_out(
         experiment, workdir, options.cache_dir, options.fresh, options.plot, options.table
     )
+    if hasattr(experiment, "audit") and processes.is_first():
+        file = options.config or workdir / "config.json"
+        print(printable(f"[audit] is for another command: {PROGRAM} audit --config {file}"))
+    return status

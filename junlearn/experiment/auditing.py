@@ -157,6 +157,11 @@ def check(auditing: Auditing) -> None:
             f"audit: {auditing.permutations} permutations cannot show a difference at level {auditing.level:g} over "
             f"all tests together; give at least {least} (audit.permutations)"
         )
+    if design == "request" and "efficacy" in wanted and auditing.folds > models:
+        raise ConfigError(
+            f"audit: efficacy: {models} networks a side do not make {auditing.folds} folds; audit.folds can be at most "
+            f"{models}"
+        )
     runs = 2 * models
     if design == "random" and runs % (BLOCK * auditing.folds):
         raise ConfigError(

@@ -9,7 +9,7 @@ compiled/                             compiled programs, which hold no data
 import json
 import re
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +28,8 @@ FIELDS = ("dataset", "fingerprint", "role")
 """What a network's `made.json` may say of its data."""
 ARCHIVE = re.compile(r"(?P<name>.+)-[^-]+-[0-9a-f]{16}\.npz(\.damaged(-\d+)?)?", re.DOTALL)
 BANK_FILE = re.compile(
-    r"((unlearned/[^/]+/)?(\.lock|bank\.json|([a-z]+-)?\d{5}\.npz)|made\.jsonl)(\.damaged(-\d+)?)?|"
+    r"((original|retrain|twin|run)-\d{5}\.npz|unlearned/[^/]+/\d{5}\.npz|made\.jsonl|"
+    r"(unlearned/[^/]+/)?(\.lock|bank\.json))(\.damaged(-\d+)?)?|"
     r"(.*/)?" + files.TEMPORARY.pattern,
     re.DOTALL,
 )
@@ -143,7 +144,11 @@ def _remove_network(directory: Path) -> str:
 
 def _remove_bank(directory: Path) -> str:
     try:
-        with exclusive(directory):
+        with ExitStack() as held:
+            # Who unlearns holds the folder of its method alone.
+            for place in (directory, *_listed(directory / "unlearned")):
+                if place.is_dir():
+                    held.enter_context(exclusive(place))
             names = files.tree(directory)
             ours = [name for name in names if BANK_FILE.fullmatch(name)]
             files.remove_listed(directory, sorted(ours, key=lambda name: name == ".lock"))

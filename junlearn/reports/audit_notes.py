@@ -74,7 +74,7 @@ def worst_lines(rows: Sequence[Row]) -> list[str]:
         counts = {kind: n for kind, n in row.get("diverged", {}).items() if n}
         if not counts:
             continue
-        said = ", ".join(f"{n} {kind}" for kind, n in counts.items())
+        said = ", ".join(f"{n} of {row['models'][kind] + n} {kind}" for kind, n in counts.items())
         lines.append(f"{label(row)}: diverged and left out: {said}{_counted(row)}")
     return lines
 

@@ -102,7 +102,9 @@ def test_a_pooled_null_is_called_so():
 def test_networks_that_diverged_are_counted_as_the_worst_beside_the_row():
     worst = {"values": {"forget/mean_shift": -2.5}, "p": {"forget/energy": 0.0001}}
     text = " ".join(printed([row(diverged={"unlearned": 2, "retrain": 0}, worst=worst)]).split())
-    assert "diverged and left out: 2 unlearned; counting them as worst: mean shift -2.50" in text
+    assert (
+        "diverged and left out: 2 of 34 unlearned; counting them as worst: mean shift -2.50" in text
+    )
     assert "energy p <0.001" in text and "retrain" not in text.partition("diverged")[2][:60]
 
 
