@@ -61,7 +61,7 @@ def detectable(
     unseen, seen = np.zeros(len(halves)), np.full(len(halves), np.inf)
 
     def power(delta: float) -> float:
-        for split in np.flatnonzero((unseen < delta) & (delta < seen)):
+        for split in np.flatnonzero((unseen < delta) & (delta < seen)).tolist():
             first, second = halves[split]
             value = statistic(pool[first] + delta * sd, pool[second])
             (seen if extreme(value, direction) > threshold else unseen)[split] = delta

@@ -159,11 +159,9 @@ class Yardstick:
             if found is None:
                 pool, halves = self.pool(part, count), self.halves(part, count)
                 found = self.computed(part, pool, halves, QUALITY_SPLITS)
-            limits = {name: self.auditing.splits for name in found} | {
-                name: QUALITY_SPLITS for name in found if quantity(name).family in SLOW
-            }
             self._splits[part, count] = {
-                name: found[name][:limit] for name, limit in limits.items()
+                name: values[: self.auditing.splits if quantity(name).family not in SLOW else QUALITY_SPLITS]
+                for name, values in found.items()
             }
             self.seconds += time.perf_counter() - began
         return self._splits[part, count]

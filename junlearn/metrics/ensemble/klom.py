@@ -75,8 +75,8 @@ def resampled_klom_values(
         bins = _bins(rows[:, piece])
         if not compat:
             bins = np.minimum(bins, BINS - 1)
-        counts = [_counts(bins, side) for side in relabelled]
-        values[:, piece] = _divergence(*counts, compat)
+        first, second = (_counts(bins, side) for side in relabelled)
+        values[:, piece] = _divergence(first, second, compat)
     return values
 
 
