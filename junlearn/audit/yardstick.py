@@ -160,7 +160,9 @@ class Yardstick:
                 pool, halves = self.pool(part, count), self.halves(part, count)
                 found = self.computed(part, pool, halves, QUALITY_SPLITS)
             self._splits[part, count] = {
-                name: values[: self.auditing.splits if quantity(name).family not in SLOW else QUALITY_SPLITS]
+                name: values[
+                    : self.auditing.splits if quantity(name).family not in SLOW else QUALITY_SPLITS
+                ]
                 for name, values in found.items()
             }
             self.seconds += time.perf_counter() - began
