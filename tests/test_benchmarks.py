@@ -18,6 +18,7 @@ from junlearn.models import MODELS
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 sys.path.append(str(FOLDER))
+import audit  # noqa: E402
 import report  # noqa: E402
 import runs  # noqa: E402
 import scaling  # noqa: E402
@@ -155,3 +156,28 @@ def test_simulated_devices_are_measured_in_processes_of_their_own(monkeypatch):
         count = f"--xla_force_host_platform_device_count={devices}"
         assert env["XLA_FLAGS"] == f"--xla_cpu_foo=1 {count}"
         assert command[1:5] == [scaling.__file__, "--rounds", "4", "--child"]
+
+
+def test_audits_of_a_known_law_at_toy_size():
+    """Two audits in each design, with a value of every test, and arrays of logits."""
+    quick = {"permutations": 99, "splits": 20}
+    found = audit.request_alarms(2, 8, 6, 0.1, seed=1, **quick)
+    assert (
+        {"forget/energy", "retain/accuracy", "gap/test", "tow"}
+        <= set(found.p)
+        == set(found.outside)
+    )
+    assert all(len(p) == 2 and ((p >= 0.01) & (p <= 1)).all() for p in found.p.values())
+    before, after = audit.coins_alarms(
+        2, 16, 16, 1, 0.1, seed=1, metrics=("lira", "ulira"), folds=2, **quick
+    )
+    assert "lira/auc" in before.p and "ulira/accuracy" in after.p
+    lines = audit.table({"first": before, "second": after}).splitlines()
+    assert lines[0] == "| test | p, first | p, second | band, first | band, second |"
+    assert audit.share([True, False]) == "0.500 ± 0.354"
+    statistic = audit.STATISTICS["mean_shift"]
+    shifts = [audit.seen(statistic, 16, examples, 0.0, 50, seed=1) for examples in (4, 64)]
+    assert shifts[0] > 2 * shifts[1] > 0.1
+    one, audited = audit.cost(8, 5, 3, metrics=("energy", "moments"), **quick)
+    assert one.wall > 0 and one.memory > 0.05
+    assert [row["method"] for row in audited.rows] == ["twin", "unlearned"]

@@ -10,7 +10,7 @@ from junlearn.audit.ensembles import Ensemble
 from junlearn.audit.quantities import klom_compat
 from junlearn.audit.yardstick import Yardstick
 from junlearn.metrics import ensemble
-from junlearn.metrics.ensemble import permutations
+from junlearn.metrics.ensemble import Relabelled, identity, permutations
 
 __all__ = ["EXPOSED", "by_example"]
 
@@ -33,7 +33,8 @@ def by_example(
     count = min(unlearned.size, yardstick.networks)
     first = unlearned.first(count).parts["forget"].phi
     second = yardstick.retrained.first(count).parts["forget"].phi
-    values = _values(yardstick, first, second)
+    own = _values(yardstick, np.concatenate([first, second]), identity(count, count))
+    values = {name: each[0] for name, each in own.items()}
     found: dict[str, np.ndarray] = dict(values)
     found["shift"] = ensemble.moments(first, second).shift
     found["ks_p"] = np.array(
@@ -50,37 +51,36 @@ def by_example(
     return found
 
 
-def _values(yardstick: Yardstick, first: np.ndarray, second: np.ndarray) -> dict[str, np.ndarray]:
-    """One number an example from each family that gives them."""
-    families, auditing = yardstick.families_of(len(first)), yardstick.auditing
+def _values(yardstick: Yardstick, pool: np.ndarray, dealt: Relabelled) -> dict[str, np.ndarray]:
+    """One number an example from each family that gives them, [P,n] for the ways to deal out the pool."""
+    families, auditing = yardstick.families_of(dealt.first.shape[1]), yardstick.auditing
     found = {}
     if "forgetting_quality" in families:
-        found["epsilon"] = ensemble.forgetting_quality(first, second).epsilon
+        found["epsilon"] = ensemble.resampled_epsilon(pool, dealt)
     if "klom" in families:
-        found["klom"] = ensemble.klom(first, second, klom_compat(auditing)).per_example
+        found["klom"] = ensemble.resampled_klom_values(pool, dealt, klom_compat(auditing))
     if "efficacy" in families:
-        options: dict[str, Any] = {
-            "folds": auditing.folds,
-            "variance": auditing.variance,
-            "fpr": (),
-        }
-        found["accuracy"] = ensemble.crossfit(first, second, **options).per_example
+        options: dict[str, Any] = {"folds": auditing.folds, "variance": auditing.variance}
+        game = ensemble.resampled_crossfit(pool, dealt, **options, curve=False)
+        found["accuracy"] = game.per_example
     return found
+
+
+def _drawn(yardstick: Yardstick, count: int) -> dict[str, np.ndarray]:
+    """The same over halves of the retrained networks, once for all methods."""
+    if count not in yardstick.drawn:
+        few = Relabelled(*(side[:DRAWS] for side in yardstick.halves("forget", count)))
+        yardstick.drawn[count] = _values(yardstick, yardstick.pool("forget", count).phi, few)
+    return yardstick.drawn[count]
 
 
 def _histograms(
     yardstick: Yardstick, values: Mapping[str, np.ndarray], count: int
 ) -> dict[str, np.ndarray]:
     """Of each number an histogram over the examples, and its band over halves of the retrained networks."""
-    pool = yardstick.pool("forget", count).phi
-    halves = yardstick.halves("forget", count)
-    drawn = [
-        _values(yardstick, pool[a], pool[b])
-        for a, b in zip(halves.first[:DRAWS], halves.second[:DRAWS], strict=True)
-    ]
     found = {}
     for name, own in values.items():
-        null = np.stack([each[name] for each in drawn])
+        null = _drawn(yardstick, count)[name]
         everything = np.concatenate([own, null.ravel()])
         edges = np.linspace(
             everything.min(), max(everything.max(), everything.min() + 1e-9), BINS + 1

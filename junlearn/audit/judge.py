@@ -72,7 +72,8 @@ def judge(yardstick: Yardstick, unlearned: Ensemble, *, conditional: bool = Fals
     done = Judgement({}, {}, {}, {}, {}, {}, count, {})
     for part in second.parts:
         if part in first.parts:
-            _part(yardstick, done, part, first.parts[part], second.parts[part], conditional)
+            both = (first.parts[part], second.parts[part])
+            _part(yardstick, done, part, *both, conditional, unlearned is yardstick.twin)
     if "tow" in yardstick.families:
         _whole(yardstick, done, first, second)
     if set(ATTACKS) & set(yardstick.families):
@@ -117,12 +118,16 @@ def _part(
     first: Margins,
     second: Margins,
     conditional: bool,
+    twin: bool,
 ) -> None:
     count, pool = len(first.phi), joined([first, second])
-    rng = yardstick.rng(PERMUTE, len(done.verdict))
-    dealt = permutations(count, count, yardstick.auditing.permutations, rng)
     values = yardstick.computed(part, pool, identity(count, count))
-    permuted = yardstick.computed(part, pool, dealt)
+    if twin:
+        permuted = yardstick.permuted(part, count)
+    else:
+        rng = yardstick.rng(PERMUTE, len(done.verdict))
+        dealt = permutations(count, count, yardstick.auditing.permutations, rng)
+        permuted = yardstick.computed(part, pool, dealt)
     null = yardstick.null(part, count) if yardstick.twin is not None else permuted
     source = "split" if yardstick.twin is not None else "pooled"
     tests, closer = {}, []

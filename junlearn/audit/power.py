@@ -20,7 +20,12 @@ __all__ = ["detectable", "networks_for", "on_paper", "plan"]
 FACTOR = 2.8
 """The sum of the normal quantiles of a one-sided test at 0.025 (1.96) and of a probability of 0.8 (0.84)."""
 POWER = 0.8
-GRID = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+FALSE_ALARMS = 0.05
+"""The probability with which no shift is seen."""
+RANGE = (0.005, 1.0)
+"""Shifts that are looked for, in standard deviations."""
+HALVINGS = 6
+"""Of the range, on a logarithmic scale: to 9 %, within which the probability is interpolated."""
 
 
 def on_paper(networks: int, examples: int, rho: float) -> float:
@@ -51,20 +56,28 @@ def detectable(
     side, and `null` float[P] values of the statistic over splits without a shift.
     """
     sd = pool.std(axis=0, ddof=1)
-    threshold = np.quantile(extreme(null, direction), 0.95)
+    threshold = np.quantile(extreme(null, direction), 1 - FALSE_ALARMS)
+    # Per split the largest shift that was not seen, and the least that was: a statistic rises with the shift.
+    unseen, seen = np.zeros(len(halves)), np.full(len(halves), np.inf)
 
     def power(delta: float) -> float:
-        moved = [statistic(pool[a] + delta * sd, pool[b]) for a, b in halves]
-        return float(np.mean(extreme(np.asarray(moved), direction) > threshold))
+        for split in np.flatnonzero((unseen < delta) & (delta < seen)).tolist():
+            first, second = halves[split]
+            value = statistic(pool[first] + delta * sd, pool[second])
+            (seen if extreme(value, direction) > threshold else unseen)[split] = delta
+        return float(np.mean(seen <= delta))
 
-    before, seen = 0.0, 0.05
-    for delta in GRID:
-        now = power(delta)
-        if now >= POWER:
-            share = (POWER - seen) / (now - seen) if now > seen else 1.0
-            return before + (delta - before) * min(max(share, 0.0), 1.0)
-        before, seen = delta, now
-    return None
+    low, high = RANGE
+    below, above = FALSE_ALARMS, power(high)
+    if above < POWER:
+        return None
+    for _ in range(HALVINGS):
+        middle = math.sqrt(low * high)
+        if (share := power(middle)) >= POWER:
+            high, above = middle, share
+        else:
+            low, below = middle, share
+    return low + (high - low) * (POWER - below) / (above - below)
 
 
 def plan(networks: int, examples: int, shift: float, rho: float = 0.05) -> str:

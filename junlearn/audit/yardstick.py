@@ -23,7 +23,7 @@ __all__ = ["Yardstick"]
 QUALITY_SPLITS, QUALITY_PERMUTATIONS = 50, 199
 """Of F, whose every value is a search through 160,000 rules an example."""
 SLOW = ("forgetting_quality",)
-POWER_SPLITS = 40
+POWER_SPLITS = 100
 SPLIT = 10
 """A stream of random numbers, beside those of `junlearn.audit.coins` and `judge`."""
 
@@ -59,7 +59,10 @@ class Yardstick:
                 "outcomes)"
             )
         self.seconds = 0.0
+        self.drawn: dict[int, dict[str, np.ndarray]] = {}
+        """Numbers of single examples over halves, by networks a side, which `by_example` keeps here."""
         self._splits: dict[tuple[str, int], dict[str, np.ndarray]] = {}
+        self._permuted: dict[tuple[str, int], dict[str, np.ndarray]] = {}
         self._detectable: dict[int, dict[str, float]] = {}
         self._kept: dict[tuple[str, int], dict[str, np.ndarray]] = {}
 
@@ -100,8 +103,12 @@ class Yardstick:
             self._detectable[count] = found
         return self._detectable[count]
 
-    def computed(self, part: str, pool: Margins, dealt: Relabelled) -> dict[str, np.ndarray]:
-        """The quantities of a part; those that take long for the first ways of dealing alone, on the forget set."""
+    def computed(
+        self, part: str, pool: Margins, dealt: Relabelled, few: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """The quantities of a part; those that take long for `few` ways of dealing alone (None: as a test
+        needs), on the forget set.
+        """
         forgets = part == "forget"
         asked = self.families_of(dealt.first.shape[1])
         options: dict[str, Any] = {
@@ -113,9 +120,8 @@ class Yardstick:
         found = quantities(pool, dealt, quick, self.auditing, **options)
         slow = [family for family in asked if family in SLOW and forgets]
         if slow:
-            count = max(QUALITY_PERMUTATIONS, needed(self.auditing))
-            few = Relabelled(*(rows[:count] for rows in dealt))
-            found |= quantities(pool, few, slow, self.auditing, **options)
+            ways = max(QUALITY_PERMUTATIONS, needed(self.auditing)) if few is None else few
+            found |= quantities(pool, _cut(dealt, ways), slow, self.auditing, **options)
         return found
 
     def families_of(self, count: int) -> tuple[str, ...]:
@@ -174,19 +180,28 @@ class Yardstick:
         """Every quantity of a part over random halves of the retrained networks."""
         if (part, count) not in self._splits:
             began = time.perf_counter()
-            found = self._computed_splits(part, self.pool(part, count), self.halves(part, count))
-            self._splits[part, count] = found
+            found = self._permuted.get((part, count))
+            if found is None:
+                pool, halves = self.pool(part, count), self.halves(part, count)
+                found = self.computed(part, pool, halves, QUALITY_SPLITS)
+            self._splits[part, count] = {
+                name: values[
+                    : self.auditing.splits if quantity(name).family not in SLOW else QUALITY_SPLITS
+                ]
+                for name, values in found.items()
+            }
             self.seconds += time.perf_counter() - began
         return self._splits[part, count]
 
-    def _computed_splits(
-        self, part: str, pool: Margins, halves: Relabelled
-    ) -> dict[str, np.ndarray]:
-        found = self.computed(part, pool, halves)
-        return {
-            name: values[:QUALITY_SPLITS] if quantity(name).family in SLOW else values
-            for name, values in found.items()
-        }
+    def permuted(self, part: str, count: int) -> dict[str, np.ndarray]:
+        """The same over as many ways as a test has: the twins' permutations, of which the first are the halves."""
+        if (part, count) not in self._permuted:
+            rng = self.rng(SPLIT, list(self.retrained.parts).index(part))
+            ways = max(self.auditing.splits, self.auditing.permutations)
+            found = self.computed(part, self.pool(part, count), splits(ways, count, rng))
+            self._permuted[part, count] = found
+        limit = self.auditing.permutations
+        return {name: values[:limit] for name, values in self._permuted[part, count].items()}
 
     def once(
         self, name: str, count: int, make: Callable[[], dict[str, np.ndarray]]
@@ -199,6 +214,10 @@ class Yardstick:
     def rng(self, stream: int, number: int) -> np.random.Generator:
         """Random numbers that depend on `audit.seed`, and on what they are for."""
         return np.random.default_rng((self.auditing.seed, stream, number))
+
+
+def _cut(dealt: Relabelled, count: int) -> Relabelled:
+    return Relabelled(*(rows[:count] for rows in dealt))
 
 
 def _statistic(name: str, yardstick: Yardstick) -> Any:

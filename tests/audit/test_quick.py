@@ -7,6 +7,8 @@ import pytest
 
 from junlearn.main import main
 
+pytestmark = pytest.mark.xdist_group("quick_audit")
+
 FEWER = (
     *("--audit.models", "16", "--audit.permutations", "119", "--audit.splits", "20"),
     *("--audit.retain-rows", "200"),
@@ -28,9 +30,11 @@ def rows(place):
 def test_what_it_says(done):
     found = {row["method"]: row for row in rows(done[0])}
     assert list(found) == ["original", "twin", "finetune", "neggrad_plus"]
-    assert found["twin"]["verdict"]["forget"].startswith("indistinguishable at N = 16")
+    # A perfect unlearner is taken for another one in 5 of 100 audits, and the bits of networks depend on the machine.
+    shifts = {name: abs(row["values"]["forget/mean_shift"]) for name, row in found.items()}
     for name in ("original", "finetune"):
         assert found[name]["verdict"]["forget"].startswith("distinguishable")
+        assert found[name]["p"]["forget/energy"] == 1 / 120 and shifts[name] > shifts["twin"]
     assert found["original"]["values"]["forget/mean_shift"] > 0.1
     for row in found.values():
         assert row["models"]["compared"] == 16 and "forget/klom_mean" in row["values"]
@@ -59,4 +63,4 @@ def test_the_same_again_computes_nothing(done, monkeypatch, capsys):
     monkeypatch.setattr("junlearn.reports.audit_page.write_page", None)
     assert main(arguments) == 0
     assert (place / "w" / "audit.jsonl").read_bytes() == before
-    assert "Twin: indistinguishable" in " ".join(capsys.readouterr().out.split())
+    assert "finetune: distinguishable" in " ".join(capsys.readouterr().out.split())

@@ -22,6 +22,9 @@ from junlearn.metrics.ensemble.relabelled import (
 
 __all__ = ["energy", "resampled_energy"]
 
+CLOSE = 1e-4
+"""Of two squared norms, the share below which a squared distance is not computed from them."""
+
 
 def energy(unlearned: np.ndarray, retrained: np.ndarray) -> float:
     """The energy distance from margins `[N,n]` and `[N',n]`, both N at least 2.
@@ -54,7 +57,12 @@ def _distances(rows: Floats) -> Floats:
     """Euclidean distances [M,M] between the networks, every example divided by its standard deviation."""
     varied = np.ptp(rows, axis=0) > 0
     scaled = rows[:, varied] / rows[:, varied].std(axis=0, ddof=1)
-    found = np.zeros((len(rows), len(rows)))
-    for one, row in enumerate(scaled):
-        found[one, one + 1 :] = np.linalg.norm(scaled[one + 1 :] - row, axis=1)
-    return found + found.T
+    scaled -= scaled.mean(axis=0)
+    squares = np.einsum("mn,mn->m", scaled, scaled)
+    sums = squares[:, None] + squares
+    found = np.maximum(sums - 2 * (scaled @ scaled.T), 0.0)
+    # A small difference of large products has lost its digits, so it is taken by itself.
+    for one, other in np.argwhere(np.triu(found < CLOSE * sums, 1)):
+        found[one, other] = found[other, one] = np.sum((scaled[one] - scaled[other]) ** 2)
+    np.fill_diagonal(found, 0.0)
+    return np.sqrt(found)

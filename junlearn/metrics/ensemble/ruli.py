@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import expit, logsumexp
 
 from junlearn.errors import ConfigError, short
-from junlearn.metrics.context import Floats
+from junlearn.metrics.context import Floats, Integers
 from junlearn.metrics.ensemble import given
 from junlearn.metrics.ensemble.fits import FLOOR, blocks_of
 from junlearn.metrics.ensemble.ulira import KEPT, NEVER, UNLEARNED
@@ -138,10 +138,20 @@ def _bandwidths(margins: Floats, chosen: np.ndarray, name: str) -> Floats:
         raise ConfigError(f"ruli: {name} has 1 network; a bandwidth needs at least 2")
     values = np.where(chosen, margins, np.nan)
     deviation = np.nanstd(values, axis=0, ddof=1)
-    low, high = np.nanquantile(values, (0.25, 0.75), axis=0)
-    spread = (high - low) / 1.34
+    spread = (_quantile(values, count, 0.75) - _quantile(values, count, 0.25)) / 1.34
     width = 0.9 * np.where(spread > 0, np.minimum(deviation, spread), deviation) * count**-0.2
     return np.maximum(width, FLOOR * max(1.0, np.sqrt(np.mean(deviation**2))))
+
+
+def _quantile(values: Floats, count: Integers, share: float) -> Floats:
+    """Of the `count[n]` numbers in each column, NaN elsewhere, linearly interpolated: nanquantile is far slower."""
+    ordered = np.sort(values, axis=0)
+    place = share * (count - 1)
+    before = place.astype(int)
+    columns = np.arange(values.shape[1])
+    low = ordered[before, columns]
+    high = ordered[np.minimum(before + 1, count - 1), columns]
+    return low + (place - before) * (high - low)
 
 
 def _log_density(margins: Floats, chosen: np.ndarray, at: Floats, width: Floats | float) -> Floats:

@@ -58,7 +58,7 @@ def test_resampled_at_the_identity_is_plain(name, retrained):
     assert found[0] == pytest.approx(PLAIN[name](pool[:16], pool[16:]), abs=1e-12)
 
 
-@pytest.mark.parametrize("name", METRICS.keys() - {"log_variance_ratio"})
+@pytest.mark.parametrize("name", [name for name in METRICS if name != "log_variance_ratio"])
 def test_a_larger_shift_is_further(name, retrained):
     one, other = retrained
     sign = -1.0 if name in SMALL_IS_FAR else 1.0
@@ -68,7 +68,7 @@ def test_a_larger_shift_is_further(name, retrained):
     assert p_value(name, np.concatenate([one + 1.5, other]), dealt) == 0.01
 
 
-@pytest.mark.parametrize("name", METRICS.keys() - {"forgetting_quality"})
+@pytest.mark.parametrize("name", [name for name in METRICS if name != "forgetting_quality"])
 def test_the_scale_of_the_margins_does_not_count(name, retrained):
     one, other = retrained[0] * 1.5 + 0.3, retrained[1]
     for scale in (0.3, 8.0):

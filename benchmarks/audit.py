@@ -1,0 +1,316 @@
+"""Audits of networks that were drawn from a known law: false alarms, power, and what nulls and metrics cost.
+
+    python benchmarks/audit.py alarms --audits 200
+    python benchmarks/audit.py coins --audits 200
+    python benchmarks/audit.py power
+    python benchmarks/audit.py speed
+
+`alarms` and `coins` audit a perfect unlearner, in the designs "request" and "random": all ensembles have one law. Every
+test should then have a p value of at most 0.05 in 5 of 100 audits, and the verdict be "distinguishable" in at most 5.
+`power` compares the smallest shift that an audit says it sees with the one that is seen in four of five of many audits
+of shifted networks. Margins are normal; `rho` is the share of their variance that the examples of a network have in
+common. `speed` takes arrays of logits through `junlearn.audit.compare`.
+"""
+
+import argparse
+import math
+import os
+import resource
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from report import markdown
+from step_time import print_machine
+
+from junlearn import audit
+from junlearn.audit import coins, nulls
+from junlearn.audit.ensembles import Ensemble
+from junlearn.audit.judge import Judgement, judge
+from junlearn.audit.margins import Margins
+from junlearn.audit.random_judge import Runs, judge_runs, judge_unlearned
+from junlearn.audit.verdict import CLOSER
+from junlearn.audit.yardstick import Yardstick
+from junlearn.experiment.auditing import Auditing
+from junlearn.metrics import ensemble
+
+__all__ = ["Alarms", "Cost", "coins_alarms", "cost", "drawn", "request_alarms", "seen", "table"]
+
+LEVEL = 0.05
+MEMORY = 0.5
+"""By how much a network's margins of the targets that it keeps are larger, and what each adds to all of the others."""
+SHIFTS = np.geomspace(0.02, 1, 25)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarms:
+    """What audits of a perfect unlearner said."""
+
+    p: dict[str, np.ndarray]
+    """By test, of every audit."""
+    outside: dict[str, np.ndarray]
+    """By test, whether the value was outside of its band."""
+    verdicts: dict[str, list[str]]
+    """By part."""
+    values: dict[str, np.ndarray]
+
+
+class Cost(NamedTuple):
+    """Of the nulls and metrics of one method."""
+
+    wall: float
+    processor: float
+    """Seconds of all threads."""
+    memory: float
+    """The largest resident set of the process, in GiB, what it held before included."""
+
+
+class Plain(Yardstick):
+    """A yardstick that is not asked what would have been seen."""
+
+    def detectable(self, count: int) -> dict[str, float]:
+        return {}
+
+
+def drawn(
+    rng: np.random.Generator, networks: int, rho: float, means: Mapping[str, np.ndarray]
+) -> Ensemble:
+    """Networks whose margins are normal about `means` of the examples of each part, with variance 1."""
+    common = rng.normal(size=(networks, 1))
+    parts = {}
+    for part, mean in means.items():
+        own = rng.normal(size=(networks, len(mean)))
+        phi = mean + math.sqrt(rho) * common + math.sqrt(1 - rho) * own
+        # The label is class 0, and the other classes are as likely as each other.
+        wrong = rng.integers(1, 10, phi.shape)
+        parts[part] = Margins(phi, np.where(phi > 0, 0, wrong))
+    return Ensemble("drawn", parts, tuple(range(networks)))
+
+
+def request_alarms(
+    audits: int, networks: int, examples: int, rho: float, seed: int, **settings: Any
+) -> Alarms:
+    """Audits of a perfect unlearner in the design "request"."""
+    done = []
+    for number in range(audits):
+        rng = np.random.default_rng((seed, number))
+        means = {part: rng.normal(1, 1, examples) for part in ("forget", "retain", "test")}
+        unlearned, retrained, twin = (drawn(rng, networks, rho, means) for _ in range(3))
+        labels = {part: np.zeros(examples, int) for part in means}
+        auditing = Auditing(models=networks, seed=number, **settings)
+        done.append(judge(Plain(retrained, twin, labels, 10, auditing), unlearned))
+    return _alarms(done)
+
+
+def coins_alarms(
+    audits: int, runs: int, targets: int, sets: int, rho: float, seed: int, **settings: Any
+) -> tuple[Alarms, Alarms]:
+    """Audits of runs that learnt nothing, and of perfect unlearning, in the design "random"."""
+    before, after = [], []
+    for number in range(audits):
+        rng = np.random.default_rng((seed, number))
+        auditing = Auditing(
+            design="random",
+            **{"models": runs // 2, "forget_sets": sets, "targets": targets, "seed": number}
+            | settings,
+        )
+        tossed = coins.draw(np.arange(targets), runs, sets, number)
+        means = {part: rng.normal(1, 1, targets) for part in ("forget", "test")}
+        folds = coins.folds(tossed, auditing.folds)
+        labels = {part: np.zeros(targets, int) for part in means}
+        fresh = drawn(rng, runs, rho, means)
+        question = Runs(tossed, fresh, folds, labels, auditing)
+        before.append(judge_runs(question)[0])
+        unlearned = _kept(drawn(rng, runs * sets, rho, means), fresh, tossed, rng)
+        after.append(judge_unlearned(question, unlearned)[0])
+    return _alarms(before), _alarms(after)
+
+
+def _kept(
+    unlearned: Ensemble, run: Ensemble, tossed: coins.Coins, rng: np.random.Generator
+) -> Ensemble:
+    """Networks [S F] that share half of their variance with their run, and remember the targets that they keep."""
+    part = unlearned.parts["forget"]
+    shared = np.repeat(run.parts["forget"].phi, tossed.sets, axis=0)
+    number = np.tile(np.arange(tossed.sets), len(tossed.included))[:, None]
+    rows = np.repeat(tossed.included, tossed.sets, axis=0)
+    kept = rows & (np.repeat(tossed.group, tossed.sets, axis=0) != number)
+    weight = rng.normal(size=kept.shape[1]) / math.sqrt(kept.shape[1])
+    phi = (part.phi + shared) / math.sqrt(2) + MEMORY * (kept + (kept @ weight)[:, None])
+    return unlearned._replace(parts={**unlearned.parts, "forget": part._replace(phi=phi)})
+
+
+def _alarms(done: Sequence[Judgement]) -> Alarms:
+    names = list(done[0].p)
+    return Alarms(
+        p={name: np.array([each.p[name] for each in done]) for name in names},
+        outside={
+            name: np.array([nulls.outside(each.values[name], each.null[name]) for each in done])
+            for name in names
+        },
+        verdicts={part: [each.verdict[part] for each in done] for part in done[0].verdict},
+        values={name: np.array([each.values[name] for each in done]) for name in done[0].values},
+    )
+
+
+def seen(
+    statistic: Callable[[Margins, Margins], float],
+    networks: int,
+    examples: int,
+    rho: float,
+    audits: int,
+    seed: int,
+) -> float:
+    """The shift of all margins that a statistic which is large for it shows in four of five of many audits.
+
+    It is compared with its own 95 % quantile over audits of a perfect unlearner.
+    """
+    rng = np.random.default_rng(seed)
+    zero = {"forget": np.zeros(examples)}
+    pairs = [
+        [drawn(rng, networks, rho, zero).parts["forget"] for _ in range(2)] for _ in range(audits)
+    ]
+    null = [statistic(*pair) for pair in pairs]
+    threshold = np.quantile(null, 0.95)
+
+    def power(shift: float) -> float:
+        moved = [
+            statistic(first._replace(phi=first.phi + shift), second) for first, second in pairs
+        ]
+        return float(np.mean(np.array(moved) > threshold))
+
+    powers = [power(shift) for shift in SHIFTS]
+    return float(np.interp(0.8, np.maximum.accumulate(powers), SHIFTS))
+
+
+def cost(networks: int, examples: int, classes: int, **settings: Any) -> tuple[Cost, Any]:
+    """What `compare` takes for one method with a twin, and the Audit."""
+    rng = np.random.default_rng(0)
+    sides = [rng.normal(size=(networks, examples, classes)).astype(np.float32) for _ in range(3)]
+    labels = rng.integers(classes, size=examples)
+    began = time.perf_counter(), time.process_time()
+    found = audit.compare(*sides, labels=labels, **settings)
+    ended = time.perf_counter(), time.process_time()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return Cost(ended[0] - began[0], ended[1] - began[1], memory), found
+
+
+def share(flags: Iterable[bool]) -> str:
+    """A share with its standard error."""
+    each = np.array(list(flags), float)
+    return f"{each.mean():.3f} ± {math.sqrt(each.mean() * (1 - each.mean()) / len(each)):.3f}"
+
+
+def table(found: Mapping[str, Alarms]) -> str:
+    """Of every test the share of p values of at most 0.05 and of values outside of the band, by column."""
+    header = ["test", *(f"{what}, {name}" for what in ("p", "band") for name in found)]
+    names = list(next(iter(found.values())).p)
+    rows = []
+    for name in names:
+        # A rate that one design reaches another may not.
+        p = [share(each.p[name] <= LEVEL) if name in each.p else "" for each in found.values()]
+        outside = [share(each.outside[name]) if name in each.p else "" for each in found.values()]
+        rows.append([f"`{name}`", *p, *outside])
+    for part in next(iter(found.values())).verdicts:
+        for text, what in (("distinguishable", "distinguishable"), (CLOSER, "closer")):
+            shares = [
+                share(said.startswith(text) for said in each.verdicts[part])
+                for each in found.values()
+            ]
+            rows.append([f"verdict, {part}: {what}", *shares, *[""] * len(found)])
+    return markdown(header, rows)
+
+
+def power_table(networks: Sequence[int], examples: int, rhos: Sequence[float], audits: int) -> str:
+    """What audits say that they see, its mean and its standard deviation over audits, beside what they see."""
+    rows = []
+    for rho in rhos:
+        for count in networks:
+            auditing = Auditing(models=count, metrics=POWERED)
+            told = []
+            for number in range(audits):
+                rng = np.random.default_rng((7, number, count))
+                zero = {"forget": np.zeros(examples)}
+                sides = [drawn(rng, count, rho, zero) for _ in range(2)]
+                labels = {"forget": np.zeros(examples, int)}
+                told.append(Yardstick(*sides, labels, 10, auditing).detectable(count))
+            for name, statistic in STATISTICS.items():
+                each = [found.get(f"forget/{name}", np.nan) for found in told]
+                rows.append(
+                    [
+                        name,
+                        str(count),
+                        f"{rho:g}",
+                        f"{np.mean(each):.3f}",
+                        f"{np.std(each, ddof=1):.3f}",
+                        f"{seen(statistic, count, examples, rho, SEEN_AUDITS, seed=3):.3f}",
+                    ]
+                )
+    return markdown(["test", "networks", "rho", "told", "sd", "seen"], rows)
+
+
+def _klom(first: Margins, second: Margins) -> float:
+    return ensemble.klom(first.phi, second.phi).mean
+
+
+def _accuracy(first: Margins, second: Margins) -> float:
+    return ensemble.crossfit(first.phi, second.phi).accuracy
+
+
+STATISTICS: dict[str, Callable[[Margins, Margins], float]] = {
+    "mean_shift": lambda first, second: abs(ensemble.moments(first.phi, second.phi).mean_shift),
+    "accuracy": _accuracy,
+    "energy": lambda first, second: ensemble.energy(first.phi, second.phi),
+    "klom_mean": _klom,
+}
+POWERED = ("energy", "moments", "efficacy", "klom")
+SEEN_AUDITS = 400
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="audits of networks of a known law")
+    parser.add_argument("what", choices=["alarms", "coins", "power", "speed"])
+    parser.add_argument("--audits", type=int, default=200)
+    parser.add_argument("--networks", type=int, default=32, help="a side; of coins: runs")
+    parser.add_argument("--examples", type=int, default=100)
+    parser.add_argument("--rho", type=float, nargs="+", default=[0.0, 0.05, 0.2])
+    parser.add_argument("--sets", type=int, nargs="+", default=[1, 2], help="forget sets of a run")
+    parser.add_argument("--metrics", nargs="+", default=None)
+    parser.add_argument("--permutations", type=int, default=99)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    began = time.process_time()
+    print_machine(len(os.sched_getaffinity(0)))
+    settings = {"permutations": given.permutations, "splits": given.permutations}
+    if given.metrics is not None:
+        settings["metrics"] = tuple(given.metrics)
+    many = (given.audits, given.networks, given.examples)
+    if given.what == "alarms":
+        found = {
+            f"rho {rho:g}": request_alarms(*many, rho, given.seed, **settings) for rho in given.rho
+        }
+        print(f"\n{table(found)}")
+    elif given.what == "coins":
+        runs, rho = {}, given.rho[0]
+        for sets in given.sets:
+            before, after = coins_alarms(*many, sets, rho, given.seed, **settings)
+            runs |= {f"F = {sets}, before": before, f"F = {sets}, after": after}
+        for when in ("before", "after"):
+            chosen = {name: each for name, each in runs.items() if name.endswith(when)}
+            if all(each.p for each in chosen.values()):
+                print(f"\n{table(chosen)}")
+    elif given.what == "power":
+        print(f"\n{power_table((8, 16, 32, 64), given.examples, given.rho, given.audits)}")
+    else:
+        one, audited = cost(given.networks, given.examples, 10)
+        print(
+            f"\nwall {one.wall:.1f} s, processor {one.processor:.1f} s, memory {one.memory:.2f} GiB"
+        )
+        print({row["method"]: row["seconds"] for row in audited.rows})
+    print(f"\n{time.process_time() - began:.0f} s of the processor")
+
+
+if __name__ == "__main__":
+    main()
