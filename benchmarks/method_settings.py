@@ -64,6 +64,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             why="as in configs/quick/mnist_class.toml; without the stop its loss becomes NaN",
         ),
         "neggrad_plus": Setting(fields={"epochs": 1}, why="5 epochs over the retain set; one"),
+        "negmerge": Setting(
+            fields={"learning_rate": 1e-3, "seeds": 2},
+            why="three candidates of each rate; two, at rates that move a small CNN",
+        ),
         "ntk": Setting(
             fields={"retain_count": 200},
             why="the Jacobian of all images, or of the larger network, does not fit into memory",

@@ -70,6 +70,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "naive": ("none", "original", "identity", "baseline", "nothing"),
         "neggrad": ("ga", "gradient_ascent", "negative_gradient", "ascent", "ng"),
         "neggrad_plus": ("neggrad+", "ng+", "ngplus", "negative_gradient_plus", "advanced_neggrad"),
+        "negmerge": ("neg_merge", "task_negation", "task_arithmetic", "task_vector", "negation"),
         "ntk": ("ntk_forgetting", "neural_tangent_kernel"),
         "random_labels": ("rl", "random_label", "amnesiac", "relabel", "amnesiac_unlearning"),
         "retrain": ("gold", "exact", "scratch", "retraining", "from_scratch", "oracle"),
