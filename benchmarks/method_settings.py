@@ -36,6 +36,7 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
     """The setting of every method, for originals trained for `epochs`; its defaults where none stands here."""
     surrogates = {"batch_size": 128, "surrogate_batch_size": 128, "signed": True}
     own = {
+        "amun": Setting(fields={"epochs": 1}, why="10 epochs over all data; one"),
         "cf_k": Setting(
             fields={"steps": None, "epochs": 1, "batch_size": 128},
             why="1,000 batches of 512 are for CIFAR-10; one epoch",

@@ -13,6 +13,7 @@ from typing import Any
 
 from junlearn.memo import remembered
 from junlearn.methods import (
+    amun,
     bad_teacher,
     boundary_expand,
     boundary_shrink,
@@ -46,6 +47,7 @@ from junlearn.types import Method, Model
 __all__ = ["METHODS", "build", "needs_of"]
 
 METHODS: dict[str, ModuleType] = {
+    "amun": amun,
     "bad_teacher": bad_teacher,
     "boundary_expand": boundary_expand,
     "boundary_shrink": boundary_shrink,

@@ -55,6 +55,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 
 SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "method": {
+        "amun": ("adversarial_unlearning", "adversarial_machine_unlearning", "adversarial"),
         "bad_teacher": ("badteacher", "badt", "bad_t", "ts", "t_s", "teacher", "bad_teaching"),
         "boundary_expand": ("boundary_expanding", "expand", "boundaryexpand"),
         "boundary_shrink": ("boundary", "boundary_unlearning", "shrink", "boundary_shrinking"),
