@@ -68,6 +68,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "gkt": ("gated_knowledge_transfer", "zero_shot"),
         "jit": ("just_in_time", "jit_unlearning", "lipschitz", "zero_shot_lipschitz"),
         "laf": ("label_agnostic_forgetting", "label_agnostic", "supervision_free"),
+        "mu_mis": ("mumis", "input_sensitivity", "sensitivity"),
         "naive": ("none", "original", "identity", "baseline", "nothing"),
         "neggrad": ("ga", "gradient_ascent", "negative_gradient", "ascent", "ng"),
         "neggrad_plus": ("neggrad+", "ng+", "ngplus", "negative_gradient_plus", "advanced_neggrad"),

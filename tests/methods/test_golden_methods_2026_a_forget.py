@@ -1,14 +1,16 @@
-"""Parity of NegMerge and AMUN with reference numbers, in both precisions."""
+"""Parity of NegMerge, AMUN and MU-Mis with reference numbers, in both precisions."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from junlearn.methods import amun, negmerge
-from junlearn.parts import task_vectors
+from junlearn.methods import amun, mu_mis, negmerge
+from junlearn.parts import descent, task_vectors
 from junlearn.parts.adversarial import nearest
+from junlearn.parts.descent import updater
 from junlearn.parts.feeds import cut
+from junlearn.parts.optimizers import transformation
 from junlearn.types import Batch, Data, Split
 from tests.golden_nets import batches, close, drive, network, params, stats
 
@@ -111,3 +113,28 @@ def test_amun(kind, golden, rtol):
     close(comparable(after.variables.params), comparable(params(kind, case, "_out")), rtol)
     close(after.variables.stats, stats(kind, case, "_out"), rtol)
     close(np.array([m["loss"] for m in metrics]), case["loss"], rtol)
+
+
+def test_mu_mis(golden, rtol):
+    case = golden("methods_2026_a/mumis_mlp")
+    model, variables = network("mlp", case)
+    x, y = jnp.asarray(case["x_forget"]), jnp.asarray(case["y_forget"])
+    other = jnp.asarray(case["y_other"])
+    own, irrelevant = mu_mis.sensitivities(model, variables, x, y, other[0])
+    close(own, case["target_sensitivity"], rtol)
+    close(irrelevant, case["other_sensitivity"], rtol)
+
+    loss = mu_mis.objective(model)
+    tx = transformation(mu_mis.Config(learning_rate=float(case["learning_rate"])))
+    state = descent.init(jax.random.key(0), variables, tx)
+    batch = Batch(x, y, jnp.arange(len(y)), jnp.ones(len(y), bool))
+    gradient, _ = jax.grad(loss, has_aux=True)(variables.params, state, batch, other[0])
+    close(gradient, params("mlp", case, "_grad1"), rtol)
+    update, values = jax.jit(updater(loss, tx)), []
+    for number, drawn in enumerate(other):
+        state, metrics = update(state, batch, drawn)
+        values.append(metrics["loss"])
+        if number == 0:
+            close(state.variables.params, params("mlp", case, "_step1"), rtol)
+    close(state.variables.params, params("mlp", case, "_out"), rtol)
+    close(np.array(values), case["loss"], rtol)
