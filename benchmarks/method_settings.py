@@ -36,6 +36,7 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
     """The setting of every method, for originals trained for `epochs`; its defaults where none stands here."""
     surrogates = {"batch_size": 128, "surrogate_batch_size": 128, "signed": True}
     own = {
+        "amun": Setting(fields={"epochs": 1}, why="10 epochs over all data; one"),
         "cf_k": Setting(
             fields={"steps": None, "epochs": 1, "batch_size": 128},
             why="1,000 batches of 512 are for CIFAR-10; one epoch",
@@ -64,6 +65,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             why="as in configs/quick/mnist_class.toml; without the stop its loss becomes NaN",
         ),
         "neggrad_plus": Setting(fields={"epochs": 1}, why="5 epochs over the retain set; one"),
+        "negmerge": Setting(
+            fields={"learning_rate": 1e-3, "seeds": 2},
+            why="three candidates of each rate; two, at rates that move a small CNN",
+        ),
         "ntk": Setting(
             fields={"retain_count": 200},
             why="the Jacobian of all images, or of the larger network, does not fit into memory",

@@ -280,9 +280,9 @@ class Method(NamedTuple):
     with_initial: Callable[[PyTree, Variables], PyTree] | None = None
     """`(state, initial) -> State`, between `init` and the first stage, of a method that needs the weights which the
     original's training began from; None: it does not."""
-    with_pixel: Callable[[PyTree, Array], PyTree] | None = None
-    """`(state, pixel[1,1,1,C]) -> State`, before the first stage, of a method that moves images by so many parts of a
-    pixel's range: how far the network's input is moved by a pixel that goes from black to white (1 / std)."""
+    with_pixel: Callable[[PyTree, Array, Array], PyTree] | None = None
+    """`(state, black[1,1,1,C], white[1,1,1,C]) -> State`, before the first stage, of a method that moves images by so
+    many parts of a pixel's range, or only within it: the network's input at a black and at a white pixel."""
     report: Callable[[PyTree], Mapping[str, Array]] | None = None
     """`(state) -> {name: number}`, after the last stage: what the method itself knows of its run and the record holds
     among the metrics, such as `sisa/repeated`."""

@@ -176,7 +176,8 @@ def test_papers_are_those_of_the_heads():
         for name, row in pages.rows("junlearn/methods/README.md").items()
         if name in METHODS
     }
-    assert sum(map(len, linked.values())) >= len(METHODS) - 1
+    # A reference, and one whose paper is known by its conference.
+    assert {name for name, numbers in linked.items() if not numbers} == {"retrain", "amun"}
     for name, numbers in linked.items():
         assert all(number in METHODS[name].__doc__ for number in numbers), name
 

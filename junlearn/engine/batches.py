@@ -11,7 +11,7 @@ from junlearn.errors import unknown
 from junlearn.parts.feeds import is_feed
 from junlearn.types import Array, Batch, Data, Feed, Key, PyTree, Sources, View
 
-__all__ = ["PLAIN_VIEWS", "Keys", "Rows", "Spec", "gather", "pixel", "specify", "view_of"]
+__all__ = ["PLAIN_VIEWS", "Keys", "Rows", "Spec", "gather", "pixel_range", "specify", "view_of"]
 
 PLAIN_VIEWS: Mapping[str, View] = make_views((0.0,), (1.0,), None, "none")
 """For arrays without a dataset: uint8 scaled to [0, 1], float as it is, no augmentation."""
@@ -34,17 +34,17 @@ def view_of(views: Mapping[str, View], source: str, view: str) -> View:
     return views[view]
 
 
-def pixel(data: Data, view: View) -> Array:
-    """float32[1,1,1,C]: how far the network's input is moved by a pixel that goes from black to white.
+def pixel_range(data: Data, view: View) -> tuple[Array, Array]:
+    """The network's input at a black and at a white pixel, float32[1,1,1,C] each.
 
-    Of an image whose pixels all do; where the view draws a trigger, the others count. White is 255 of whole numbers and
-    1 of others.
+    Of images whose pixels are all so; where the view draws a trigger, the others count. White is 255 of whole numbers
+    and 1 of others.
     """
     one = jax.tree.map(lambda column: column[:1], data)
     white = 255 if jnp.issubdtype(data.x.dtype, jnp.integer) else 1
     keys = jax.random.split(jax.random.key(0), 1)
-    light, dark = (view(one._replace(x=jnp.full_like(one.x, v)), keys) for v in (white, 0))
-    return (light - dark).max((0, 1, 2), keepdims=True)
+    dark, light = (view(one._replace(x=jnp.full_like(one.x, v)), keys) for v in (0, white))
+    return dark.min((0, 1, 2), keepdims=True), light.max((0, 1, 2), keepdims=True)
 
 
 class Spec(NamedTuple):

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from junlearn.engine import checkpoint, compiling, interrupts, processes
-from junlearn.engine.batches import PLAIN_VIEWS, Rows, Spec, pixel, specify, view_of
+from junlearn.engine.batches import PLAIN_VIEWS, Rows, Spec, pixel_range, specify, view_of
 from junlearn.engine.finite import check_networks
 from junlearn.engine.inputs.arrays import kind_of
 from junlearn.engine.inputs.networks import check_images, check_model
@@ -275,7 +275,8 @@ def begin(
             )
         state = method.with_initial(state, initial)
     if method.with_pixel is not None:
-        state = method.with_pixel(state, pixel(sources["train"], view_of(views, "train", "eval")))
+        shown = pixel_range(sources["train"], view_of(views, "train", "eval"))
+        state = method.with_pixel(state, *shown)
     return state
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from junlearn.memo import remembered
 from junlearn.methods import (
+    amun,
     bad_teacher,
     boundary_expand,
     boundary_shrink,
@@ -26,9 +27,11 @@ from junlearn.methods import (
     gkt,
     jit,
     laf,
+    mu_mis,
     naive,
     neggrad,
     neggrad_plus,
+    negmerge,
     ntk,
     random_labels,
     retrain,
@@ -45,6 +48,7 @@ from junlearn.types import Method, Model
 __all__ = ["METHODS", "build", "needs_of"]
 
 METHODS: dict[str, ModuleType] = {
+    "amun": amun,
     "bad_teacher": bad_teacher,
     "boundary_expand": boundary_expand,
     "boundary_shrink": boundary_shrink,
@@ -58,9 +62,11 @@ METHODS: dict[str, ModuleType] = {
     "gkt": gkt,
     "jit": jit,
     "laf": laf,
+    "mu_mis": mu_mis,
     "naive": naive,
     "neggrad": neggrad,
     "neggrad_plus": neggrad_plus,
+    "negmerge": negmerge,
     "ntk": ntk,
     "random_labels": random_labels,
     "retrain": retrain,

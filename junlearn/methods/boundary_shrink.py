@@ -156,8 +156,8 @@ def make(config: Config, model: Model) -> Method:
         table = NearestClasses(jnp.zeros_like(sources["train"].y), jnp.ones((1, 1, 1, channels)))
         return descent.init(key, variables, tx, extra=table)
 
-    def with_pixel(state: State, pixel: Array) -> State:
-        return state._replace(extra=state.extra._replace(pixel=pixel))
+    def with_pixel(state: State, black: Array, white: Array) -> State:
+        return state._replace(extra=state.extra._replace(pixel=white - black))
 
     def plan(split: Split) -> list[Stage]:
         view = "augment" if config.augment else "eval"

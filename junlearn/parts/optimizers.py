@@ -1,8 +1,8 @@
 """The optimisers that the papers use, with PyTorch's conventions, and their learning-rate schedules."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +16,14 @@ from junlearn.types import Array, PyTree
 
 __all__ = [
     "Optimizer",
+    "Rated",
     "ScheduleKind",
     "clipped",
     "cycled_momentum",
     "move",
     "multistep",
     "only",
+    "rated",
     "schedule",
     "transformation",
     "warm_linear",
@@ -79,6 +81,30 @@ def move(
     """One step of `tx` along `gradient`: the new params and the new state of the optimiser."""
     change, optimizer = tx.update(gradient, optimizer, params)
     return optax.apply_updates(params, change), optimizer
+
+
+class Rated(NamedTuple):
+    """The state of an optimiser whose learning rate is a number in it, which one compiled step takes as it comes."""
+
+    inner: PyTree
+    rate: Array
+
+
+@remembered
+def rated(config: Optimizer) -> optax.GradientTransformation:
+    """`transformation(config)` with a state of `Rated`; `init` puts the rate of `config` there."""
+    unit = transformation(replace(config, learning_rate=1.0))
+
+    def init(params: PyTree) -> Rated:
+        return Rated(unit.init(params), jnp.asarray(config.learning_rate, jnp.result_type(float)))
+
+    def update(gradient: PyTree, state: Rated, params: PyTree = None) -> tuple[PyTree, Rated]:
+        change, inner = unit.update(gradient, state.inner, params)
+        rate = state.rate
+        change = jax.tree.map(lambda leaf: rate.astype(leaf.dtype) * leaf, change)
+        return change, Rated(inner, rate)
+
+    return optax.GradientTransformation(init, update)
 
 
 @remembered

@@ -167,9 +167,9 @@ def keeping(method: Method, model: Model, keep: Keep, batch_size: int) -> Method
     return hooks._replace(init=init, plan=plan, finish=lambda state: method.finish(chosen(state)))
 
 
-def _on_inner(hook: Callable[[PyTree, PyTree], PyTree]) -> Callable[[Selection, PyTree], Selection]:
+def _on_inner(hook: Callable[..., PyTree]) -> Callable[..., Selection]:
     """A hook of the method on its own part of the state."""
-    return lambda state, given: state._replace(inner=hook(state.inner, given))
+    return lambda state, *given: state._replace(inner=hook(state.inner, *given))
 
 
 @remembered

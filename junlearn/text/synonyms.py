@@ -55,6 +55,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 
 SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "method": {
+        "amun": ("adversarial_unlearning", "adversarial_machine_unlearning", "adversarial"),
         "bad_teacher": ("badteacher", "badt", "bad_t", "ts", "t_s", "teacher", "bad_teaching"),
         "boundary_expand": ("boundary_expanding", "expand", "boundaryexpand"),
         "boundary_shrink": ("boundary", "boundary_unlearning", "shrink", "boundary_shrinking"),
@@ -67,9 +68,11 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "gkt": ("gated_knowledge_transfer", "zero_shot"),
         "jit": ("just_in_time", "jit_unlearning", "lipschitz", "zero_shot_lipschitz"),
         "laf": ("label_agnostic_forgetting", "label_agnostic", "supervision_free"),
+        "mu_mis": ("mumis", "input_sensitivity", "sensitivity"),
         "naive": ("none", "original", "identity", "baseline", "nothing"),
         "neggrad": ("ga", "gradient_ascent", "negative_gradient", "ascent", "ng"),
         "neggrad_plus": ("neggrad+", "ng+", "ngplus", "negative_gradient_plus", "advanced_neggrad"),
+        "negmerge": ("neg_merge", "task_negation", "task_arithmetic", "task_vector", "negation"),
         "ntk": ("ntk_forgetting", "neural_tangent_kernel"),
         "random_labels": ("rl", "random_label", "amnesiac", "relabel", "amnesiac_unlearning"),
         "retrain": ("gold", "exact", "scratch", "retraining", "from_scratch", "oracle"),

@@ -23,6 +23,8 @@ SETTINGS = {
         "channels": (4, 4, 4),
     },
     "jit": {"perturbations": 3},
+    "mu_mis": {"stop_above": 0.5},
+    "negmerge": {"rates": (1.0, 5.0), "seeds": 1},
     "scar": {"surrogate_steps": 2, "discard_last": True, "target": 0.0},
     "scar_self": {"stop": "epochs", "distil_without": True, "temperature": 2.0},
     "scrub": {"max_epochs": 1},

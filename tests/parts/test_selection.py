@@ -141,7 +141,7 @@ def hooked(method):
     """`method` with everything that a method may ask for, each of which shows in the result."""
     return method._replace(
         with_initial=lambda state, initial: state._replace(extra=initial.params),
-        with_pixel=lambda state, pixel: state._replace(key=jax.random.fold_in(state.key, 7)),
+        with_pixel=lambda state, black, white: state._replace(key=jax.random.fold_in(state.key, 7)),
         report=lambda state: {"sum": sum(leaf.sum() for leaf in jax.tree.leaves(state.variables))},
     )
 
@@ -157,10 +157,11 @@ def test_what_a_method_asks_for_is_kept(keep, missing, mlp):
     sources = {**mlp.sources, "validation": mlp.sources["test"]}
     state = kept.init(jax.random.key(0), mlp.variables, sources, mlp.split)
     began = state if keep == "last" else state.inner
-    for hook, given in (("with_initial", mlp.variables), ("with_pixel", jnp.ones((1, 1, 1, 1)))):
+    black, white = jnp.zeros((1, 1, 1, 1)), jnp.ones((1, 1, 1, 1))
+    for hook, given in (("with_initial", (mlp.variables,)), ("with_pixel", (black, white))):
         assert (getattr(kept, hook) is None) == (missing == hook)
         if missing != hook:
-            state = getattr(kept, hook)(state, given)
+            state = getattr(kept, hook)(state, *given)
     inner = state if keep == "last" else state.inner
     assert (inner.extra == ()) == (missing == "with_initial")
     assert (inner.key == began.key).all() == (missing == "with_pixel")
