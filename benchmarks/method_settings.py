@@ -71,6 +71,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         ),
         "random_labels": Setting(fields={"epochs": 1}, why="as in configs/quick/mnist_class.toml"),
         "retrain": Setting(fields=recipe(epochs), why="as the original was trained"),
+        "salun": Setting(
+            fields={"epochs": 1, "batch_size": 128},
+            why="10 epochs over all data; one",
+        ),
         "scar": Setting(
             fields={"epochs": 3, **surrogates},
             why="30 epochs of batches of 1,024 are for CIFAR-10; laf_cnn's embedding can be negative",

@@ -73,6 +73,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "ntk": ("ntk_forgetting", "neural_tangent_kernel"),
         "random_labels": ("rl", "random_label", "amnesiac", "relabel", "amnesiac_unlearning"),
         "retrain": ("gold", "exact", "scratch", "retraining", "from_scratch", "oracle"),
+        "salun": ("saliency_unlearning", "saliency", "saliency_mask"),
         "scar_self": ("self_forget", "scar_self_forget"),
         "scrub": ("scrub_r", "kurmanji"),
         "sisa": ("sharded", "shards", "sharding"),
