@@ -55,6 +55,9 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         ),
         "fisher": Setting(fields={"batch_size": 128}, why="the same sum, in fewer steps"),
         "gkt": Setting(fields={"pseudo_batches": 5}, why="1,000 cycles of 17 steps take an hour"),
+        "l1_sparse": Setting(
+            fields={"epochs": 1, "batch_size": 128}, why="10 epochs over the retain set; one"
+        ),
         "laf": Setting(
             fields={"epochs": 4, "vae_epochs": 2},
             why="20 epochs of unlearning and 10 of the autoencoders, a fifth of both",

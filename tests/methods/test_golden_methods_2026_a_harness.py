@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from junlearn.methods import salun
+from junlearn.methods import l1_sparse, salun
+from junlearn.parts import feeds, l1
 from junlearn.parts.feeds import cut
 from junlearn.parts.saliency import largest
 from junlearn.types import Data, Split
@@ -103,3 +104,44 @@ def test_salun_training(kind, passes, variant, golden, rtol):
         np.testing.assert_allclose(
             max(jax.tree.leaves(moved)), case[f"{passes}_masked_drift"], rtol=1e3 * rtol
         )
+
+
+@pytest.mark.parametrize("variant", ["decay", "tail"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_l1_sparse(kind, variant, golden, rtol):
+    case = golden(f"methods_2026_a/l1sparse_{kind}")
+    model, variables = network(kind, case)
+    size, epochs = int(case["batch_size"]), int(case["n_epochs"])
+    config = l1_sparse.Config(
+        learning_rate=float(case["learning_rate"]),
+        momentum=float(case["momentum"]),
+        weight_decay=float(case["weight_decay"]),
+        l1=float(case["l1"]),
+        free_epochs=int(case[f"no_l1_epochs_{variant}"]),
+        epochs=epochs,
+        batch_size=size,
+    )
+    method = l1_sparse.make(config, model)
+    sources = {"train": Data(jnp.asarray(case["x_retain"]), jnp.asarray(case["y_retain"]))}
+    rows = np.arange(len(case["y_retain"]))
+    split = Split(NONE, rows, NONE, NONE)
+    (stage,) = method.plan(split)
+    start = method.init(jax.random.key(0), variables, sources, split)
+    stored = feeds.joined([feeds.sequential(rows, size)] * epochs)
+    first, _ = drive(stage, start, sources, cut(stored, 1))
+    check(kind, case, first.variables, f"_step1_{variant}", rtol)
+    state, metrics = drive(stage, start, sources, stored)
+    done = method.finish(state)
+    check(kind, case, done, f"_out_{variant}", rtol)
+    # In float32 a loss has the rounding of logits, which are far larger than that of a fitted network.
+    atol = 1e-6 if rtol > 1e-6 else 1e-15
+    losses = np.array([m["loss"] for m in metrics])
+    np.testing.assert_allclose(losses, case[f"ce_{variant}"], rtol=rtol, atol=atol)
+    weights = l1.coefficient(config.l1, epochs, config.free_epochs, len(stored.index) // epochs)
+    close(
+        np.array([weights(t) for t in range(len(stored.index))]),
+        case[f"l1_coefficient_{variant}"],
+        rtol,
+    )
+    zeros = sum(int((leaf == 0).sum()) for leaf in jax.tree.leaves(done.params))
+    assert zeros == case[f"exact_zeros_{variant}"]
