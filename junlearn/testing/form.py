@@ -17,7 +17,7 @@ __all__ = ["DATA", "defaults", "signatures"]
 
 DATA = (
     *("forget.x", "forget.y", "retain.x", "retain.y"),
-    *("surrogate.x", "test.x", "test.y"),
+    *("surrogate.x", "test.x", "test.y", "validation.x", "validation.y"),
 )
 """What a method can name in NEEDS."""
 PUBLIC = ("Config", "State", "make", "NEEDS")
