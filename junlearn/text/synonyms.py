@@ -69,6 +69,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "jit": ("just_in_time", "jit_unlearning", "lipschitz", "zero_shot_lipschitz"),
         "l1_sparse": ("sparse", "l1", "sparsity", "l1_sparsity", "unlearn_sparse"),
         "laf": ("label_agnostic_forgetting", "label_agnostic", "supervision_free"),
+        "lotus": ("logits_tempering", "tempering_unlearning", "lotus_unlearning"),
         "naive": ("none", "original", "identity", "baseline", "nothing"),
         "neggrad": ("ga", "gradient_ascent", "negative_gradient", "ascent", "ng"),
         "neggrad_plus": ("neggrad+", "ng+", "ngplus", "negative_gradient_plus", "advanced_neggrad"),
