@@ -56,6 +56,9 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         ),
         "fisher": Setting(fields={"batch_size": 128}, why="the same sum, in fewer steps"),
         "gkt": Setting(fields={"pseudo_batches": 5}, why="1,000 cycles of 17 steps take an hour"),
+        "l1_sparse": Setting(
+            fields={"epochs": 1, "batch_size": 128}, why="10 epochs over the retain set; one"
+        ),
         "laf": Setting(
             fields={"epochs": 4, "vae_epochs": 2},
             why="20 epochs of unlearning and 10 of the autoencoders, a fifth of both",
@@ -76,6 +79,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         ),
         "random_labels": Setting(fields={"epochs": 1}, why="as in configs/quick/mnist_class.toml"),
         "retrain": Setting(fields=recipe(epochs), why="as the original was trained"),
+        "salun": Setting(
+            fields={"epochs": 1, "batch_size": 128},
+            why="10 epochs over all data; one",
+        ),
         "scar": Setting(
             fields={"epochs": 3, **surrogates},
             why="30 epochs of batches of 1,024 are for CIFAR-10; laf_cnn's embedding can be negative",

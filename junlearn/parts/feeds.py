@@ -16,6 +16,7 @@ __all__ = [
     "dataless",
     "each_with",
     "is_feed",
+    "joined",
     "pad_rows",
     "paired",
     "sequential",
@@ -73,7 +74,7 @@ def paired(
         rounds = [
             shuffled(rng, values, batch_size, source=source, view=view) for _ in range(passes)
         ]
-        return cut(_joined(rounds), length)
+        return cut(joined(rounds), length)
 
     return {name: cycle(np.asarray(values)) for name, values in indices.items()}
 
@@ -86,7 +87,7 @@ def cut(feed: Feed, steps: int) -> Feed:
 def each_with(leader: Feed, others: Sequence[Feed]) -> tuple[Feed, Feed]:
     """A step for every batch of `others[i]`, beside the i-th batch of `leader`: both feeds, equally long."""
     times = [len(other.index) for other in others]
-    return _changed(leader, lambda rows: np.repeat(rows, times, axis=0)), _joined(others)
+    return _changed(leader, lambda rows: np.repeat(rows, times, axis=0)), joined(others)
 
 
 def crossed(
@@ -102,6 +103,21 @@ def crossed(
         cut(shuffled(rng, indices, batch_size, view=view), most) for _ in range(len(leader.index))
     ]
     return each_with(leader, orders)
+
+
+def joined(parts: Sequence[Feed]) -> Feed:
+    """The batches of all `parts`, one part after the other; they differ in nothing but their rows.
+
+    Raises ValueError where only some of them have slots.
+    """
+    slots = [part.slot for part in parts if part.slot is not None]
+    if slots and len(slots) < len(parts):
+        raise ValueError("feeds with slots and feeds without them cannot be joined")
+    return parts[0]._replace(
+        index=np.concatenate([part.index for part in parts]),
+        mask=np.concatenate([part.mask for part in parts]),
+        slot=np.concatenate(slots) if slots else None,
+    )
 
 
 def dataless(steps: int, *, source: str = "train", view: str = "eval") -> Feed:
@@ -132,18 +148,3 @@ def _changed(feed: Feed, change: Callable[[np.ndarray], np.ndarray]) -> Feed:
     """`feed` with `change` made to every array that has its steps and rows."""
     slot = None if feed.slot is None else change(feed.slot)
     return feed._replace(index=change(feed.index), mask=change(feed.mask), slot=slot)
-
-
-def _joined(parts: Sequence[Feed]) -> Feed:
-    """The batches of all `parts`, one part after the other; they differ in nothing but their rows.
-
-    Raises ValueError where only some of them have slots.
-    """
-    slots = [part.slot for part in parts if part.slot is not None]
-    if slots and len(slots) < len(parts):
-        raise ValueError("feeds with slots and feeds without them cannot be joined")
-    return parts[0]._replace(
-        index=np.concatenate([part.index for part in parts]),
-        mask=np.concatenate([part.mask for part in parts]),
-        slot=np.concatenate(slots) if slots else None,
-    )

@@ -14,6 +14,7 @@ __all__ = [
     "cosine_distances",
     "cross_entropy",
     "divergence",
+    "margin_entropy",
     "masked_mean",
 ]
 
@@ -44,6 +45,17 @@ def cross_entropy(logits: Array, labels: Array, mask: Array, smoothing: float = 
         uniform = -jax.nn.log_softmax(logits).mean(axis=1)
         losses = (1 - smoothing) * losses + smoothing * uniform
     return masked_mean(losses, mask)
+
+
+def margin_entropy(logits: Array, labels: Array) -> Array:
+    """Cross entropy [B] of `logits[B,K]`, in the form  log(1 + exp(logsumexp_{k != y} z_k - z_y)).
+
+    Its gradient keeps its digits where the probability of the label is close to 1; that of the other form, p - 1 there,
+    does not in float32.
+    """
+    own = labels[:, None] == jnp.arange(logits.shape[1])[None, :]
+    others = jax.nn.logsumexp(jnp.where(own, -jnp.inf, logits), axis=1)
+    return jax.nn.softplus(others - jnp.where(own, logits, 0).sum(axis=1))
 
 
 def divergence(log_target: Array, log_output: Array, mask: Array) -> Array:

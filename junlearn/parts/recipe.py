@@ -44,6 +44,7 @@ __all__ = [
     "fit",
     "length",
     "optimizer",
+    "rate",
     "scheduled",
     "stages",
 ]
@@ -145,8 +146,15 @@ def optimizer(config: Recipe, rows: int) -> optax.GradientTransformation:
     """The optimiser of the recipe with its schedule."""
     if not scheduled(config):
         return transformation(config)
+    cycled = config.schedule == "one_cycle" and config.optimizer == "sgd"
+    momentum = cycled_momentum(length(config, rows).total) if cycled else None
+    return transformation(config, rate(config, rows), momentum)
+
+
+def rate(config: Recipe, rows: int) -> optax.Schedule:
+    """The learning rate of every step on `rows` examples."""
     epoch, total, _ = length(config, rows)
-    rate = schedule(
+    return schedule(
         config.schedule,
         config.learning_rate,
         steps_per_epoch=epoch,
@@ -155,8 +163,6 @@ def optimizer(config: Recipe, rows: int) -> optax.GradientTransformation:
         milestones=config.milestones,
         decay=config.decay,
     )
-    cycled = config.schedule == "one_cycle" and config.optimizer == "sgd"
-    return transformation(config, rate, cycled_momentum(total) if cycled else None)
 
 
 def stages(
@@ -183,10 +189,13 @@ def fit(
     name: str,
     begin: Callable[[Key, Variables, Sources], Variables],
     layers: Collection[str] | None = None,
+    penalty: Callable[[optax.GradientTransformation, int], optax.GradientTransformation]
+    | None = None,
 ) -> Method:
     """Minimise the mean cross entropy over D_r from `begin(key, variables, sources)`, in a stage called `name`.
 
     Only `layers` are trained and in train mode, all others stay as they are, in eval mode; None: the whole network.
+    `penalty(tx, rows)`: the optimiser `tx` for so many examples with a penalty on the weights.
     """
     trained = True if layers is None else layers
     loss = supervised(model, train=trained, smoothing=config.label_smoothing)
@@ -194,6 +203,8 @@ def fit(
 
     def transform(split: Split) -> optax.GradientTransformation:
         tx = optimizer(config, len(split.retain))
+        if penalty is not None:
+            tx = penalty(tx, len(split.retain))
         return tx if layers is None else only(tx, layers)
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> Descent:
