@@ -59,6 +59,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"epochs": 4, "vae_epochs": 2},
             why="20 epochs of unlearning and 10 of the autoencoders, a fifth of both",
         ),
+        "munba": Setting(
+            fields={"epochs": 1, "batch_size": 128, "forget_batch_size": 128},
+            why="10 epochs over the retain set; one",
+        ),
         "neggrad": Setting(
             fields={"epochs": 2, "batch_size": 128, "stop_at_chance": True, "check_every": 2},
             why="as in configs/quick/mnist_class.toml; without the stop its loss becomes NaN",

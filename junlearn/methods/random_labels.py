@@ -46,7 +46,7 @@ from junlearn.memo import remembered
 from junlearn.parts import descent, feeds
 from junlearn.parts.descent import Descent, supervised, updater
 from junlearn.parts.optimizers import Optimizer, multistep
-from junlearn.parts.relabelling import relabel
+from junlearn.parts.relabelling import drawn, relabel
 from junlearn.parts.stopping import below
 from junlearn.types import (
     Array,
@@ -100,11 +100,7 @@ class Labels(NamedTuple):
 
 def draw(key: Key, index: Array, classes: Array) -> Array:
     """The labels of equation 3 for the examples `index[B]`, out of `classes`; each example has a draw of its own."""
-
-    def one(number: Array) -> Array:
-        return jax.random.randint(jax.random.fold_in(key, number), (), 0, len(classes))
-
-    return classes[jax.vmap(one)(index)]
+    return classes[drawn(key, index, len(classes))]
 
 
 def make(config: Config, model: Model) -> Method:

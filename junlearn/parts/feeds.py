@@ -16,10 +16,12 @@ __all__ = [
     "dataless",
     "each_with",
     "is_feed",
+    "joined",
     "pad_rows",
     "paired",
     "sequential",
     "shuffled",
+    "zipped",
 ]
 
 
@@ -67,15 +69,35 @@ def paired(
     longer is cut where the leader ends.
     """
     length = -(-len(indices[leader]) // batch_size)
+    return {
+        name: _cycled(rng, values, batch_size, length, source, view)
+        for name, values in indices.items()
+    }
 
-    def cycle(values: np.ndarray) -> Feed:
-        passes = -(-length // -(-len(values) // batch_size))
-        rounds = [
-            shuffled(rng, values, batch_size, source=source, view=view) for _ in range(passes)
-        ]
-        return cut(_joined(rounds), length)
 
-    return {name: cycle(np.asarray(values)) for name, values in indices.items()}
+def zipped(
+    rng: np.random.Generator,
+    retain: np.ndarray,
+    forget: np.ndarray,
+    *,
+    batch_size: int,
+    forget_batch_size: int,
+    view: str = "eval",
+) -> dict[str, Feed]:
+    """A retain and a forget batch per step, and when all forget examples are through the rest of the retain set alone.
+
+    These last steps have forget batches without rows: `mask` is False throughout. Where there are more forget than
+    retain batches, the retain set starts again in a new order, so that every step is a pair.
+    """
+    ahead = shuffled(rng, forget, forget_batch_size, view=view)
+    pairs = len(ahead.index)
+    length = max(-(-len(retain) // batch_size), pairs)
+    index = np.pad(ahead.index, ((0, length - pairs), (0, 0)), mode="edge")
+    mask = np.pad(ahead.mask, ((0, length - pairs), (0, 0)))
+    return {
+        "retain": _cycled(rng, retain, batch_size, length, "train", view),
+        "forget": ahead._replace(index=index, mask=mask),
+    }
 
 
 def cut(feed: Feed, steps: int) -> Feed:
@@ -86,7 +108,7 @@ def cut(feed: Feed, steps: int) -> Feed:
 def each_with(leader: Feed, others: Sequence[Feed]) -> tuple[Feed, Feed]:
     """A step for every batch of `others[i]`, beside the i-th batch of `leader`: both feeds, equally long."""
     times = [len(other.index) for other in others]
-    return _changed(leader, lambda rows: np.repeat(rows, times, axis=0)), _joined(others)
+    return _changed(leader, lambda rows: np.repeat(rows, times, axis=0)), joined(others)
 
 
 def crossed(
@@ -102,6 +124,21 @@ def crossed(
         cut(shuffled(rng, indices, batch_size, view=view), most) for _ in range(len(leader.index))
     ]
     return each_with(leader, orders)
+
+
+def joined(parts: Sequence[Feed]) -> Feed:
+    """The batches of all `parts`, one part after the other; they differ in nothing but their rows.
+
+    Raises ValueError where only some of them have slots.
+    """
+    slots = [part.slot for part in parts if part.slot is not None]
+    if slots and len(slots) < len(parts):
+        raise ValueError("feeds with slots and feeds without them cannot be joined")
+    return parts[0]._replace(
+        index=np.concatenate([part.index for part in parts]),
+        mask=np.concatenate([part.mask for part in parts]),
+        slot=np.concatenate(slots) if slots else None,
+    )
 
 
 def dataless(steps: int, *, source: str = "train", view: str = "eval") -> Feed:
@@ -128,22 +165,21 @@ def pad_rows(feed: Feed, multiple: int) -> Feed:
     return _changed(feed, widen)._replace(mask=np.pad(feed.mask, ((0, 0), (0, extra))))
 
 
+def _cycled(
+    rng: np.random.Generator,
+    indices: np.ndarray,
+    batch_size: int,
+    steps: int,
+    source: str,
+    view: str,
+) -> Feed:
+    """`steps` batches of passes over `indices`, each pass in an order of its own with its ragged last batch."""
+    passes = -(-steps // -(-len(indices) // batch_size))
+    rounds = [shuffled(rng, indices, batch_size, source=source, view=view) for _ in range(passes)]
+    return cut(joined(rounds), steps)
+
+
 def _changed(feed: Feed, change: Callable[[np.ndarray], np.ndarray]) -> Feed:
     """`feed` with `change` made to every array that has its steps and rows."""
     slot = None if feed.slot is None else change(feed.slot)
     return feed._replace(index=change(feed.index), mask=change(feed.mask), slot=slot)
-
-
-def _joined(parts: Sequence[Feed]) -> Feed:
-    """The batches of all `parts`, one part after the other; they differ in nothing but their rows.
-
-    Raises ValueError where only some of them have slots.
-    """
-    slots = [part.slot for part in parts if part.slot is not None]
-    if slots and len(slots) < len(parts):
-        raise ValueError("feeds with slots and feeds without them cannot be joined")
-    return parts[0]._replace(
-        index=np.concatenate([part.index for part in parts]),
-        mask=np.concatenate([part.mask for part in parts]),
-        slot=np.concatenate(slots) if slots else None,
-    )

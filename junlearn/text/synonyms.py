@@ -67,6 +67,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "gkt": ("gated_knowledge_transfer", "zero_shot"),
         "jit": ("just_in_time", "jit_unlearning", "lipschitz", "zero_shot_lipschitz"),
         "laf": ("label_agnostic_forgetting", "label_agnostic", "supervision_free"),
+        "munba": ("nash", "nash_bargaining", "bargaining"),
         "naive": ("none", "original", "identity", "baseline", "nothing"),
         "neggrad": ("ga", "gradient_ascent", "negative_gradient", "ascent", "ng"),
         "neggrad_plus": ("neggrad+", "ng+", "ngplus", "negative_gradient_plus", "advanced_neggrad"),

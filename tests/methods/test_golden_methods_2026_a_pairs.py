@@ -1,0 +1,116 @@
+"""Parity with reference numbers of the methods that train on a retain and a forget batch together."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from junlearn.methods import munba
+from junlearn.parts import descent
+from junlearn.parts.optimizers import transformation
+from junlearn.types import Data, Feed, Stage
+from tests.golden_nets import close, drive, network, params, stats
+
+pytestmark = pytest.mark.parity
+SINGLE = 1e-4
+"""What single precision is held to."""
+
+
+def epochs_of_pairs(case, retain_size, forget_size, epochs):
+    """All steps of `epochs` epochs in stored order: retain and forget batches side by side, then retain ones alone.
+
+    Rows are numbered by the source of `source_of`.
+    """
+    retain, forget = len(case["x_retain"]), len(case["x_forget"])
+
+    def rows(start, count, size, steps):
+        index = np.arange(steps * size).reshape(steps, size)
+        mask = index < count
+        return start + np.where(mask, index, 0), mask
+
+    steps = max(-(-retain // retain_size), -(-forget // forget_size))
+    sides = {"retain": [], "forget": []}
+    for epoch in range(epochs):
+        sides["retain"].append(rows(0, retain, retain_size, steps))
+        sides["forget"].append(rows(retain + epoch * forget, forget, forget_size, steps))
+    return {
+        name: Feed(*(np.concatenate(parts) for parts in zip(*side, strict=True)))
+        for name, side in sides.items()
+    }
+
+
+def source_of(case, labels):
+    """The retain rows, and behind them the forget rows as often as `labels` has labels for them."""
+    rounds = len(labels) // len(case["x_forget"])
+    x = np.concatenate([case["x_retain"], *[case["x_forget"]] * rounds])
+    return {"train": Data(jnp.asarray(x), jnp.asarray(np.concatenate([case["y_retain"], labels])))}
+
+
+def part(feed, steps):
+    return jax.tree.map(
+        lambda f: f._replace(index=f.index[:steps], mask=f.mask[:steps]),
+        feed,
+        is_leaf=lambda node: isinstance(node, Feed),
+    )
+
+
+def but_the_dead_bias(tree):
+    """In train mode a bias before BatchNorm has no gradient but rounding."""
+    return {
+        name: {k: v for k, v in layer.items() if (name, k) != ("conv", "bias")}
+        for name, layer in tree.items()
+    }
+
+
+def sgd(case):
+    return {name: float(case[name]) for name in ("learning_rate", "momentum", "weight_decay")}
+
+
+def munba_run(case, name, variant, weights):
+    """The kind of network, the weights after the first step and after the last, and the metrics of all steps."""
+    kind = name.rpartition("_")[2] if name.endswith("cnn") else "mlp"
+    model, variables = network(kind, case)
+    size, epochs = int(case["batch_size"]), int(case["n_epochs"])
+    config = munba.Config(
+        **sgd(case),
+        weights=weights,
+        clip=float(case["clip"]),
+        l1=float(case["l1"]) if variant == "l1" else 0.0,
+        epochs=epochs,
+        batch_size=size,
+        forget_batch_size=size,
+    )
+    feed = epochs_of_pairs(case, size, size, epochs)
+    step = munba.bargain(
+        config, model, len(feed["retain"].index) // epochs, lambda key, batch, classes: batch.y
+    )
+    stage = Stage("bargain", step, lambda rng, state: feed)
+    sources = source_of(case, case["y_random"])
+    state = descent.init(jax.random.key(0), variables, transformation(config))
+    first, _ = drive(stage, state, sources, part(feed, 1))
+    last, metrics = drive(stage, state, sources)
+    return kind, first.variables, last.variables, [m["retain_loss"] for m in metrics]
+
+
+@pytest.mark.parametrize("name", ["munba_mlp", "munba_mlp_fitted", "munba_cnn"])
+@pytest.mark.parametrize("variant", ["plain", "l1"])
+@pytest.mark.parametrize("weights", ["exact", "released"])
+def test_munba(name, variant, weights, golden, float64):
+    case = golden(f"methods_2026_a/{name}")
+    suffix = f"{variant}_exact" if weights == "exact" else variant
+    kind, first, last, losses = munba_run(case, name, variant, weights)
+    for found, when in ((first, "step1"), (last, "out")):
+        reference = params(kind, case, f"_{when}_{suffix}")
+        close(*(but_the_dead_bias(tree) for tree in (found.params, reference)))
+    if weights == "released":
+        close(np.array(losses), case[f"loss_{variant}"][:, 0])
+        if kind == "cnn":
+            close(last.stats, stats(kind, case, f"_out_{variant}"))
+
+
+@pytest.mark.parametrize("name", ["munba_mlp", "munba_cnn"])
+def test_munba_in_single_precision(name, golden):
+    case = golden(f"methods_2026_a/{name}")
+    kind, _, last, _ = munba_run(case, name, "plain", "exact")
+    reference = params(kind, case, "_out_plain_exact")
+    close(*(but_the_dead_bias(tree) for tree in (last.params, reference)), rtol=SINGLE)
