@@ -87,6 +87,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         "sisa": Setting(
             fields={"epochs": 1}, why="it trains all its networks before it can forget"
         ),
+        "uam": Setting(
+            fields={"epochs": 1, "batch_size": 128, "forget_batch_size": 128},
+            why="5 epochs over the retain set; one",
+        ),
         "unrolling": Setting(fields={"epochs_seen": epochs}, why="those of the original"),
     }
     return {name: own.get(name, Setting()) for name in METHODS}

@@ -38,6 +38,7 @@ from junlearn.methods import (
     scrub,
     sisa,
     ssd,
+    uam,
     unrolling,
     unsir,
 )
@@ -71,6 +72,7 @@ METHODS: dict[str, ModuleType] = {
     "scrub": scrub,
     "sisa": sisa,
     "ssd": ssd,
+    "uam": uam,
     "unrolling": unrolling,
     "unsir": unsir,
 }

@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from junlearn.methods import munba
-from junlearn.parts import descent
+from junlearn.methods import munba, uam
+from junlearn.parts import descent, pairs
 from junlearn.parts.optimizers import transformation
-from junlearn.types import Data, Feed, Stage
+from junlearn.types import Data, Feed, Split, Stage, Variables
 from tests.golden_nets import close, drive, network, params, stats
 
 pytestmark = pytest.mark.parity
+NONE = np.zeros(0, int)
 SINGLE = 1e-4
 """What single precision is held to."""
 
@@ -114,3 +115,42 @@ def test_munba_in_single_precision(name, golden):
     kind, _, last, _ = munba_run(case, name, "plain", "exact")
     reference = params(kind, case, "_out_plain_exact")
     close(*(but_the_dead_bias(tree) for tree in (last.params, reference)), rtol=SINGLE)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_uam(kind, schedule, golden, float64):
+    case = golden(f"methods_2026_a/uam_{kind}")
+    model, variables = network(kind, case)
+    sizes = [int(case[f"{name}_batch_size"]) for name in ("retain", "forget")]
+    feed = epochs_of_pairs(case, *sizes, 1)
+    config = uam.Config(
+        **sgd(case),
+        rho=float(case["rho"]),
+        schedule=schedule,
+        epochs=1,
+        batch_size=sizes[0],
+        forget_batch_size=sizes[1],
+    )
+    retain = np.arange(len(case["x_retain"]))
+    split = Split(len(retain) + np.arange(len(case["x_forget"])), retain, NONE, NONE)
+    method, sources = uam.make(config, model), source_of(case, case["y_forget"])
+    stage = method.plan(split)[0]
+    state = method.init(jax.random.key(0), variables, sources, split)
+    total = len(feed["retain"].index)
+    rho = [uam.radius(config, jnp.int32(t), total) for t in range(total)]
+    np.testing.assert_allclose(rho, case[f"rho_used_{schedule}"], rtol=1e-12)
+
+    def ascend(state, batch):
+        loss = uam.forget_loss(model)
+        _, gradient, _ = pairs.pull(loss, state.variables.params, state, batch, state.key)
+        there = uam.perturbed(state.variables.params, gradient, rho[0])
+        return state._replace(variables=Variables(there, state.variables.stats)), {}
+
+    there, _ = drive(stage._replace(step=ascend), state, sources, part(feed, 1))
+    first, _ = drive(stage, state, sources, part(feed, 1))
+    last, _ = drive(stage, state, sources, feed)
+    for found, when in ((there, "perturbed1"), (first, "step1"), (last, "out")):
+        reference = params(kind, case, f"_{when}_{schedule}")
+        close(*(but_the_dead_bias(tree) for tree in (found.variables.params, reference)))
+    close(last.variables.stats, stats(kind, case, f"_out_{schedule}"))

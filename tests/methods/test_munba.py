@@ -2,53 +2,18 @@
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from junlearn.methods import munba
 from junlearn.parts import descent
 from junlearn.parts.optimizers import transformation
-from junlearn.types import Batch, Model, Variables
-
-PLAIN = {"momentum": 0.0, "weight_decay": 0.0, "learning_rate": 0.1}
-
-
-def apply(variables, x, *, train=False, key=None, mask=None):
-    return x @ variables.params["w"], {}, variables.stats
-
-
-LINEAR = Model(lambda key, x: None, apply)
-
-
-def batch(x, y, mask=None):
-    rows = len(x)
-    mask = np.ones(rows, bool) if mask is None else mask
-    return Batch(jnp.asarray(x), jnp.asarray(y), jnp.arange(rows), jnp.asarray(mask))
-
-
-def drawn(seed=0, forget=True):
-    rng = np.random.default_rng(seed)
-    pair = {
-        "retain": batch(rng.normal(size=(6, 4)), rng.integers(0, 3, 6)),
-        "forget": batch(rng.normal(size=(5, 4)), rng.integers(0, 3, 5), np.full(5, forget)),
-    }
-    return rng.normal(size=(4, 3)), pair
-
-
-def gradient(w, part):
-    """Of the mean cross entropy of the linear network."""
-    x, y = np.asarray(part.x), np.asarray(part.y)
-    z = np.exp(x @ w)
-    p = z / z.sum(1, keepdims=True)
-    return x.T @ (p - np.eye(3)[y]) / len(x)
+from tests.methods.linear_pairs import LINEAR, PLAIN, batch, drawn, gradient, weights
 
 
 def stepped(w, pair, labels=lambda key, batch, classes: batch.y, epoch=1, steps=1, **fields):
     config = munba.Config(**(PLAIN | fields))
-    state = descent.init(
-        jax.random.key(0), Variables({"w": jnp.asarray(w)}, {}), transformation(config)
-    )
+    state = descent.init(jax.random.key(0), weights(w), transformation(config))
     step = jax.jit(munba.bargain(config, LINEAR, epoch, labels))
     for _ in range(steps):
         state, _ = step(state, pair)
