@@ -83,6 +83,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"epochs": 2, **surrogates},
             why="as of scar",
         ),
+        "scissorhands": Setting(
+            fields={"epochs": 1, "batch_size": 128, "forget_batch_size": 128},
+            why="10 epochs over the retain set; one",
+        ),
         "scrub": Setting(fields={"epochs": 2, "max_epochs": 1}, why="10 epochs; one of each kind"),
         "sisa": Setting(
             fields={"epochs": 1}, why="it trains all its networks before it can forget"

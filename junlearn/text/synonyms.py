@@ -75,6 +75,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "random_labels": ("rl", "random_label", "amnesiac", "relabel", "amnesiac_unlearning"),
         "retrain": ("gold", "exact", "scratch", "retraining", "from_scratch", "oracle"),
         "scar_self": ("self_forget", "scar_self_forget"),
+        "scissorhands": ("scissor_hands", "scissor", "scissors"),
         "scrub": ("scrub_r", "kurmanji"),
         "sisa": ("sharded", "shards", "sharding"),
         "ssd": ("selective_synaptic_dampening", "synaptic_dampening", "dampening", "lfssd", "assd"),

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from junlearn.methods import munba, uam
+from junlearn.methods import munba, scissorhands, uam
 from junlearn.parts import descent, pairs
+from junlearn.parts.layers import normalising
 from junlearn.parts.optimizers import transformation
 from junlearn.types import Data, Feed, Split, Stage, Variables
 from tests.golden_nets import close, drive, network, params, stats
@@ -154,3 +155,48 @@ def test_uam(kind, schedule, golden, float64):
         reference = params(kind, case, f"_{when}_{schedule}")
         close(*(but_the_dead_bias(tree) for tree in (found.variables.params, reference)))
     close(last.variables.stats, stats(kind, case, f"_out_{schedule}"))
+
+
+def test_scissorhands(golden, float64):
+    """All layers but the first are late."""
+    case = golden("methods_2026_a/scissorhands_mlp")
+    model, variables = network("mlp", case)
+    size = int(case["batch_size"])
+    feed = epochs_of_pairs(case, size, size, 1)
+    config = scissorhands.Config(
+        **sgd(case),
+        kappa=float(case["sparsity"]),
+        **{name: float(case[name]) for name in ("lam", "margin", "ridge")},
+        late=len(model.layers) - 1,
+        epochs=1,
+        batch_size=size,
+        forget_batch_size=size,
+    )
+    retain = np.arange(len(case["x_retain"]))
+    split = Split(len(retain) + np.arange(len(case["x_forget"])), retain, NONE, NONE)
+    method, sources = scissorhands.make(config, model), source_of(case, case["y_forget"])
+    measure, _, memory, training = method.plan(split)
+    state = method.init(jax.random.key(0), variables, sources, split)
+
+    first = part(feed["forget"], 1)
+    state, _ = drive(measure, state, sources, first)
+    saliency = jax.tree.map(lambda w, t: abs(w * t), variables.params, state.extra.total)
+    tau = scissorhands.threshold(saliency, normalising(saliency), config.kappa)
+    np.testing.assert_allclose(tau, case["threshold"], rtol=1e-9)
+    assert sum((leaf > tau).sum() for leaf in jax.tree.leaves(saliency)) == case["n_above"]
+    late = model.layers[1:]
+    assert (
+        sum((leaf > tau).sum() for name in late for leaf in saliency[name].values())
+        == case["n_reset"]
+    )
+    fresh = jax.tree.map(jnp.zeros_like, variables.params)
+    for name, layer in params("mlp", case, "_fresh").items():
+        fresh[name] |= layer
+    trimmed = scissorhands.trim(variables.params, state.extra.total, fresh, late, config.kappa)
+    close(trimmed, params("mlp", case, "_trimmed"))
+
+    state, _ = drive(memory, state._replace(variables=Variables(trimmed, {})), sources, first)
+    after, _ = drive(training, state, sources, part(feed, 1))
+    close(after.variables.params, params("mlp", case, "_step1"))
+    after, _ = drive(training, state, sources, feed)
+    close(after.variables.params, params("mlp", case, "_out"))
