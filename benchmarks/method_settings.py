@@ -73,6 +73,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             why="the Jacobian of all images, or of the larger network, does not fit into memory",
             model=TINY,
         ),
+        "orthograd": Setting(
+            fields={"epochs": 1, "target_accuracy": 0.1, "check_every": 10},
+            why="one epoch of 5, and no further than chance: its ascent has no end",
+        ),
         "random_labels": Setting(fields={"epochs": 1}, why="as in configs/quick/mnist_class.toml"),
         "retrain": Setting(fields=recipe(epochs), why="as the original was trained"),
         "scar": Setting(

@@ -72,6 +72,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "neggrad": ("ga", "gradient_ascent", "negative_gradient", "ascent", "ng"),
         "neggrad_plus": ("neggrad+", "ng+", "ngplus", "negative_gradient_plus", "advanced_neggrad"),
         "ntk": ("ntk_forgetting", "neural_tangent_kernel"),
+        "orthograd": ("orthogonal_gradient", "ortho_grad", "orthogonal"),
         "random_labels": ("rl", "random_label", "amnesiac", "relabel", "amnesiac_unlearning"),
         "retrain": ("gold", "exact", "scratch", "retraining", "from_scratch", "oracle"),
         "scar_self": ("self_forget", "scar_self_forget"),

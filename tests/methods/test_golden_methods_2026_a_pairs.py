@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from junlearn.methods import munba, scissorhands, uam
+from junlearn.methods import munba, orthograd, scissorhands, uam
 from junlearn.parts import descent, pairs
 from junlearn.parts.layers import normalising
 from junlearn.parts.optimizers import transformation
-from junlearn.types import Data, Feed, Split, Stage, Variables
+from junlearn.types import Batch, Data, Feed, Split, Stage, Variables
 from tests.golden_nets import close, drive, network, params, stats
 
 pytestmark = pytest.mark.parity
@@ -200,3 +200,22 @@ def test_scissorhands(golden, float64):
     close(after.variables.params, params("mlp", case, "_step1"))
     after, _ = drive(training, state, sources, feed)
     close(after.variables.params, params("mlp", case, "_out"))
+
+
+def everything(case, name):
+    x, y = (jnp.asarray(case[f"{part}_{name}"]) for part in "xy")
+    return Batch(x, y, jnp.arange(len(y)), jnp.ones(len(y), bool))
+
+
+def test_orthograd(golden, float64):
+    """The projection alone: a = 0, and a ridge that is no more than rounding."""
+    case = golden("methods_2026_a/orthograd_mlp")
+    model, variables = network("mlp", case)
+    loss = descent.supervised(model, train=False)
+    state = descent.init(jax.random.key(0), variables, transformation(orthograd.Config()))
+    _, forget, _ = pairs.pull(loss, variables.params, state, everything(case, "forget"), state.key)
+    close(forget, params("mlp", case, "_forget_grad"))
+    found = jax.jit(lambda v, batch, f: orthograd.direction(model, v, batch, f, 0.0, 1e-14)[0])(
+        variables, everything(case, "retain"), forget
+    )
+    close(jax.tree.map(jnp.negative, found), params("mlp", case, "_projected"))
