@@ -63,6 +63,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"epochs": 4, "vae_epochs": 2},
             why="20 epochs of unlearning and 10 of the autoencoders, a fifth of both",
         ),
+        "munba": Setting(
+            fields={"epochs": 1, "batch_size": 128, "forget_batch_size": 128},
+            why="10 epochs over the retain set; one",
+        ),
         "neggrad": Setting(
             fields={"epochs": 2, "batch_size": 128, "stop_at_chance": True, "check_every": 2},
             why="as in configs/quick/mnist_class.toml; without the stop its loss becomes NaN",
@@ -76,6 +80,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"retain_count": 200},
             why="the Jacobian of all images, or of the larger network, does not fit into memory",
             model=TINY,
+        ),
+        "orthograd": Setting(
+            fields={"epochs": 1, "target_accuracy": 0.1, "check_every": 10},
+            why="one epoch of 5, and no further than chance: its ascent has no end",
         ),
         "random_labels": Setting(fields={"epochs": 1}, why="as in configs/quick/mnist_class.toml"),
         "retrain": Setting(fields=recipe(epochs), why="as the original was trained"),
@@ -91,9 +99,17 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"epochs": 2, **surrogates},
             why="as of scar",
         ),
+        "scissorhands": Setting(
+            fields={"epochs": 1, "batch_size": 128, "forget_batch_size": 128},
+            why="10 epochs over the retain set; one",
+        ),
         "scrub": Setting(fields={"epochs": 2, "max_epochs": 1}, why="10 epochs; one of each kind"),
         "sisa": Setting(
             fields={"epochs": 1}, why="it trains all its networks before it can forget"
+        ),
+        "uam": Setting(
+            fields={"epochs": 1, "batch_size": 128, "forget_batch_size": 128},
+            why="5 epochs over the retain set; one",
         ),
         "unrolling": Setting(fields={"epochs_seen": epochs}, why="those of the original"),
     }

@@ -21,6 +21,7 @@ __all__ = [
     "paired",
     "sequential",
     "shuffled",
+    "zipped",
 ]
 
 
@@ -68,15 +69,35 @@ def paired(
     longer is cut where the leader ends.
     """
     length = -(-len(indices[leader]) // batch_size)
+    return {
+        name: _cycled(rng, values, batch_size, length, source, view)
+        for name, values in indices.items()
+    }
 
-    def cycle(values: np.ndarray) -> Feed:
-        passes = -(-length // -(-len(values) // batch_size))
-        rounds = [
-            shuffled(rng, values, batch_size, source=source, view=view) for _ in range(passes)
-        ]
-        return cut(joined(rounds), length)
 
-    return {name: cycle(np.asarray(values)) for name, values in indices.items()}
+def zipped(
+    rng: np.random.Generator,
+    retain: np.ndarray,
+    forget: np.ndarray,
+    *,
+    batch_size: int,
+    forget_batch_size: int,
+    view: str = "eval",
+) -> dict[str, Feed]:
+    """A retain and a forget batch per step, and when all forget examples are through the rest of the retain set alone.
+
+    These last steps have forget batches without rows: `mask` is False throughout. Where there are more forget than
+    retain batches, the retain set starts again in a new order, so that every step is a pair.
+    """
+    ahead = shuffled(rng, forget, forget_batch_size, view=view)
+    pairs = len(ahead.index)
+    length = max(-(-len(retain) // batch_size), pairs)
+    index = np.pad(ahead.index, ((0, length - pairs), (0, 0)), mode="edge")
+    mask = np.pad(ahead.mask, ((0, length - pairs), (0, 0)))
+    return {
+        "retain": _cycled(rng, retain, batch_size, length, "train", view),
+        "forget": ahead._replace(index=index, mask=mask),
+    }
 
 
 def cut(feed: Feed, steps: int) -> Feed:
@@ -142,6 +163,20 @@ def pad_rows(feed: Feed, multiple: int) -> Feed:
         return np.concatenate([rows, np.repeat(rows[:, :1], extra, axis=1)], axis=1)
 
     return _changed(feed, widen)._replace(mask=np.pad(feed.mask, ((0, 0), (0, extra))))
+
+
+def _cycled(
+    rng: np.random.Generator,
+    indices: np.ndarray,
+    batch_size: int,
+    steps: int,
+    source: str,
+    view: str,
+) -> Feed:
+    """`steps` batches of passes over `indices`, each pass in an order of its own with its ragged last batch."""
+    passes = -(-steps // -(-len(indices) // batch_size))
+    rounds = [shuffled(rng, indices, batch_size, source=source, view=view) for _ in range(passes)]
+    return cut(joined(rounds), steps)
 
 
 def _changed(feed: Feed, change: Callable[[np.ndarray], np.ndarray]) -> Feed:

@@ -10,7 +10,15 @@ from jax import lax
 from junlearn.parts.passes import along_rows
 from junlearn.types import Array, Model, PyTree, Variables
 
-__all__ = ["Power", "by_example", "derivative", "jacobians", "power_of", "sum_of_powers"]
+__all__ = [
+    "Power",
+    "by_example",
+    "derivative",
+    "group_size",
+    "jacobians",
+    "power_of",
+    "sum_of_powers",
+]
 
 Power = Literal[1, 2]
 """2: squares; 1: absolute values."""
@@ -94,8 +102,7 @@ def by_example(
 
         return lax.scan(add_one, total, rows)[0]
 
-    needed = 4 * (floats + sum(leaf.size for leaf in jax.tree.leaves(shape)))
-    size = min(max(CHUNK_BYTES // needed, 1), count)
+    size = group_size(shape, count, floats)
     padding = -count % size
 
     def deal(leaf: Array) -> Array:
@@ -109,6 +116,12 @@ def by_example(
         return jax.tree.map(lambda t, g: t + power_of(g, power).sum(0), total, gradients), None
 
     return lax.scan(add_chunk, total, jax.tree.map(deal, rows))[0]
+
+
+def group_size(shape: PyTree, count: int, floats: int = 0) -> int:
+    """How many gradients of this shape may be held at once, of `count`; `floats` as in `by_example`."""
+    needed = 4 * (floats + sum(leaf.size for leaf in jax.tree.leaves(shape)))
+    return min(max(CHUNK_BYTES // needed, 1), count)
 
 
 def power_of(x: Array, power: Power) -> Array:

@@ -1,6 +1,6 @@
 """Parts of a tree of parameters, by name or by kind."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import accumulate
 
 import jax
@@ -10,7 +10,16 @@ import numpy as np
 from junlearn.errors import ConfigError
 from junlearn.types import Array, Key, Model, PyTree
 
-__all__ = ["extractor", "head", "in_layers", "last_layers", "redraw_convolutions"]
+__all__ = [
+    "extractor",
+    "head",
+    "in_layers",
+    "last_half",
+    "last_layers",
+    "normalising",
+    "redraw_convolutions",
+    "redrawn",
+]
 
 
 def in_layers(params: PyTree, layers: Collection[str]) -> PyTree:
@@ -56,6 +65,43 @@ def last_layers(model: Model, k: int) -> tuple[str, ...] | None:
             f"choose one of {', '.join(map(str, dict.fromkeys(sums)))}, or -1 for all layers"
         )
     return model.layers[len(sums) - 1 - sums.index(k) :]
+
+
+def last_half(model: Model) -> tuple[str, ...]:
+    """The last of `model.layers` that hold at most half of its weight layers together, and at least the head.
+
+    Of ResNet-18 they are stages 3 and 4 and the head. Raises ConfigError where the layers are not known.
+    """
+    head(model, "the last half of the layers")
+    depths = model.depths or (1,) * len(model.layers)
+    sums = accumulate(reversed(depths))
+    return model.layers[-max(sum(2 * held <= sum(depths) for held in sums), 1) :]
+
+
+def normalising(params: PyTree) -> PyTree:
+    """A tree of bools like `params`: True in BatchNorm and its kind, whose groups in Flax have a "scale"."""
+
+    def walk(node: PyTree, inside: bool) -> PyTree:
+        if not isinstance(node, Mapping):
+            return inside
+        norm = "scale" in node and not isinstance(node["scale"], Mapping)
+        return {name: walk(child, norm) for name, child in node.items()}
+
+    return walk(params, False)
+
+
+def redrawn(key: Key, params: PyTree) -> PyTree:
+    """Weights as PyTorch begins with them: uniform within 1 / sqrt(fan_in). Arrays of one axis, biases, are 0."""
+    leaves, structure = jax.tree.flatten(params)
+
+    def fresh(key: Key, leaf: Array) -> Array:
+        if leaf.ndim < 2:
+            return jnp.zeros_like(leaf)
+        bound = float(1 / np.sqrt(np.prod(leaf.shape[:-1])))
+        return jax.random.uniform(key, (leaf.size,), leaf.dtype, -bound, bound).reshape(leaf.shape)
+
+    keys = jax.random.split(key, len(leaves))
+    return jax.tree.unflatten(structure, list(map(fresh, keys, leaves)))
 
 
 def redraw_convolutions(key: Key, params: PyTree) -> PyTree:

@@ -18,6 +18,7 @@ __all__ = [
     "Optimizer",
     "Rated",
     "ScheduleKind",
+    "clip",
     "clipped",
     "cycled_momentum",
     "move",
@@ -122,17 +123,22 @@ def only(tx: optax.GradientTransformation, layers: Collection[str]) -> optax.Gra
     return optax.partition({"trained": tx, "frozen": optax.set_to_zero()}, label)
 
 
+def clip(gradient: PyTree, limit: float) -> PyTree:
+    """`gradient` scaled by min(1, limit / (|g| + 1e-6)), |g| its global norm, as PyTorch does."""
+    scale = jnp.minimum(1.0, limit / (optax.tree.norm(gradient) + 1e-6))
+    return jax.tree.map(lambda leaf: leaf * scale.astype(leaf.dtype), gradient)
+
+
 @remembered
 def clipped(tx: optax.GradientTransformation, limit: float) -> optax.GradientTransformation:
-    """`tx` of gradients scaled by min(1, limit / (|g| + 1e-6)), |g| their global norm, as PyTorch does."""
+    """`tx` of gradients that went through `clip`."""
 
     def update(gradient: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, PyTree]:
         del params
-        scale = jnp.minimum(1.0, limit / (optax.tree.norm(gradient) + 1e-6))
-        return jax.tree.map(lambda leaf: leaf * scale.astype(leaf.dtype), gradient), state
+        return clip(gradient, limit), state
 
-    clip = optax.GradientTransformation(lambda params: optax.EmptyState(), update)
-    return optax.chain(clip, tx)
+    clipping = optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+    return optax.chain(clipping, tx)
 
 
 @remembered

@@ -55,6 +55,23 @@ def test_paired_follows_its_leader(leader, other, batch, seed):
     assert full.max() - full.min() <= 1
 
 
+@given(indices, indices, batches, batches, seeds)
+def test_zipped_has_pairs_and_then_retain_batches(retain, forget, batch, other, seed):
+    forget = forget + 10**7
+    rng = np.random.default_rng(seed)
+    pair = feeds.zipped(rng, retain, forget, batch_size=batch, forget_batch_size=other)
+    assert sorted(used(pair["forget"])) == sorted(forget)
+    paired = pair["forget"].mask.any(axis=1)
+    assert sorted(-paired.astype(int)) == list(-paired.astype(int))
+    assert pair["retain"].mask.any(axis=1).all()
+    if paired.all():
+        assert set(used(pair["retain"])) <= set(retain)
+    else:
+        assert sorted(used(pair["retain"])) == sorted(retain)
+    # Rows that are not used are none that the epoch would not read.
+    assert set(pair["forget"].index.ravel()) == set(forget)
+
+
 @given(indices, batches, st.integers(1, 9))
 def test_pad_rows_adds_masked_rows_only(values, batch, multiple):
     feed = feeds.sequential(values, batch)
