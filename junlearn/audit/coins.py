@@ -54,16 +54,22 @@ def draw(targets: np.ndarray, runs: int, sets: int, seed: int) -> Coins:
         raise ConfigError(
             f"audit: {count} targets for {sets} forget sets; at least 8 a set are needed"
         )
-    included = np.concatenate([_block(seed, number, count) for number in range(runs // BLOCK)])
+    included = np.concatenate(
+        [_block(seed, number, count, sets) for number in range(runs // BLOCK)]
+    )
     blocks = included.reshape(-1, BLOCK, count)
     group = np.concatenate([_groups(seed, b, block, sets) for b, block in enumerate(blocks)])
     return Coins(np.sort(targets), included, group, sets)
 
 
-def _block(seed: int, number: int, count: int) -> np.ndarray:
-    half = np.arange(BLOCK)[:, None] < BLOCK // 2
+def _block(seed: int, number: int, count: int, sets: int) -> np.ndarray:
+    """bool[BLOCK,n], drawn again where a run would have fewer targets than requests."""
+    half = np.broadcast_to(np.arange(BLOCK)[:, None] < BLOCK // 2, (BLOCK, count))
     rng = np.random.default_rng((seed, COIN, number))
-    return rng.permuted(np.broadcast_to(half, (BLOCK, count)), axis=0)
+    while True:
+        included = rng.permuted(half, axis=0)
+        if included.sum(axis=1).min() >= sets:
+            return included
 
 
 def _groups(seed: int, number: int, included: np.ndarray, sets: int) -> np.ndarray:

@@ -143,8 +143,7 @@ def _part(
     done.values.update(_beside(yardstick, part, done))
     if "moments" in yardstick.families or "churn" in yardstick.families:
         _intervals(yardstick, done, part, pool, count)
-    shift = yardstick.detectable(count)
-    seen = shift.get("forget/mean_shift", yardstick.on_paper(count)) if part == "forget" else None
+    seen = yardstick.seen(count, len(tests)) if part == "forget" else None
     text, adjusted = verdict(
         tests,
         closer,
@@ -192,7 +191,7 @@ def _whole(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensem
         other = scalars(twin.first(count).parts, yardstick.labels)
         halves = splits(yardstick.auditing.splits, count, yardstick.rng(SPLIT, WHOLE))
         retrained = np.concatenate([pool[count:], other])
-        null = yardstick.once("whole", count, lambda: scalar_quantities(retrained, halves))
+        null = yardstick.once("whole", count, lambda: _scalar_null(retrained, halves, yardstick))
     boot = bootstraps(count, count, BOOTSTRAPS, yardstick.rng(BOOTSTRAP, WHOLE))
     spread = scalar_quantities(pool, boot)
     pairs = scalar_pairs(pool, identity(count, count))
@@ -209,6 +208,17 @@ def _whole(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensem
             mean, margin = ensemble.student_interval(pairs[name][0])
             low, high = mean - margin, mean + margin
         done.interval[name] = (float(low), float(high))
+
+
+def _scalar_null(
+    pool: np.ndarray, halves: Relabelled, yardstick: Yardstick
+) -> dict[str, np.ndarray]:
+    """Halves of one pool only pair its networks anew. So the pairs of tug of war are drawn with replacement, too."""
+    count = halves.first.shape[1]
+    drawn = yardstick.rng(BOOTSTRAP, WHOLE + 1).integers(count, size=halves.first.shape)
+    pairs = Relabelled(*(np.take_along_axis(rows, drawn, axis=1) for rows in halves))
+    again = {name: each.mean(axis=1) for name, each in scalar_pairs(pool, pairs).items()}
+    return scalar_quantities(pool, halves) | again
 
 
 def _attacked(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensemble) -> None:

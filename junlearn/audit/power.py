@@ -1,8 +1,10 @@
 """What an audit could have seen: the smallest shift of all margins that N networks a side show with probability 0.8.
 
-On paper, from the correlation rho between the examples of a network (`audit.md` b.10, 6):
+On paper, from the correlation rho between the examples of a network:
 
-    (1)  shift = 2.8 sqrt(2 / N) sqrt((1 + (n - 1) rho) / n)      in standard deviations of an example's margin
+    (1)  shift = (z + 0.84) sqrt(2 / N) sqrt((1 + (n - 1) rho) / n)     in standard deviations of an example's margin
+
+with z = 1.96 for one test at 5 %, and more where several tests share the 5 %.
 
 Measured: one half of a split of the retrained networks is moved by delta standard deviations of each example, and the
 statistic compared with the 95 % quantile over the splits; where four of five are above, delta would have been seen.
@@ -10,6 +12,7 @@ statistic compared with the 95 % quantile over the splits; where four of five ar
 
 import math
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
 import numpy as np
 
@@ -17,9 +20,8 @@ from junlearn.audit.nulls import Direction, extreme
 
 __all__ = ["detectable", "networks_for", "on_paper", "plan"]
 
-FACTOR = 2.8
-"""The sum of the normal quantiles of a one-sided test at 0.025 (1.96) and of a probability of 0.8 (0.84)."""
 POWER = 0.8
+"""The probability with which a shift counts as seen."""
 FALSE_ALARMS = 0.05
 """The probability with which no shift is seen."""
 RANGE = (0.005, 1.0)
@@ -28,14 +30,20 @@ HALVINGS = 6
 """Of the range, on a logarithmic scale: to 9 %, within which the probability is interpolated."""
 
 
-def on_paper(networks: int, examples: int, rho: float) -> float:
-    """(1): the mean shift in standard deviations that `networks` a side see."""
-    return FACTOR * math.sqrt(2 / networks) * math.sqrt(_variance(examples, rho))
+def on_paper(networks: int, examples: int, rho: float, alarms: float = FALSE_ALARMS) -> float:
+    """(1): the mean shift in standard deviations that `networks` a side see, at so many false alarms."""
+    return _factor(alarms) * math.sqrt(2 / networks) * math.sqrt(_variance(examples, rho))
 
 
 def networks_for(shift: float, examples: int, rho: float) -> int:
     """The networks a side that see a mean shift of so many standard deviations, at least 8."""
-    return max(8, math.ceil(2 * (FACTOR / shift) ** 2 * _variance(examples, rho)))
+    return max(8, math.ceil(2 * (_factor(FALSE_ALARMS) / shift) ** 2 * _variance(examples, rho)))
+
+
+def _factor(alarms: float) -> float:
+    """The sum of the normal quantiles of a two-sided test and of the probability of seeing."""
+    normal = NormalDist()
+    return normal.inv_cdf(1 - alarms / 2) + normal.inv_cdf(POWER)
 
 
 def _variance(examples: int, rho: float) -> float:
@@ -49,14 +57,15 @@ def detectable(
     halves: Sequence[tuple[np.ndarray, np.ndarray]],
     null: np.ndarray,
     direction: Direction,
+    alarms: float = FALSE_ALARMS,
 ) -> float | None:
     """The shift that is seen with probability 0.8, in standard deviations; None if 1 is not.
 
     `statistic` takes two ensembles of margins; `pool` float64[M,n] are retrained networks, `halves` the rows of either
-    side, and `null` float[P] values of the statistic over splits without a shift.
+    side, and `null` float[P] values of the statistic over splits without a shift. `alarms`: how often no shift is seen.
     """
     sd = pool.std(axis=0, ddof=1)
-    threshold = np.quantile(extreme(null, direction), 1 - FALSE_ALARMS)
+    threshold = np.quantile(extreme(null, direction), 1 - alarms)
     # Per split the largest shift that was not seen, and the least that was: a statistic rises with the shift.
     unseen, seen = np.zeros(len(halves)), np.full(len(halves), np.inf)
 
@@ -68,7 +77,7 @@ def detectable(
         return float(np.mean(seen <= delta))
 
     low, high = RANGE
-    below, above = FALSE_ALARMS, power(high)
+    below, above = alarms, power(high)
     if above < POWER:
         return None
     for _ in range(HALVINGS):

@@ -64,6 +64,7 @@ class Yardstick:
         self._splits: dict[tuple[str, int], dict[str, np.ndarray]] = {}
         self._permuted: dict[tuple[str, int], dict[str, np.ndarray]] = {}
         self._detectable: dict[int, dict[str, float]] = {}
+        self._seen: dict[tuple[int, int], float | None] = {}
         self._kept: dict[tuple[str, int], dict[str, np.ndarray]] = {}
 
     @cached_property
@@ -76,10 +77,10 @@ class Yardstick:
             if self.retrained.parts[name].phi.shape[1] > 1
         }
 
-    def on_paper(self, count: int) -> float:
+    def on_paper(self, count: int, alarms: float = power.FALSE_ALARMS) -> float:
         """The mean shift of the forget set, in standard deviations, that `count` networks a side should see."""
         examples = self.retrained.parts["forget"].phi.shape[1]
-        return power.on_paper(count, examples, self.rho.get("forget", 0.0))
+        return power.on_paper(count, examples, self.rho.get("forget", 0.0), alarms)
 
     def detectable(self, count: int) -> dict[str, float]:
         """The shift of all margins, in standard deviations, that `count` networks a side see with probability 0.8.
@@ -89,19 +90,37 @@ class Yardstick:
         if self.twin is None:
             return {}
         if count not in self._detectable:
-            pool = self.pool("forget", count).phi
-            halves = splits(POWER_SPLITS, count, self.rng(SPLIT, 1))
-            pairs = list(zip(halves.first, halves.second, strict=True))
             null = self.null("forget", count)
-            found: dict[str, float] = {}
-            for name in FAMILY:
-                if name in null and quantity(name).family not in SLOW:
-                    seen = power.detectable(
-                        _statistic(name, self), pool, pairs, null[name], quantity(name).direction
-                    )
-                    found |= {} if seen is None else {f"forget/{name}": seen}
-            self._detectable[count] = found
+            names = [n for n in FAMILY if n in null and quantity(n).family not in SLOW]
+            found = {f"forget/{name}": self._shift(name, count) for name in names}
+            self._detectable[count] = {n: seen for n, seen in found.items() if seen is not None}
         return self._detectable[count]
+
+    def seen(self, count: int, tests: int) -> float | None:
+        """The mean shift of the forget set that a verdict of so many tests sees: each has its part of the level.
+
+        Measured where there are twins, else on paper; None where the moments were not asked for, or no shift is seen.
+        """
+        if "moments" not in self.families:
+            return None
+        level = self.auditing.level / max(1, tests)
+        if self.twin is None:
+            return self.on_paper(count, level)
+        if (count, tests) not in self._seen:
+            self._seen[count, tests] = self._shift("mean_shift", count, level)
+        return self._seen[count, tests]
+
+    def _shift(self, name: str, count: int, alarms: float = power.FALSE_ALARMS) -> float | None:
+        """What one test sees on halves of the retrained networks."""
+        halves = splits(POWER_SPLITS, count, self.rng(SPLIT, 1))
+        return power.detectable(
+            _statistic(name, self),
+            self.pool("forget", count).phi,
+            list(zip(halves.first, halves.second, strict=True)),
+            self.null("forget", count)[name],
+            quantity(name).direction,
+            alarms,
+        )
 
     def computed(
         self, part: str, pool: Margins, dealt: Relabelled, few: int | None = None

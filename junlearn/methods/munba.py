@@ -44,11 +44,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 
 from junlearn.fields import NonNegative, Positive
 from junlearn.memo import remembered
-from junlearn.parts import bargaining, descent, pairs
+from junlearn.parts import bargaining, descent, l1, pairs
 from junlearn.parts.descent import Descent, supervised
 from junlearn.parts.optimizers import clip, move, transformation
 from junlearn.parts.pairs import Paired, PairedBatch
@@ -122,12 +121,8 @@ def bargain(
     def sparse(gradient: PyTree, state: State) -> PyTree:
         if config.l1 == 0:
             return gradient
-        passed = jnp.asarray(state.step // epoch, jnp.result_type(float)) / config.epochs
-        return jax.tree.map(
-            lambda g, w: g + (config.l1 * (1 - passed)).astype(g.dtype) * jnp.sign(w),
-            gradient,
-            state.variables.params,
-        )
+        weight = l1.coefficient(config.l1, config.epochs, 0, epoch)
+        return l1.penalised(gradient, state.variables.params, weight(state.step))
 
     def moved(state: State, gradient: PyTree, stats: PyTree) -> State:
         params, optimizer = move(tx, gradient, state.optimizer, state.variables.params)

@@ -15,7 +15,7 @@ import optax
 from junlearn.memo import remembered
 from junlearn.types import Array, PyTree
 
-__all__ = ["coefficient", "proximal", "subgradient"]
+__all__ = ["coefficient", "penalised", "proximal", "subgradient"]
 
 
 @remembered
@@ -38,6 +38,11 @@ def coefficient(
     return weight
 
 
+def penalised(gradient: PyTree, params: PyTree, weight: Array) -> PyTree:
+    """Equation L2 at one step, with gamma_e = `weight`."""
+    return jax.tree.map(lambda g, p: g + weight.astype(g.dtype) * jnp.sign(p), gradient, params)
+
+
 @remembered
 def subgradient(
     tx: optax.GradientTransformation, weight: optax.Schedule
@@ -45,10 +50,7 @@ def subgradient(
     """`tx` on the gradient of equation L2, with `weight` of the step."""
 
     def update(gradient: PyTree, count: Array, params: PyTree = None) -> tuple[PyTree, Array]:
-        def leaf(g: Array, p: Array) -> Array:
-            return g + weight(count).astype(g.dtype) * jnp.sign(p)
-
-        return jax.tree.map(leaf, gradient, params), count + 1
+        return penalised(gradient, params, weight(count)), count + 1
 
     return optax.chain(optax.GradientTransformation(_first, update), tx)
 

@@ -57,8 +57,9 @@ def test_a_run_and_its_requests_fit_together(drawn):
 
 def test_no_request_is_empty():
     few = np.arange(16)
-    for seed in range(20):
-        found = coins.draw(few, 16, 2, seed)
+    # With seed 15 a run of the first draw has a single target.
+    for seed in (*range(20), 136, 149):
+        found = coins.draw(few, 32, 2, seed)
         for included, group in zip(found.included, found.group, strict=True):
             assert set(group[included]) == {0, 1}
 
