@@ -131,6 +131,7 @@ def _part(
     null = yardstick.null(part, count) if yardstick.twin is not None else permuted
     source = "split" if yardstick.twin is not None else "pooled"
     tests, closer = {}, []
+    one_sided = sum(name in FAMILY and quantity(name).direction != "both" for name in values)
     for name, value in values.items():
         full, direction = f"{part}/{name}", quantity(name).direction
         done.values[full] = own = float(value[0])
@@ -138,7 +139,7 @@ def _part(
         done.p[full] = nulls.p_value(own, permuted[name], direction)
         if name in FAMILY:
             tests[name] = done.p[full]
-            if nulls.closer(own, permuted[name], done.null[full], direction):
+            if nulls.closer(own, permuted[name], done.null[full], direction, one_sided):
                 closer.append(name)
     done.values.update(_beside(yardstick, part, done))
     if "moments" in yardstick.families or "churn" in yardstick.families:

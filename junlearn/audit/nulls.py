@@ -66,16 +66,19 @@ def outside(value: float, null: Band) -> bool:
     return not null.low <= value <= null.high
 
 
-def closer(value: float, permuted: np.ndarray, null: Band, direction: Direction) -> bool:
+def closer(
+    value: float, permuted: np.ndarray, null: Band, direction: Direction, tests: int = 1
+) -> bool:
     """Whether the two sides are more alike than retraining is to itself: better than the band, with p below 0.01.
 
-    A statistic that is best at 0, between two bad sides, has no such end.
+    The 0.01 are shared by `tests` tests that are asked. A statistic that is best at 0, between two bad sides, has no
+    such end.
     """
     if direction == "both":
         return False
     better = value < null.low if direction == "large" else value > null.high
     other: Direction = "small" if direction == "large" else "large"
-    return bool(better and p_value(value, permuted, other) < 0.01)
+    return bool(better and p_value(value, permuted, other) < 0.01 / tests)
 
 
 def holm(p: Mapping[str, float]) -> dict[str, float]:

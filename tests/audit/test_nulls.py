@@ -54,3 +54,6 @@ def test_better_than_retraining_is_beyond_the_better_end_of_the_band():
     assert not nulls.closer(3.0, permuted, null, "large")
     assert nulls.closer(3.0, permuted, null, "small")
     assert not nulls.closer(0.0, permuted, null, "both")
+    # 5 of 1000 are enough for one test, and not for four.
+    few = np.concatenate([np.zeros(4), permuted[4:]])
+    assert nulls.closer(0.0, few, null, "large") and not nulls.closer(0.0, few, null, "large", 4)
