@@ -26,6 +26,8 @@ def test_a_configuration_can_be_run_and_names_itself(path):
         build(chosen.name, chosen, model)
     head = path.read_text().split("\n\nmethods")[0]
     assert all(line.startswith("#") for line in head.splitlines())
-    command = "main sweep --config" if "sweep" in table else "main --config"
+    command = next(
+        (f"main {name} --config" for name in ("sweep", "audit") if name in table), "main --config"
+    )
     assert f"{command} {path.relative_to(ROOT)}" in head
     assert "xpected" in head or "Numbers of the released code" in head
