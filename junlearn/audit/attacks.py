@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from junlearn.audit.margins import Margins, label_probability
-from junlearn.audit.quantities import rate_name
+from junlearn.audit.quantities import rate_name, reachable
 from junlearn.experiment.auditing import Auditing
 from junlearn.metrics import ensemble
 from junlearn.metrics.ensemble import Relabelled
@@ -82,7 +82,7 @@ def _attack(
         scores = np.stack(
             [ensemble.rmia_ratio(target, probability) for target in label_probability(targets)]
         )
-    rates = tuple(rate for rate in auditing.fpr if rate * others.sum() >= 1)
+    rates = reachable(auditing, int(others.sum()))
     told = ensemble.rates_of_many(scores, member, rates)
     found = {f"{family}/auc": float(told.area.mean())}
     for column, rate in enumerate(rates):

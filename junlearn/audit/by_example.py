@@ -1,6 +1,6 @@
 """What an audit knows of single examples, and the curves that its pictures show: the arrays beside a line."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -107,21 +107,13 @@ def _histograms(
 def _roc(yardstick: Yardstick, first: np.ndarray, second: np.ndarray) -> dict[str, np.ndarray]:
     """The curve of all held-out scores at false positive rates that are even on a logarithmic scale."""
     least = max(1e-3, 1 / second.size)
-    rates = tuple(
-        np.unique(
-            np.append(
-                np.geomspace(least, 1, POINTS)[:-1],
-                yardstick.rates(np.concatenate([first, second])),
-            )
-        )
-    )
-    auditing = yardstick.auditing
-    game: Callable[..., Any] = ensemble.resampled_crossfit
+    pool, auditing = np.concatenate([first, second]), yardstick.auditing
+    even = np.geomspace(least, 1, POINTS)[:-1]
+    rates = tuple(np.unique(np.append(even, yardstick.rates(pool))))
     options: dict[str, Any] = {"folds": auditing.folds, "variance": auditing.variance, "fpr": rates}
-    pool = np.concatenate([first, second])
     rng = yardstick.rng(0, 5)
     dealt = permutations(len(first), len(second), CURVES, rng)
-    band = game(pool, dealt, **options).tpr
+    band = ensemble.resampled_crossfit(pool, dealt, **options).tpr
     own = ensemble.crossfit(first, second, **options).tpr
     low, high = np.percentile(np.stack([band[rate] for rate in rates]), [2.5, 97.5], axis=1)
     return {

@@ -40,6 +40,8 @@ def carry(
     rows, examples = [], {}
     design = request_design if auditing.design == "request" else random_design
     banks = design.banks_of(inquiry, auditing, directory, reporter)
+    if kept is not None:
+        kept.tell_other(banks.request)
     known = _nothing if kept is None else kept.find
     for row, arrays in design.judged(inquiry, auditing, banks, known, reporter, failed):
         row, arrays = (row, arrays) if kept is None else kept.add(row, arrays)

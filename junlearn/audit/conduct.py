@@ -1,13 +1,10 @@
 """An audit of an experiment, end to end: networks, judgement, lines and arrays in the directory of the run."""
 
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from junlearn.audit import audit_log, random_design, request_design
 from junlearn.audit.carry import carry
 from junlearn.audit.inquiry import Contender, Inquiry
 from junlearn.audit.kept import Kept
@@ -64,9 +61,8 @@ def audit_experiment(
         inquiry = inquiry_of(setup)
         with exclusive(workdir):
             replace(workdir / "config.json", json.dumps(plain(experiment), indent=2) + "\n")
-            _tell_other(auditing, inquiry, bank_directory(cache_dir), workdir, reporter)
             failures: dict[str, Exception] = {}
-            kept = Kept(workdir, fresh, inquiry.code, reporter)
+            kept = Kept(workdir, fresh, reporter)
             banks = bank_directory(cache_dir)
             done = carry(inquiry, auditing, banks, kept, reporter, failures.__setitem__)
             return done._replace(failures=failures)
@@ -119,40 +115,3 @@ def inquiry_of(setup: Setup) -> Inquiry:
         about,
         pool,
     )
-
-
-def _tell_other(
-    auditing: Auditing, inquiry: Inquiry, directory: Path, workdir: Path, reporter: Reporter
-) -> None:
-    """Say in what the bank of this audit differs from that of the last one in the same directory."""
-    design = request_design if auditing.design == "request" else random_design
-    bank = design.banks_of(inquiry, auditing, directory, reporter).request
-    # What is damaged is said when the lines are looked at.
-    rows = audit_log.read(workdir / "audit.jsonl", lambda text: None)
-    if bank.directory.exists() or not rows:
-        return
-    last = rows[-1]["bank_hash"]
-    path = directory / last / "bank.json"
-    if last == bank.hash or not path.is_file():
-        return
-    try:
-        other = dict(json.loads(path.read_bytes())["identity"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return
-    if other.get("bank") != bank.identity["bank"]:  # Of the other design, which is no recipe.
-        return
-    # As it is read, where a tuple is a list.
-    names = sorted(_differing(other, json.loads(json.dumps(bank.identity))))
-    reporter.say(
-        f"audit: bank {last[:4]} has another recipe ({', '.join(names) or 'of another form'}); making a new one"
-    )
-
-
-def _differing(one: Any, two: Any, where: str = "") -> Iterator[str]:
-    """Names of what differs between two identities, with dots."""
-    if isinstance(one, Mapping) and isinstance(two, Mapping):
-        for name in {*one, *two}:
-            place = f"{where}.{name}" if where else str(name)
-            yield from _differing(one.get(name), two.get(name), place)
-    elif one != two:
-        yield where

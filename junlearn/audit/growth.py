@@ -120,19 +120,14 @@ def _train_in(
     places: int,
     progress: Any,
 ) -> None:
-    seeds = inquiry.seeds
     ones = train_each(
         inquiry.recipe,
         inquiry.model,
         inquiry.sources,
         [each.rows for each in wanted],
-        keys=[
-            streams.network_key(seeds["initialisation"], each.stream, each.place.number)
-            for each in wanted
-        ],
-        seeds=[
-            streams.order_seed(seeds["order"], each.stream, each.place.number) for each in wanted
-        ],
+        **streams.drawn(
+            inquiry.seeds, "initialisation", [(each.stream, each.place.number) for each in wanted]
+        ),
         views=inquiry.views,
         how=how,  # type: ignore[arg-type]
         chunks=_chunks(wanted, missing, how, places),

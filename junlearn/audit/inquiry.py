@@ -72,7 +72,7 @@ class Inquiry(NamedTuple):
     code: Mapping[str, str]
     """Digest of the code that trains."""
     about: Mapping[str, Any]
-    """Names for records: dataset, model, scenario, config (resolved), config_hash, and `classes` for pages."""
+    """Names for records: dataset, model, scenario, seed, config (resolved), and `classes` for pages."""
     pool: np.ndarray
     """int[] into "train": what the targets of the design random are drawn from, ascending."""
 

@@ -9,7 +9,7 @@ from junlearn.audit import nulls
 from junlearn.audit.attacks import ATTACKS, PERMUTED, attack_quantities, iam_scores
 from junlearn.audit.ensembles import Ensemble
 from junlearn.audit.margins import Margins, joined
-from junlearn.audit.nulls import Band
+from junlearn.audit.nulls import Band, Direction
 from junlearn.audit.quantities import (
     quantities,
     quantity,
@@ -20,7 +20,7 @@ from junlearn.audit.quantities import (
 from junlearn.audit.verdict import FAMILY, verdict
 from junlearn.audit.yardstick import SPLIT, Yardstick
 from junlearn.errors import ConfigError
-from junlearn.experiment.auditing import LEAST
+from junlearn.experiment.auditing import LEAST, too_few
 from junlearn.metrics import ensemble
 from junlearn.metrics.ensemble import (
     Relabelled,
@@ -64,10 +64,7 @@ def judge(yardstick: Yardstick, unlearned: Ensemble, *, conditional: bool = Fals
     began = time.perf_counter()
     count = min(unlearned.size, yardstick.networks)
     if count < LEAST:
-        raise ConfigError(
-            f"audit: {count} networks of {unlearned.name}; the tests need at least 8 (a permutation of 8 + 8 has "
-            "12,870 outcomes)"
-        )
+        raise ConfigError(too_few(count, f"of {unlearned.name}"))
     first, second = unlearned.first(count), yardstick.retrained.first(count)
     done = Judgement({}, {}, {}, {}, {}, {}, count, {})
     for part in second.parts:
@@ -129,17 +126,16 @@ def _part(
         dealt = permutations(count, count, yardstick.auditing.permutations, rng)
         permuted = yardstick.computed(part, pool, dealt)
     null = yardstick.null(part, count) if yardstick.twin is not None else permuted
-    source = "split" if yardstick.twin is not None else "pooled"
     tests, closer = {}, []
     one_sided = sum(name in FAMILY and quantity(name).direction != "both" for name in values)
     for name, value in values.items():
         full, direction = f"{part}/{name}", quantity(name).direction
-        done.values[full] = own = float(value[0])
-        done.null[full] = nulls.band(null[name], source)
-        done.p[full] = nulls.p_value(own, permuted[name], direction)
+        _enter(yardstick, done, full, value, null[name], permuted[name], direction)
         if name in FAMILY:
             tests[name] = done.p[full]
-            if nulls.closer(own, permuted[name], done.null[full], direction, one_sided):
+            if nulls.closer(
+                done.values[full], permuted[name], done.null[full], direction, one_sided
+            ):
                 closer.append(name)
     done.values.update(_beside(yardstick, part, done))
     if "moments" in yardstick.families or "churn" in yardstick.families:
@@ -155,6 +151,21 @@ def _part(
     )
     done.verdict[part] = text
     done.p_holm.update({f"{part}/{name}": p for name, p in adjusted.items()})
+
+
+def _enter(
+    yardstick: Yardstick,
+    done: Judgement,
+    name: str,
+    value: np.ndarray,
+    null: np.ndarray,
+    permuted: np.ndarray,
+    direction: Direction,
+) -> None:
+    """A value float64[1], its band and its p value."""
+    done.values[name] = float(value[0])
+    done.null[name] = nulls.band(null, yardstick.source)
+    done.p[name] = nulls.p_value(done.values[name], permuted, direction)
 
 
 def _beside(yardstick: Yardstick, part: str, done: Judgement) -> dict[str, float]:
@@ -197,11 +208,7 @@ def _whole(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensem
     spread = scalar_quantities(pool, boot)
     pairs = scalar_pairs(pool, identity(count, count))
     for name, value in scalar_quantities(pool, identity(count, count)).items():
-        done.values[name] = own_value = float(value[0])
-        done.null[name] = nulls.band(
-            null[name], "split" if yardstick.twin is not None else "pooled"
-        )
-        done.p[name] = nulls.p_value(own_value, permuted[name], quantity(name).direction)
+        _enter(yardstick, done, name, value, null[name], permuted[name], quantity(name).direction)
         if quantity(name).effect:
             low, high = np.percentile(spread[name], nulls.INTERVAL)
         else:
@@ -243,11 +250,8 @@ def _attacked(yardstick: Yardstick, done: Judgement, first: Ensemble, second: En
         halves = splits(auditing.splits, count, yardstick.rng(SPLIT, WHOLE + 1))
         null = yardstick.once("attacks", count, lambda: told((second, twin.first(count)), halves))
     own = told((first, second), identity(count, count))
-    source = "split" if yardstick.twin is not None else "pooled"
     for name, value in own.items():
-        done.values[name] = float(value[0])
-        done.null[name] = nulls.band(null[name], source)
-        done.p[name] = nulls.p_value(done.values[name], permuted[name], quantity(name).direction)
+        _enter(yardstick, done, name, value, null[name], permuted[name], quantity(name).direction)
     if "iam/score" in own and originals is not None and yardstick.twin is not None:
         shadows = second.parts["forget"].phi
         sides = (first, yardstick.twin.first(count))

@@ -44,7 +44,7 @@ def row_of(
         "config_hash": config_hash,
         "design": auditing.design,
         "pairing": auditing.pairing,
-        **provenance.now(about.get("code", {})),
+        **provenance.now({}),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "values": done.values,
         "null": {name: band.plain() for name, band in done.null.items()},

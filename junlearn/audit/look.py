@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from junlearn.audit.bank import Bank, Place
-from junlearn.audit.inquiry import Inquiry
+from junlearn.audit.inquiry import Inquiry, Rows
 from junlearn.audit.network_file import NetworkFile
 from junlearn.engine import predict
 from junlearn.engine.abreast import One
@@ -33,6 +33,11 @@ class Look(NamedTuple):
     """int[] into "test"."""
     margins: bool = False
     """Whether only the margin and the predicted class are kept."""
+
+    @staticmethod
+    def at(rows: Rows, margins: bool) -> "Look":
+        """Just these examples, in the order that `rows.columns` counts."""
+        return Look(np.concatenate([rows.forget, rows.retain]), rows.test, margins)
 
 
 def keep(

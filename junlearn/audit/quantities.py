@@ -13,6 +13,7 @@ from junlearn.audit.margins import Margins
 from junlearn.audit.nulls import Direction
 from junlearn.experiment.auditing import Auditing
 from junlearn.metrics import ensemble
+from junlearn.metrics.aggregate import tug_of_war
 from junlearn.metrics.ensemble import Relabelled
 from junlearn.metrics.ensemble.klom import KlomCompat
 
@@ -21,9 +22,11 @@ __all__ = [
     "Quantity",
     "quantities",
     "rate_name",
+    "reachable",
     "scalar_pairs",
     "scalar_quantities",
     "scalars",
+    "unreachable",
 ]
 
 
@@ -68,6 +71,20 @@ def quantity(name: str) -> Quantity:
 def rate_name(rate: float) -> str:
     """The name of the true positive rate at a false positive rate."""
     return f"tpr@{rate:g}"
+
+
+def reachable(auditing: Auditing, negatives: int) -> tuple[float, ...]:
+    """The false positive rates of `audit.fpr` that so many negatives can have."""
+    return tuple(rate for rate in auditing.fpr if rate * negatives >= 1)
+
+
+def unreachable(auditing: Auditing, negatives: int, scores: str) -> list[str]:
+    """A line on each of the others; `scores` says of what they are."""
+    return [
+        f"audit: TPR at FPR {rate:.4g} needs {int(np.ceil(1 / rate)):,} {scores}; there are {negatives:,}"
+        for rate in auditing.fpr
+        if rate * negatives < 1
+    ]
 
 
 def quantities(
@@ -164,9 +181,9 @@ def scalar_quantities(pool: np.ndarray, dealt: Relabelled) -> dict[str, np.ndarr
 
 def scalar_pairs(pool: np.ndarray, dealt: Relabelled) -> dict[str, np.ndarray]:
     """Tug of war of every pair of networks, and the same with the share of an attack: name -> float64[P,N]."""
-    near = 1 - np.abs(pool[dealt.first] - pool[dealt.second])
+    gaps = pool[dealt.first] - pool[dealt.second]
     return {
-        name: near[..., columns].prod(axis=-1)
+        name: tug_of_war(*(gaps[..., column] for column in columns))
         for name, columns in (("tow", [0, 1, 2]), ("tow_mia", [3, 1, 2]))
         if not np.isnan(pool[:, columns]).any()
     }

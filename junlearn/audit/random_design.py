@@ -6,11 +6,10 @@ every method; each of its requests is one unlearning.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from junlearn.audit import coins
@@ -18,17 +17,16 @@ from junlearn.audit.bank import Bank, Place
 from junlearn.audit.coins import Coins
 from junlearn.audit.ensembles import Ensemble, check_apart, load
 from junlearn.audit.growth import Trained, train_missing
-from junlearn.audit.inquiry import Inquiry
+from junlearn.audit.inquiry import Contender, Inquiry, Rows, labels_of
 from junlearn.audit.kept import Judged
 from junlearn.audit.lines import Role, row_hash, row_of
 from junlearn.audit.look import Look
 from junlearn.audit.pictures import pictures
 from junlearn.audit.random_judge import Runs, judge_runs, judge_unlearned
 from junlearn.audit.streams import Stream
-from junlearn.audit.unlearning import Unlearned, check_starts, unlearn_missing
+from junlearn.audit.unlearning import Unlearned, attempts, check_starts, starting, unlearn_missing
 from junlearn.errors import ConfigError
 from junlearn.experiment.auditing import Auditing
-from junlearn.experiment.evaluate import of_the_machine
 from junlearn.experiment.progress import Reporter
 from junlearn.files import array_digest
 
@@ -41,8 +39,10 @@ class Banks(NamedTuple):
     request: Bank
     """Of the runs, and of what methods make of them."""
     coins: Coins
+    rows: Rows
+    """The targets in the place of a forget set, and the test set."""
     look: Look
-    """The targets, then the test set."""
+    """The same examples."""
 
 
 def banks_of(inquiry: Inquiry, auditing: Auditing, directory: Path, reporter: Reporter) -> Banks:
@@ -66,8 +66,9 @@ def banks_of(inquiry: Inquiry, auditing: Auditing, directory: Path, reporter: Re
     }
     if auditing.keep == "margins":
         identity["keep"] = "margins"
-    look = Look(targets, np.arange(test), auditing.keep == "margins")
-    return Banks(Bank(directory, identity, reporter.say), drawn, look)
+    rows = Rows(targets, targets[:0], np.arange(test))
+    look = Look.at(rows, auditing.keep == "margins")
+    return Banks(Bank(directory, identity, reporter.say), drawn, rows, look)
 
 
 def judged(
@@ -81,7 +82,7 @@ def judged(
     """A line and its arrays for the runs themselves and for each method; arguments as in the design "request"."""
     bank, drawn = banks.request, banks.coins
     count = len(drawn.included)
-    size = inquiry.sources["train"].y.shape[0]
+    size, tests = inquiry.sources["train"].y.shape[0], len(banks.rows.test)
     places = [Place("run", s) for s in range(count)]
     began = time.perf_counter()
     wanted = [
@@ -96,7 +97,7 @@ def judged(
     check_starts(bank, places, bank, made)
     train_missing(inquiry, wanted, reporter, mixed=auditing.mixed)
     trained = time.perf_counter() - began
-    labels, columns = _labels(inquiry, banks), _columns(banks)
+    labels, columns = labels_of(inquiry, banks.rows), banks.rows.columns()
     learned = {each.place: array_digest(each.rows) for each in wanted}
     before = _whole(load(bank, learned, columns, labels, "run"))
     check_apart([before])
@@ -132,13 +133,10 @@ def judged(
         )
         return row, arrays
 
-    yield line("original", "original", [], lambda: judge_runs(runs), {}, "run")
-    shapes = jax.eval_shape(
-        inquiry.model.init, jax.random.key(0), inquiry.model.example(inquiry.sources)
-    )
-    start = lru_cache(maxsize=2)(lambda number: bank.weights(Place("run", number), shapes))
-    tests = len(banks.look.test)
-    for contender in inquiry.contenders:
+    yield line("original", "original", [], partial(judge_runs, runs), {}, "run")
+    start = starting(inquiry, bank, "run")
+
+    def unlearned(contender: Contender) -> Judged:
         folder = contender.folder
         requests = [
             Unlearned(Place(folder, s * drawn.sets + f), s, coins.request(drawn, s, f, size, tests))
@@ -146,23 +144,18 @@ def judged(
             for f in range(drawn.sets)
         ]
         began = time.perf_counter()
-        try:
-            unlearn_missing(
-                *(inquiry, contender, bank, requests, start, Stream.RUN, banks.look, reporter),
-                weights=auditing.save_weights,
-                mixed=auditing.mixed,
-            )
-            spent = {"unlearn": time.perf_counter() - began}
-            forgotten = {each.place: array_digest(each.split.forget) for each in requests}
-            after = _whole(load(bank, forgotten, columns, labels, contender.label))
-            judge = lambda after=after: judge_unlearned(runs, after)  # noqa: E731
-            found = line(contender.label, "unlearn", list(after.marks), judge, spent, folder)
-        except Exception as error:
-            if of_the_machine(error):
-                raise
-            failed(contender.label, error)
-            continue
-        yield found
+        unlearn_missing(
+            *(inquiry, contender, bank, requests, start, Stream.RUN, banks.look, reporter),
+            weights=auditing.save_weights,
+            mixed=auditing.mixed,
+        )
+        spent = {"unlearn": time.perf_counter() - began}
+        forgotten = {each.place: array_digest(each.split.forget) for each in requests}
+        after = _whole(load(bank, forgotten, columns, labels, contender.label))
+        judge = partial(judge_unlearned, runs, after)
+        return line(contender.label, "unlearn", list(after.marks), judge, spent, folder)
+
+    yield from attempts(inquiry.contenders, unlearned, failed)
 
 
 def _whole(ensemble: Ensemble) -> Ensemble:
@@ -174,19 +167,3 @@ def _whole(ensemble: Ensemble) -> Ensemble:
             "coins are balanced over all runs"
         )
     return ensemble
-
-
-def _labels(inquiry: Inquiry, banks: Banks) -> dict[str, np.ndarray]:
-    train = np.asarray(inquiry.sources["train"].y)
-    labels = {"forget": train[banks.look.train]}
-    if len(banks.look.test):
-        labels["test"] = np.asarray(inquiry.sources["test"].y)[banks.look.test]
-    return labels
-
-
-def _columns(banks: Banks) -> dict[str, np.ndarray]:
-    targets, tests = len(banks.look.train), len(banks.look.test)
-    found = {"forget": np.arange(targets)}
-    if tests:
-        found["test"] = targets + np.arange(tests)
-    return found

@@ -17,7 +17,7 @@ from junlearn.audit.ensembles import Ensemble
 from junlearn.audit.judge import Judgement
 from junlearn.audit.margins import label_probability
 from junlearn.audit.nulls import Band
-from junlearn.audit.quantities import rate_name
+from junlearn.audit.quantities import rate_name, reachable, unreachable
 from junlearn.audit.random_compat import IN_SAMPLE, in_sample_probability, lira_released_auc
 from junlearn.audit.verdict import RANDOM_FAMILY, verdict
 from junlearn.experiment.auditing import Auditing, families, needed
@@ -31,6 +31,7 @@ FLAGGED = 0.1
 REFERENCE_PERMUTATIONS = 199
 """Of RMIA and RULI, each of which asks every network anew; more where fewer could not pass Holm."""
 KEPT, UNLEARNED, NEVER = 0, 1, 2
+NEVER_SEEN = "never-seen scores"
 COINS = 13
 """A stream of random numbers."""
 
@@ -61,9 +62,9 @@ def judge_runs(runs: Runs) -> Told:
     began = time.perf_counter()
     auditing, phi = runs.auditing, runs.before.parts["forget"].phi
     included, everything = runs.coins.included, np.ones_like(runs.coins.included)
-    rates = _rates(auditing, int((~included).sum()))
+    rates = reachable(auditing, int((~included).sum()))
     found: list[_Found] = []
-    remarks = _unreachable(auditing, int((~included).sum()))
+    remarks = unreachable(auditing, int((~included).sum()), NEVER_SEEN)
     if "lira" in families(auditing):
         options: dict[str, Any] = {"variance": auditing.variance, "least": 4}
         scores = ensemble.lira_held_out(phi, included, runs.folds, **options)
@@ -90,8 +91,8 @@ def judge_unlearned(runs: Runs, after: Ensemble) -> Told:
     own = np.take_along_axis(networks, drawn.group[:, None], axis=1)[:, 0]
     asked = families(auditing)
     negatives = int((~drawn.included).sum()) // drawn.sets
-    rates = _rates(auditing, negatives)
-    remarks = _unreachable(auditing, negatives)
+    rates = reachable(auditing, negatives)
+    remarks = unreachable(auditing, negatives, NEVER_SEEN)
     found: list[_Found] = []
     arrays: dict[str, np.ndarray] = {}
     values: dict[str, float] = {}
@@ -282,18 +283,6 @@ def _told(runs: Runs, name: str, networks: int, remarks: list[str]) -> dict[str,
         "detectable": {},
         "remarks": remarks,
     }
-
-
-def _rates(auditing: Auditing, negatives: int) -> tuple[float, ...]:
-    return tuple(rate for rate in auditing.fpr if rate * negatives >= 1)
-
-
-def _unreachable(auditing: Auditing, negatives: int) -> list[str]:
-    return [
-        f"audit: TPR at FPR {rate:.4g} needs {int(np.ceil(1 / rate)):,} never-seen scores; there are {negatives:,}"
-        for rate in auditing.fpr
-        if rate * negatives < 1
-    ]
 
 
 def _plain(found: Any, at: tuple[float, ...]) -> dict[str, float]:

@@ -11,7 +11,7 @@ is told from A.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,20 +22,18 @@ from junlearn.audit.bank import Bank, Place
 from junlearn.audit.by_example import by_example
 from junlearn.audit.ensembles import Ensemble, check_apart, load, worst
 from junlearn.audit.growth import Trained, train_missing
-from junlearn.audit.inquiry import Inquiry, Rows, labels_of, rows_of
+from junlearn.audit.inquiry import Contender, Inquiry, Rows, labels_of, rows_of
 from junlearn.audit.judge import NOTHING, judge, told
 from junlearn.audit.kept import Judged
 from junlearn.audit.lines import Role, row_hash, row_of
 from junlearn.audit.look import Look
 from junlearn.audit.pictures import pictures
 from junlearn.audit.streams import Stream
-from junlearn.audit.unlearning import Unlearned, check_starts, unlearn_missing
+from junlearn.audit.unlearning import Unlearned, attempts, check_starts, starting, unlearn_missing
 from junlearn.audit.yardstick import Yardstick
 from junlearn.experiment.auditing import Auditing, twins
-from junlearn.experiment.evaluate import of_the_machine
 from junlearn.experiment.progress import Reporter
 from junlearn.files import array_digest
-from junlearn.types import Variables
 
 __all__ = ["Banks", "banks_of", "judged"]
 
@@ -71,13 +69,12 @@ def banks_of(inquiry: Inquiry, auditing: Auditing, directory: Path, reporter: Re
     if auditing.originals == "one":
         request["originals"] = "one"
     train = np.arange(inquiry.sources["train"].y.shape[0])
-    own = Look(np.concatenate([rows.forget, rows.retain]), rows.test, margins)
     return Banks(
         Bank(directory, originals, reporter.say),
         Bank(directory, request, reporter.say),
         rows,
         Look(train, rows.test, margins),
-        own,
+        Look.at(rows, margins),
     )
 
 
@@ -119,33 +116,30 @@ def judged(
     yield judge_line("original", "original", before, {}, banks.originals)
     if twin is not None:
         yield judge_line("twin", "twin", twin, {}, banks.request)
-    start = _starts(inquiry, banks)
+    start = starting(inquiry, banks.originals, "original")
     one = auditing.originals == "one"
-    for contender in inquiry.contenders:
-        folder = contender.folder
+
+    def unlearned(contender: Contender) -> Judged:
         places = [
-            place for place in _places(folder, count) if one or place.number not in before.diverged
+            place
+            for place in _places(contender.folder, count)
+            if one or place.number not in before.diverged
         ]
         ours = [Unlearned(place, 0 if one else place.number, inquiry.split) for place in places]
         began = time.perf_counter()
-        try:
-            unlearn_missing(
-                *(inquiry, contender, banks.request, ours, start, Stream.ORIGINAL),
-                *(banks.own, reporter),
-                weights=auditing.save_weights,
-                mixed=auditing.mixed,
-            )
-            spent = {"unlearn": time.perf_counter() - began}
-            forgotten = dict.fromkeys(places, array_digest(inquiry.split.forget))
-            side = load(banks.request, forgotten, own, labels, contender.label)
-            check_apart(retrained, side)
-            found = judge_line(contender.label, "unlearn", side, spent, banks.request, folder)
-        except Exception as error:
-            if of_the_machine(error):
-                raise
-            failed(contender.label, error)
-            continue
-        yield found
+        unlearn_missing(
+            *(inquiry, contender, banks.request, ours, start, Stream.ORIGINAL),
+            *(banks.own, reporter),
+            weights=auditing.save_weights,
+            mixed=auditing.mixed,
+        )
+        spent = {"unlearn": time.perf_counter() - began}
+        forgotten = dict.fromkeys(places, array_digest(inquiry.split.forget))
+        side = load(banks.request, forgotten, own, labels, contender.label)
+        check_apart(retrained, side)
+        return judge_line(contender.label, "unlearn", side, spent, banks.request, contender.folder)
+
+    yield from attempts(inquiry.contenders, unlearned, failed)
 
 
 def _wanted(inquiry: Inquiry, auditing: Auditing, banks: Banks) -> list[Trained]:
@@ -183,21 +177,11 @@ def _whole_columns(inquiry: Inquiry, banks: Banks) -> dict[str, np.ndarray]:
     return {"forget": rows.forget, "retain": rows.retain, "test": size + rows.test}
 
 
-def _starts(inquiry: Inquiry, banks: Banks) -> Callable[[int], Variables]:
-    """The originals by number; two of them are kept in memory."""
-    shapes = jax.eval_shape(
-        inquiry.model.init, jax.random.key(0), inquiry.model.example(inquiry.sources)
-    )
-    return lru_cache(maxsize=2)(
-        lambda number: banks.originals.weights(Place("original", number), shapes)
-    )
-
-
 def _classes(inquiry: Inquiry) -> int:
     """The classes of the network, and one that those are counted to predict that diverged."""
-    model, example = inquiry.model, inquiry.model.example(inquiry.sources)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), example)
-    return jax.eval_shape(model.apply, shapes, example)[0].shape[-1] + 1
+    model, sources = inquiry.model, inquiry.sources
+    shapes = jax.eval_shape(model.init, jax.random.key(0), model.example(sources))
+    return model.num_classes(shapes, sources) + 1
 
 
 def _line(

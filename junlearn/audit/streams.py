@@ -4,14 +4,16 @@ Network i never depends on how many others there are. No two ensembles share a s
 alike, and a null of networks that share seeds is too narrow.
 """
 
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import TypedDict
 
 import jax
 import numpy as np
 
 from junlearn.types import Key
 
-__all__ = ["Stream", "network_key", "order_seed"]
+__all__ = ["Seeds", "Stream", "drawn", "network_key", "order_seed"]
 
 
 class Stream(IntEnum):
@@ -33,3 +35,18 @@ def order_seed(seed: int, stream: Stream, number: int) -> int:
     """The seed of a network's order of the data, 32 bits."""
     state = np.random.SeedSequence((seed, int(stream), number)).generate_state(1)
     return int(state[0])
+
+
+class Seeds(TypedDict):
+    """Of many networks, as `junlearn.many.train_each` and `junlearn.engine.unlearn_each` take them."""
+
+    keys: list[Key]
+    seeds: list[int]
+
+
+def drawn(seeds: Mapping[str, int], purpose: str, networks: Sequence[tuple[Stream, int]]) -> Seeds:
+    """The key and the order of each network; `seeds` has those of the experiment, `purpose` is the one of the keys."""
+    return Seeds(
+        keys=[network_key(seeds[purpose], *network) for network in networks],
+        seeds=[order_seed(seeds["order"], *network) for network in networks],
+    )

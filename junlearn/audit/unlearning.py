@@ -1,7 +1,10 @@
 """Who fills a bank with what a method makes of the networks in it: one file for each network that it starts from."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+import jax
 
 from junlearn.audit import streams
 from junlearn.audit.bank import Bank, Place
@@ -12,14 +15,17 @@ from junlearn.audit.mixture import tell
 from junlearn.audit.streams import Stream
 from junlearn.engine.abreast import One
 from junlearn.engine.unlearn_each import unlearn_each
+from junlearn.experiment.evaluate import of_the_machine
 from junlearn.experiment.locks import exclusive
 from junlearn.experiment.progress import Reporter
 from junlearn.files import array_digest
 from junlearn.methods import build
 from junlearn.train import initial
-from junlearn.types import Key, Split, Variables
+from junlearn.types import Split, Variables
 
-__all__ = ["Unlearned", "check_starts", "unlearn_missing"]
+__all__ = ["Unlearned", "attempts", "check_starts", "starting", "unlearn_missing"]
+
+T = TypeVar("T")
 
 
 class Unlearned(NamedTuple):
@@ -40,6 +46,31 @@ def check_starts(
     if any(unlearned.about(place) is None for place in wanted):
         for place in starts:
             bank.read(place, with_weights=True)
+
+
+def starting(inquiry: Inquiry, bank: Bank, ensemble: str) -> Callable[[int], Variables]:
+    """The networks that a method starts from, by number; two of them are kept in memory."""
+    shapes = jax.eval_shape(
+        inquiry.model.init, jax.random.key(0), inquiry.model.example(inquiry.sources)
+    )
+    return lru_cache(maxsize=2)(lambda number: bank.weights(Place(ensemble, number), shapes))
+
+
+def attempts(
+    contenders: Sequence[Contender],
+    make: Callable[[Contender], T],
+    failed: Callable[[str, Exception], None],
+) -> Iterator[T]:
+    """What `make` gives for each method; one that fails is told to `failed`, and the next one's turn comes."""
+    for contender in contenders:
+        try:
+            found = make(contender)
+        except Exception as error:
+            if of_the_machine(error):
+                raise
+            failed(contender.label, error)
+        else:
+            yield found
 
 
 def unlearn_missing(
@@ -99,7 +130,7 @@ def _unlearn(
     method = build(contender.thing, contender.config, inquiry.model)
 
     def begun(number: int) -> Variables:
-        key = _initial_key(inquiry, wanted[number].start, stream)
+        key = streams.network_key(seeds["initialisation"], stream, wanted[number].start)
         return initial(inquiry.model, inquiry.sources, key=key)
 
     chunks: dict[int, list[int]] = {}
@@ -112,13 +143,7 @@ def _unlearn(
         inquiry.sources,
         [each.split for each in wanted],
         lambda number: starts(wanted[number].start),
-        keys=[
-            streams.network_key(seeds["method"], Stream.METHOD, each.place.number)
-            for each in wanted
-        ],
-        seeds=[
-            streams.order_seed(seeds["order"], Stream.METHOD, each.place.number) for each in wanted
-        ],
+        **streams.drawn(seeds, "method", [(Stream.METHOD, each.place.number) for each in wanted]),
         views=inquiry.views,
         how=how,  # type: ignore[arg-type]
         chunks=[chunk for chunk in chunks.values() if gone & set(chunk)],
@@ -127,7 +152,3 @@ def _unlearn(
         progress=progress,
         diverging="kept",
     )
-
-
-def _initial_key(inquiry: Inquiry, number: int, stream: Stream) -> Key:
-    return streams.network_key(inquiry.seeds["initialisation"], stream, number)

@@ -11,10 +11,18 @@ from junlearn.audit import power
 from junlearn.audit.attacks import absent
 from junlearn.audit.ensembles import Ensemble
 from junlearn.audit.margins import Margins, joined
-from junlearn.audit.quantities import quantities, quantity
+from junlearn.audit.quantities import quantities, quantity, reachable, unreachable
 from junlearn.audit.verdict import FAMILY
 from junlearn.errors import ConfigError
-from junlearn.experiment.auditing import ENOUGH, FEW, LEAST, Auditing, families, needed
+from junlearn.experiment.auditing import (
+    ENOUGH,
+    FEW,
+    LEAST,
+    Auditing,
+    families,
+    needed,
+    too_few,
+)
 from junlearn.metrics import ensemble
 from junlearn.metrics.ensemble import Relabelled, identity, splits
 
@@ -54,10 +62,7 @@ class Yardstick:
         self.families = families(auditing)
         self.networks = min(side.size for side in (retrained, twin) if side is not None)
         if self.networks < LEAST:
-            raise ConfigError(
-                f"audit: {self.networks} networks a side; the tests need at least 8 (a permutation of 8 + 8 has 12,870 "
-                "outcomes)"
-            )
+            raise ConfigError(too_few(self.networks))
         self.seconds = 0.0
         self.drawn: dict[int, dict[str, np.ndarray]] = {}
         """Numbers of single examples over halves, by networks a side, which `by_example` keeps here."""
@@ -149,7 +154,7 @@ class Yardstick:
 
     def rates(self, phi: np.ndarray) -> tuple[float, ...]:
         """The false positive rates that the scores of retrained networks reach, which are half of those of `phi`."""
-        return tuple(rate for rate in self.auditing.fpr if rate * (phi.size // 2) >= 1)
+        return reachable(self.auditing, phi.size // 2)
 
     def remarks(self) -> list[str]:
         """What was asked for and cannot be measured, or means little, with these networks."""
@@ -157,12 +162,7 @@ class Yardstick:
         if "efficacy" in self.families:
             pool = self.retrained.parts["forget"]
             negatives = self.networks * pool.phi.shape[1]
-            lines += [
-                f"audit: TPR at FPR {rate:.4g} needs {int(np.ceil(1 / rate)):,} scores of retrained networks; there "
-                f"are {negatives:,}"
-                for rate in self.auditing.fpr
-                if rate * negatives < 1
-            ]
+            lines += unreachable(self.auditing, negatives, "scores of retrained networks")
         attacks = [name for name in ("lira", "rmia") if name in self.families]
         for number in absent(self.labels) if attacks else ():
             lines.append(
@@ -180,6 +180,11 @@ class Yardstick:
                 f"audit: KLoM of {self.networks} networks a side is mostly noise; compare it with its null alone"
             )
         return lines
+
+    @property
+    def source(self) -> str:
+        """Where the bands come from."""
+        return "pooled" if self.twin is None else "split"
 
     def pool(self, part: str, count: int) -> Margins:
         """The retrained networks of both ensembles, `count` of each."""

@@ -21,6 +21,7 @@ __all__ = [
     "check",
     "families",
     "needed",
+    "too_few",
     "twins",
 ]
 
@@ -133,11 +134,8 @@ def check(auditing: Auditing) -> None:
             )
     for name, count in (("models", models), ("twins", twins(auditing))):
         if count < LEAST and not (name == "twins" and count == 0):
-            raise ConfigError(
-                f"audit: {count} networks a side; the tests need at least 8 (a permutation of 8 + 8 has 12,870 "
-                "outcomes)"
-                + ("" if name == "models" else "; audit.twins = 0 does without a second ensemble")
-            )
+            without = "" if name == "models" else "; audit.twins = 0 does without a second ensemble"
+            raise ConfigError(too_few(count) + without)
     if design == "request" and models < ENOUGH:
         for name, why in FEW.items():
             if name in wanted and auditing.metrics is not None:
@@ -197,6 +195,12 @@ def families(auditing: Auditing) -> tuple[Family, ...]:
         return ("tow",)
     few = auditing.design == "request" and auditing.models < ENOUGH
     return tuple(name for name in usual if not (few and name in FEW))
+
+
+def too_few(count: int, whose: str = "a side") -> str:
+    """The line on an ensemble that is too small for the tests."""
+    why = "a permutation of 8 + 8 has 12,870 outcomes"
+    return f"audit: {count} networks {whose}; the tests need at least {LEAST} ({why})"
 
 
 def needed(auditing: Auditing) -> int:

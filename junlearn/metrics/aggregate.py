@@ -1,7 +1,7 @@
 """Scores that fold several accuracies into one number: AUS and ToW."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,8 +63,8 @@ def aus_with_error(
     return Measured(score, float(error))
 
 
-def tug_of_war(*gaps: float) -> float:
-    """`prod (1 - |gap|)` over differences of accuracies in [0, 1]: 1 if all vanish."""
+def tug_of_war(*gaps: Any) -> Any:
+    """`prod (1 - |gap|)` over differences of accuracies in [0, 1], numbers or arrays of one shape: 1 if all vanish."""
     product = 1.0
     for gap in gaps:
         product *= 1.0 - abs(gap)

@@ -6,7 +6,6 @@ retrained networks differ too. Its value is the same of twins, `tow_of_pairs(twi
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from scipy import stats
 
 from junlearn.errors import ConfigError
@@ -31,7 +30,7 @@ def tow_of_pairs(unlearned: Any, retrained: Any) -> Floats:
     shapes and numbers.
     """
     gaps = _accuracies(unlearned, "unlearned") - _accuracies(retrained, "retrained", unlearned)
-    return np.array([tug_of_war(*row) for row in gaps])
+    return tug_of_war(*gaps.T)
 
 
 def tow_mia_of_pairs(
@@ -47,7 +46,7 @@ def tow_mia_of_pairs(
         if len(share) != len(gaps):
             raise ConfigError(f"tow: {len(share)} attack shares of {len(gaps)} pairs")
     gaps[:, 0] = shares[0] - shares[1]
-    return np.array([tug_of_war(*row) for row in gaps])
+    return tug_of_war(*gaps.T)
 
 
 def student_interval(values: Any, level: float = 0.95) -> MeanMargin:
