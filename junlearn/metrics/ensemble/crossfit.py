@@ -11,26 +11,20 @@ In-sample it would be 0.54 at 64 networks a side.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 
 from junlearn.errors import ConfigError, unknown
 from junlearn.metrics.context import Floats
+from junlearn.metrics.ensemble.fits import ENOUGH, FLOOR, VARIANCES, Variance
 from junlearn.metrics.ensemble.pooled_curve import allowed_alarms, pooled_curve
 from junlearn.metrics.ensemble.relabelled import Relabelled, check_deal, pool_of
 
-__all__ = ["Crossfit", "ResampledCrossfit", "Variance", "crossfit", "resampled_crossfit"]
+__all__ = ["Crossfit", "ResampledCrossfit", "crossfit", "resampled_crossfit"]
 
-Variance = Literal["auto", "own", "fixed"]
-"""Of a Gaussian: that of its own example and kind; one for all examples and both kinds, the mean of theirs; or the
-latter where fewer than FEW networks of a kind are in a fit."""
-
-FEW = 32
 LEAST = 4
 """Networks of a kind in a fit."""
-FLOOR = 1e-6
-"""The least standard deviation, in units of max(1, that of all networks together)."""
 
 
 class Crossfit(NamedTuple):
@@ -133,8 +127,8 @@ def _game(
     sizes = {
         kind: side.shape[1] for kind, side in zip(("unlearned", "retrained"), dealt, strict=True)
     }
-    if variance not in get_args(Variance):
-        raise unknown("variance", variance, get_args(Variance))
+    if variance not in VARIANCES:
+        raise unknown("variance", variance, VARIANCES)
     if folds < 2:
         raise ConfigError(
             f"efficacy: {folds} folds; a network needs a fit without it, so at least 2"
@@ -148,7 +142,7 @@ def _game(
             )
     centred = np.where(np.ptp(pool, axis=0) > 0, pool - pool.mean(axis=0), 0.0)
     least = (FLOOR * np.maximum(1.0, centred.std(axis=0, ddof=1))) ** 2
-    fixed = variance == "fixed" or (variance == "auto" and min(fitted.values()) < FEW)
+    fixed = variance == "fixed" or (variance == "auto" and min(fitted.values()) < ENOUGH)
     negatives = sizes["retrained"] * pool.shape[1]
     alarms = {rate: allowed_alarms(rate, negatives) for rate in fpr}
     return _Game(centred, least, fixed, folds, alarms)

@@ -8,7 +8,7 @@ Shapes: margins [S, n] of S runs and n examples; a kind is bool[P, S, n], for ea
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from scipy.special import log_ndtr
@@ -19,7 +19,9 @@ from junlearn.metrics.context import Floats, Integers
 __all__ = ["Game", "Variance", "blocks_of", "held_out", "judged_by"]
 
 Variance = Literal["auto", "own", "fixed"]
-VARIANCES = ("auto", "own", "fixed")
+"""Of a Gaussian: that of its own example and kind; one for all examples and both kinds, the mean of theirs; or the
+latter where fewer than ENOUGH runs of a kind are in a fit."""
+VARIANCES = get_args(Variance)
 
 FLOOR = 1e-6
 """Least standard deviation, relative to the pooled one and to 1."""
