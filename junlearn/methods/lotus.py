@@ -67,12 +67,12 @@ from junlearn.memo import remembered
 from junlearn.parts import descent, feeds, losses, saliency
 from junlearn.parts.descent import Descent, Loss, updater
 from junlearn.parts.optimizers import Optimizer, transformation
+from junlearn.parts.passes import classes_of
 from junlearn.parts.saliency import Masking, masked
 from junlearn.parts.selection import right
 from junlearn.types import (
     Array,
     Batch,
-    Data,
     Feed,
     Key,
     Method,
@@ -277,7 +277,7 @@ def make(config: Config, model: Model) -> Method:
 
     def train(state: State, batch: Batch) -> tuple[State, Metrics]:
         key, noise_key = jax.random.split(jax.random.fold_in(state.key, state.step))
-        classes = model.num_classes(state.variables, {"train": Data(batch.x, batch.y)})
+        classes = classes_of(model, state.variables, batch.x)
         new, metrics = update(state, batch, (key, draw(noise_key, batch.index, classes)))
         kept = jax.tree.map(
             lambda old, moved: jnp.where(state.extra.stopped, old, moved),

@@ -43,6 +43,7 @@ from junlearn.fields import BatchSize, Epochs, Momentum, Positive
 from junlearn.parts import descent, feeds, losses
 from junlearn.parts.descent import Descent, Loss, updater
 from junlearn.parts.optimizers import Optimizer, transformation
+from junlearn.parts.passes import classes_of
 from junlearn.parts.relabelling import drawn, relabel
 from junlearn.types import (
     Array,
@@ -152,7 +153,7 @@ def make(config: Config, model: Model) -> Method:
     view = "augment" if config.augment else "eval"
 
     def step(state: State, batch: Batch) -> tuple[State, Metrics]:
-        classes = jax.eval_shape(model.apply, state.variables, batch.x)[0].shape[-1]
+        classes = classes_of(model, state.variables, batch.x)
         key = jax.random.fold_in(state.key, state.step)
         other = relabel(batch.y, drawn(key, batch.index, classes - 1))
         after, metrics = update(state, batch, other)

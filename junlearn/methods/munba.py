@@ -51,6 +51,7 @@ from junlearn.parts import bargaining, descent, l1, pairs
 from junlearn.parts.descent import Descent, supervised
 from junlearn.parts.optimizers import clip, move, transformation
 from junlearn.parts.pairs import Paired, PairedBatch
+from junlearn.parts.passes import classes_of
 from junlearn.parts.relabelling import drawn
 from junlearn.types import (
     Array,
@@ -112,10 +113,10 @@ def bargain(
     known = supervised(model)
 
     def unknown(params: PyTree, state: State, batch: Batch, key: Key) -> PyTree:
-        """L_f: the labels are drawn when the number of classes is known, from the logits."""
+        """L_f: the labels are drawn when the number of classes is known."""
         draw_key, key = jax.random.split(key)
-        logits = jax.eval_shape(model.apply, Variables(params, state.variables.stats), batch.x)[0]
-        relabelled = batch._replace(y=labels(draw_key, batch, logits.shape[-1]))
+        classes = classes_of(model, Variables(params, state.variables.stats), batch.x)
+        relabelled = batch._replace(y=labels(draw_key, batch, classes))
         return known(params, state, relabelled, key)
 
     def sparse(gradient: PyTree, state: State) -> PyTree:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from junlearn.errors import ConfigError
 from junlearn.types import Array, Batch, Key, Model, PyTree, Sources, Variables
 
-__all__ = ["along_rows", "apply_each", "embedding_of", "scatter_rows"]
+__all__ = ["along_rows", "apply_each", "classes_of", "embedding_of", "scatter_rows"]
 
 
 def along_rows(values: Array, x: Array) -> Array:
@@ -33,6 +33,11 @@ def apply_each(
 def scatter_rows(table: Array, rows: Array, mask: Array, values: Array) -> Array:
     """`table[N,...]` with `values[B,...]` in `rows[B]`, but for those outside the mask."""
     return table.at[jnp.where(mask, rows, len(table))].set(values, mode="drop")
+
+
+def classes_of(model: Model, variables: Variables, x: Array) -> int:
+    """K, from images `x[B,H,W,C]`: `Model.num_classes` for a step, which sees a batch and no `Sources`."""
+    return jax.eval_shape(model.apply, variables, x)[0].shape[-1]
 
 
 def embedding_of(
