@@ -14,8 +14,12 @@ from tests.golden_nets import close, drive, network, params, stats
 
 pytestmark = pytest.mark.parity
 NONE = np.zeros(0, int)
-SINGLE = 1e-4
-"""What single precision is held to."""
+
+
+@pytest.fixture(params=["float64", "float32"])
+def rtol(request):
+    with jax.enable_x64(request.param == "float64"):
+        yield 1e-9 if request.param == "float64" else 1e-4
 
 
 def epochs_of_pairs(case, retain_size, forget_size, epochs):
@@ -97,30 +101,27 @@ def munba_run(case, name, variant, weights):
 @pytest.mark.parametrize("name", ["munba_mlp", "munba_mlp_fitted", "munba_cnn"])
 @pytest.mark.parametrize("variant", ["plain", "l1"])
 @pytest.mark.parametrize("weights", ["exact", "released"])
-def test_munba(name, variant, weights, golden, float64):
+def test_munba(name, variant, weights, golden, rtol):
+    """On a fitted network the exact weights divide by squares of 1e-8, which single precision does not have."""
+    if (name, weights) == ("munba_mlp_fitted", "exact") and rtol > 1e-6:
+        return
     case = golden(f"methods_2026_a/{name}")
     suffix = f"{variant}_exact" if weights == "exact" else variant
     kind, first, last, losses = munba_run(case, name, variant, weights)
     for found, when in ((first, "step1"), (last, "out")):
         reference = params(kind, case, f"_{when}_{suffix}")
-        close(*(but_the_dead_bias(tree) for tree in (found.params, reference)))
+        close(*(but_the_dead_bias(tree) for tree in (found.params, reference)), rtol)
     if weights == "released":
-        close(np.array(losses), case[f"loss_{variant}"][:, 0])
+        # In float32 a loss has the rounding of logits, which are far larger than that of a fitted network.
+        atol = 1e-6 if rtol > 1e-6 else 1e-15
+        np.testing.assert_allclose(losses, case[f"loss_{variant}"][:, 0], rtol=rtol, atol=atol)
         if kind == "cnn":
-            close(last.stats, stats(kind, case, f"_out_{variant}"))
-
-
-@pytest.mark.parametrize("name", ["munba_mlp", "munba_cnn"])
-def test_munba_in_single_precision(name, golden):
-    case = golden(f"methods_2026_a/{name}")
-    kind, _, last, _ = munba_run(case, name, "plain", "exact")
-    reference = params(kind, case, "_out_plain_exact")
-    close(*(but_the_dead_bias(tree) for tree in (last.params, reference)), rtol=SINGLE)
+            close(last.stats, stats(kind, case, f"_out_{variant}"), rtol)
 
 
 @pytest.mark.parametrize("kind", ["mlp", "cnn"])
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_uam(kind, schedule, golden, float64):
+def test_uam(kind, schedule, golden, rtol):
     case = golden(f"methods_2026_a/uam_{kind}")
     model, variables = network(kind, case)
     sizes = [int(case[f"{name}_batch_size"]) for name in ("retain", "forget")]
@@ -140,7 +141,7 @@ def test_uam(kind, schedule, golden, float64):
     state = method.init(jax.random.key(0), variables, sources, split)
     total = len(feed["retain"].index)
     rho = [uam.radius(config, jnp.int32(t), total) for t in range(total)]
-    np.testing.assert_allclose(rho, case[f"rho_used_{schedule}"], rtol=1e-12)
+    np.testing.assert_allclose(rho, case[f"rho_used_{schedule}"], rtol=rtol)
 
     def ascend(state, batch):
         loss = uam.forget_loss(model)
@@ -153,11 +154,26 @@ def test_uam(kind, schedule, golden, float64):
     last, _ = drive(stage, state, sources, feed)
     for found, when in ((there, "perturbed1"), (first, "step1"), (last, "out")):
         reference = params(kind, case, f"_{when}_{schedule}")
-        close(*(but_the_dead_bias(tree) for tree in (found.variables.params, reference)))
-    close(last.variables.stats, stats(kind, case, f"_out_{schedule}"))
+        close(*(but_the_dead_bias(tree) for tree in (found.variables.params, reference)), rtol)
+    close(last.variables.stats, stats(kind, case, f"_out_{schedule}"), rtol)
 
 
-def test_scissorhands(golden, float64):
+def redrawn(case, config, model, before, total):
+    """The weights drawn anew where the saliency is over its threshold, which lies where single precision sees noise."""
+    saliency = jax.tree.map(lambda w, t: abs(w * t), before, total)
+    tau = scissorhands.threshold(saliency, normalising(saliency), config.kappa)
+    np.testing.assert_allclose(tau, case["threshold"], rtol=1e-9)
+    assert sum((leaf > tau).sum() for leaf in jax.tree.leaves(saliency)) == case["n_above"]
+    late = model.layers[1:]
+    above = sum((leaf > tau).sum() for name in late for leaf in saliency[name].values())
+    assert above == case["n_reset"]
+    fresh = jax.tree.map(jnp.zeros_like, before)
+    for name, layer in params("mlp", case, "_fresh").items():
+        fresh[name] |= layer
+    return scissorhands.trim(before, total, fresh, late, config.kappa)
+
+
+def test_scissorhands(golden, rtol):
     """All layers but the first are late."""
     case = golden("methods_2026_a/scissorhands_mlp")
     model, variables = network("mlp", case)
@@ -180,26 +196,15 @@ def test_scissorhands(golden, float64):
 
     first = part(feed["forget"], 1)
     state, _ = drive(measure, state, sources, first)
-    saliency = jax.tree.map(lambda w, t: abs(w * t), variables.params, state.extra.total)
-    tau = scissorhands.threshold(saliency, normalising(saliency), config.kappa)
-    np.testing.assert_allclose(tau, case["threshold"], rtol=1e-9)
-    assert sum((leaf > tau).sum() for leaf in jax.tree.leaves(saliency)) == case["n_above"]
-    late = model.layers[1:]
-    assert (
-        sum((leaf > tau).sum() for name in late for leaf in saliency[name].values())
-        == case["n_reset"]
-    )
-    fresh = jax.tree.map(jnp.zeros_like, variables.params)
-    for name, layer in params("mlp", case, "_fresh").items():
-        fresh[name] |= layer
-    trimmed = scissorhands.trim(variables.params, state.extra.total, fresh, late, config.kappa)
-    close(trimmed, params("mlp", case, "_trimmed"))
+    trimmed = params("mlp", case, "_trimmed")
+    if rtol < 1e-6:
+        close(redrawn(case, config, model, variables.params, state.extra.total), trimmed)
 
     state, _ = drive(memory, state._replace(variables=Variables(trimmed, {})), sources, first)
     after, _ = drive(training, state, sources, part(feed, 1))
-    close(after.variables.params, params("mlp", case, "_step1"))
+    close(after.variables.params, params("mlp", case, "_step1"), rtol)
     after, _ = drive(training, state, sources, feed)
-    close(after.variables.params, params("mlp", case, "_out"))
+    close(after.variables.params, params("mlp", case, "_out"), rtol)
 
 
 def everything(case, name):
@@ -207,15 +212,15 @@ def everything(case, name):
     return Batch(x, y, jnp.arange(len(y)), jnp.ones(len(y), bool))
 
 
-def test_orthograd(golden, float64):
+def test_orthograd(golden, rtol):
     """The projection alone: a = 0, and a ridge that is no more than rounding."""
     case = golden("methods_2026_a/orthograd_mlp")
     model, variables = network("mlp", case)
     loss = descent.supervised(model, train=False)
     state = descent.init(jax.random.key(0), variables, transformation(orthograd.Config()))
     _, forget, _ = pairs.pull(loss, variables.params, state, everything(case, "forget"), state.key)
-    close(forget, params("mlp", case, "_forget_grad"))
+    close(forget, params("mlp", case, "_forget_grad"), rtol)
     found = jax.jit(lambda v, batch, f: orthograd.direction(model, v, batch, f, 0.0, 1e-14)[0])(
         variables, everything(case, "retain"), forget
     )
-    close(jax.tree.map(jnp.negative, found), params("mlp", case, "_projected"))
+    close(jax.tree.map(jnp.negative, found), params("mlp", case, "_projected"), rtol)
