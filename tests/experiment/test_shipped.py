@@ -50,7 +50,7 @@ def test_a_run_takes_a_name(tmp_path, monkeypatch, capsys):
     ("name", "near"),
     [
         ("laf/mnist_clas", "'laf/mnist_class'?"),
-        ("mnist_class", "'camu/mnist_class' or 'jit/mnist_class' or 'laf/mnist_class'?"),
+        ("mnist_class", "'beyond/mnist_class' or 'camu/mnist_class' or 'jit/mnist_class'?"),
     ],
 )
 @pytest.mark.parametrize("command", [(), ("sweep",)])
