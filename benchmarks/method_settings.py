@@ -64,6 +64,9 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"epochs": 4, "vae_epochs": 2},
             why="20 epochs of unlearning and 10 of the autoencoders, a fifth of both",
         ),
+        "msg": Setting(
+            fields={"epochs": 3, "batch_size": 128}, why="5 epochs over the retain set; three"
+        ),
         "munba": Setting(
             fields={"epochs": 1, "batch_size": 128, "forget_batch_size": 128},
             why="10 epochs over the retain set; one",

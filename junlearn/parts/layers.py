@@ -9,6 +9,7 @@ from junlearn.errors import ConfigError
 from junlearn.types import Model, PyTree
 
 __all__ = [
+    "convolution_biases",
     "convolutions",
     "extractor",
     "head",
@@ -108,3 +109,17 @@ def convolutions(params: PyTree, method: str) -> PyTree:
             f"{method} changes the kernels of convolutions, and the network has no convolutions"
         )
     return found
+
+
+def convolution_biases(params: PyTree) -> PyTree:
+    """A tree of bools like `params`: True at the biases of convolutions."""
+
+    def walk(node: PyTree) -> PyTree:
+        if not isinstance(node, Mapping):
+            return False
+        convolution = getattr(node.get("kernel"), "ndim", 0) == 4
+        return {
+            name: (convolution and name == "bias") or walk(child) for name, child in node.items()
+        }
+
+    return walk(params)

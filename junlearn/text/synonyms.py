@@ -72,6 +72,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "l1_sparse": ("sparse", "l1", "sparsity", "l1_sparsity", "unlearn_sparse"),
         "laf": ("label_agnostic_forgetting", "label_agnostic", "supervision_free"),
         "lotus": ("logits_tempering", "tempering_unlearning", "lotus_unlearning"),
+        "msg": ("masked_small_gradients", "small_gradients"),
         "mu_mis": ("mumis", "input_sensitivity", "sensitivity"),
         "munba": ("nash", "nash_bargaining", "bargaining"),
         "naive": ("none", "original", "identity", "baseline", "nothing"),

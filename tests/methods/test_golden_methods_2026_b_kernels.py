@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from junlearn.methods import ct
+from junlearn.methods import ct, msg
 from junlearn.parts.feeds import cut
-from junlearn.types import Split
-from tests.golden_nets import close, drive, network
+from junlearn.parts.reinitialise import normal_fan_out
+from junlearn.types import Split, Variables
+from tests.golden_nets import close, drive, network, params, stats
 from tests.golden_rows import check, feed_of, sources_of
 
 pytestmark = pytest.mark.parity
@@ -57,3 +58,60 @@ def test_ct(golden, rtol):
     last, metrics = drive(stage, state, sources, feed)
     check("cnn", case, method.finish(last), "_out", rtol)
     losses_are(metrics, case["loss"], rtol)
+
+
+def with_kernel(tree, kernel, bias):
+    """`tree`, all zeros but for the kernel and the bias of the convolution."""
+    zeros = jax.tree.map(jnp.zeros_like, tree)
+    return zeros | {"conv": {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}}
+
+
+def msg_begun(case, rtol, mode):
+    """As `begun`, with the state after the two passes that measure."""
+    config = msg.Config(
+        **fields(case),
+        rho=float(case["init_rate"]),
+        kept=float(case["grad_mask_K1"].min()),
+        weighing="batch",
+        train_mode=mode == "train",
+    )
+    method, state, stages, sources = begun(msg, config, case)
+    for place, start in ((0, 0), (1, len(case["y_retain"]))):
+        feed = feed_of(case["snip_rows"][case["snip_set"] == place], start)
+        state, _ = drive(stages[place], state, sources, feed)
+    close(state.extra.total["fc"], params("cnn", case, f"_snip_{mode}")["fc"], rtol)
+    kernel = state.extra.total["conv"]["kernel"]
+    close(kernel, jnp.asarray(case[f"K1_snip_{mode}"]), rtol)
+    return method, state, stages, sources
+
+
+def test_msg_measures_in_eval_mode(golden, rtol):
+    case = golden("methods_2026_b/msg_cnn")
+    _, state, _, _ = msg_begun(case, rtol, "eval")
+    close(state.extra.total, params("cnn", case, "_snip_eval"), rtol)
+    close(state.variables.stats, stats("cnn", case), rtol)
+
+
+def test_msg(golden, rtol):
+    case = golden("methods_2026_b/msg_cnn")
+    method, state, stages, sources = msg_begun(case, rtol, "train")
+    close(state.variables.stats, stats("cnn", case, "_snip"), rtol)
+    weights = state.variables.params
+    kernel = jnp.asarray(case["fresh_K1"])
+    fan_in = kernel[..., 0].size
+    unit = with_kernel(
+        weights,
+        kernel / normal_fan_out(jnp.ones_like(kernel)),
+        (case["fresh_bk1"] * np.sqrt(fan_in) + 1) / 2,
+    )
+    mixed, fresh = msg.mixed(weights, state.extra.total, unit, float(case["init_rate"]))
+    mixed = msg.rebiased(mixed, unit)
+    close(mixed, params("cnn", case, "_reinit"), rtol)
+    np.testing.assert_array_equal(fresh["conv"]["kernel"], case["grad_mask_K1"] == 1)
+    variables = Variables(mixed, state.variables.stats)
+    state = state._replace(variables=variables, extra=state.extra._replace(fresh=fresh))
+    feed = feed_of(case["train_rows"])
+    for steps, when in ((1, "_step1"), (2, "_step2"), (len(feed.index), "_out")):
+        after, metrics = drive(stages[-1], state, sources, cut(feed, steps))
+        check("cnn", case, method.finish(after), when, rtol)
+    losses_are(metrics, case["train_loss"], rtol)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from junlearn.errors import ConfigError
-from junlearn.parts.layers import convolutions
+from junlearn.parts.layers import convolution_biases, convolutions
 from junlearn.parts.reinitialise import (
     fan_ins,
     normal_fan_out,
@@ -62,5 +62,9 @@ def test_convolutions_are_the_arrays_of_four_axes():
     found = convolutions(NETWORK, "msg")
     assert [path[-1].key for path, leaf in jax.tree.leaves_with_path(found) if leaf] == ["kernel"]
     assert found["stem"]["conv"]["kernel"]
+    beside = jax.tree.leaves_with_path(convolution_biases(NETWORK))
+    assert [tuple(k.key for k in path) for path, leaf in beside if leaf] == [
+        ("stem", "conv", "bias")
+    ]
     with pytest.raises(ConfigError, match="msg changes the kernels"):
         convolutions({"head": NETWORK["head"]}, "msg")
