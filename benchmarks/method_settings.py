@@ -89,6 +89,7 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"epochs": 1, "target_accuracy": 0.1, "check_every": 10},
             why="one epoch of 5, and no further than chance: its ascent has no end",
         ),
+        "prmq": Setting(fields={"passes": 2.0}, why="3.2 passes over the retain set; two"),
         "random_labels": Setting(fields={"epochs": 1}, why="as in configs/quick/mnist_class.toml"),
         "retrain": Setting(fields=recipe(epochs), why="as the original was trained"),
         "salun": Setting(

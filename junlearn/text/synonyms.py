@@ -81,6 +81,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "negmerge": ("neg_merge", "task_negation", "task_arithmetic", "task_vector", "negation"),
         "ntk": ("ntk_forgetting", "neural_tangent_kernel"),
         "orthograd": ("orthogonal_gradient", "ortho_grad", "orthogonal"),
+        "prmq": ("prune_reinitialise", "prune_reinitialize", "prune"),
         "random_labels": ("rl", "random_label", "amnesiac", "relabel", "amnesiac_unlearning"),
         "retrain": ("gold", "exact", "scratch", "retraining", "from_scratch", "oracle"),
         "salun": ("saliency_unlearning", "saliency", "saliency_mask"),

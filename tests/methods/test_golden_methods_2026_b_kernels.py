@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from junlearn.methods import ct, msg
+from junlearn.methods import ct, msg, prmq
 from junlearn.parts.feeds import cut
 from junlearn.parts.reinitialise import normal_fan_out
 from junlearn.types import Split, Variables
@@ -115,3 +115,31 @@ def test_msg(golden, rtol):
         after, metrics = drive(stages[-1], state, sources, cut(feed, steps))
         check("cnn", case, method.finish(after), when, rtol)
     losses_are(metrics, case["train_loss"], rtol)
+
+
+def test_prmq(golden, rtol):
+    case = golden("methods_2026_b/prmq_cnn")
+    settings = fields(case)
+    passes = settings.pop("epochs")
+    config = prmq.Config(**settings, passes=passes, rho=float(case["prune_amount"]))
+    method, state, stages, sources = begun(prmq, config, case)
+    weights = state.extra.original.params
+    unit = jax.tree.map(jnp.zeros_like, weights)
+    unit["conv"]["kernel"], unit["fc"]["kernel"] = (
+        jnp.asarray(case[f"uniform_{name}"]) for name in ("K1", "W")
+    )
+    weights = prmq.refilled(prmq.pruned(weights, config.rho), unit)
+    close(weights, params("cnn", case, "_pruned"), rtol)
+    feed = feed_of(case["train_rows"])
+    made = sum(
+        stage.epochs * len(stage.feed(np.random.default_rng(0), state).index) for stage in stages
+    )
+    assert made == len(feed.index)
+    state = state._replace(variables=state.variables._replace(params=weights))
+    first, _ = drive(stages[0], state, sources, cut(feed, 1))
+    check("cnn", case, first.variables, "_step1", rtol)
+    last, metrics = drive(stages[0], state, sources, feed)
+    check("cnn", case, last.variables, "_out", rtol)
+    losses_are(metrics, case["loss"], rtol)
+    # A number next to the middle of two of float16 may go to either in single precision.
+    check("cnn", case, method.finish(last), "_half", rtol if rtol < 1e-6 else 1e-3)
