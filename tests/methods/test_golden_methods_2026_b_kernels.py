@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from junlearn.methods import ct, msg, prmq
+from junlearn.methods import cfw, ct, msg, prmq
 from junlearn.parts.feeds import cut
 from junlearn.parts.reinitialise import normal_fan_out
 from junlearn.types import Split, Variables
@@ -143,3 +143,29 @@ def test_prmq(golden, rtol):
     losses_are(metrics, case["loss"], rtol)
     # A number next to the middle of two of float16 may go to either in single precision.
     check("cnn", case, method.finish(last), "_half", rtol if rtol < 1e-6 else 1e-3)
+
+
+def test_cfw(golden, rtol):
+    """The reference has the product of means of the release; the epochs are of equal length."""
+    case = golden("methods_2026_b/cfw_cnn")
+    sigmas = {"sigma": float(case["sigma_start"]), "final_sigma": float(case["sigma_final"])}
+    config = cfw.Config(**fields(case), **sigmas, weighing="batch")
+    method, state, (repair, _, last_epoch), sources = begun(cfw, config, case)
+    close(state.extra.weights, jnp.asarray(case["class_weights"]), rtol)
+    _, variables = network("cnn", case)
+
+    def noise(variables, place, sigma):
+        unit = with_kernel(variables.params, case["noise"][place], case["bk1"])
+        return variables._replace(params=cfw.noised(variables.params, unit, ("conv",), sigma))
+
+    state = state._replace(variables=noise(variables, 0, config.sigma))
+    feed = feed_of(case["train_rows"])
+    early = len(feed.index) - len(feed.index) // config.epochs
+    first, _ = drive(repair, state, sources, cut(feed, 1))
+    check("cnn", case, first.variables, "_step1", rtol)
+    state, metrics = drive(repair, state, sources, cut(feed, early))
+    state = state._replace(variables=noise(state.variables, 1, config.final_sigma))
+    rest = feed._replace(index=feed.index[early:], mask=feed.mask[early:])
+    state, more = drive(last_epoch, state, sources, rest)
+    check("cnn", case, method.finish(state), "_out", rtol)
+    losses_are([*metrics, *more], case["loss"], rtol)
