@@ -41,6 +41,8 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"steps": None, "epochs": 1, "batch_size": 128},
             why="1,000 batches of 512 are for CIFAR-10; one epoch",
         ),
+        "cfw": Setting(fields={"epochs": 2}, why="4 epochs over the retain set; two"),
+        "ct": Setting(fields={"epochs": 2}, why="3 epochs over the retain set; two"),
         "duck": Setting(
             fields={"epochs": 2, "batch_size": 128},
             why="30 epochs of batches of 1,024 are for CIFAR-10",
@@ -62,6 +64,9 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         "laf": Setting(
             fields={"epochs": 4, "vae_epochs": 2},
             why="20 epochs of unlearning and 10 of the autoencoders, a fifth of both",
+        ),
+        "msg": Setting(
+            fields={"epochs": 3, "batch_size": 128}, why="5 epochs over the retain set; three"
         ),
         "munba": Setting(
             fields={"epochs": 1, "batch_size": 128, "forget_batch_size": 128},
@@ -85,6 +90,7 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"epochs": 1, "target_accuracy": 0.1, "check_every": 10},
             why="one epoch of 5, and no further than chance: its ascent has no end",
         ),
+        "prmq": Setting(fields={"passes": 2.0}, why="3.2 passes over the retain set; two"),
         "random_labels": Setting(fields={"epochs": 1}, why="as in configs/quick/mnist_class.toml"),
         "retrain": Setting(fields=recipe(epochs), why="as the original was trained"),
         "salun": Setting(

@@ -14,6 +14,7 @@ __all__ = [
     "cosine_distances",
     "cross_entropy",
     "divergence",
+    "entropy",
     "margin_entropy",
     "masked_mean",
 ]
@@ -68,6 +69,12 @@ def divergence(log_target: Array, log_output: Array, mask: Array) -> Array:
     target = jnp.exp(log_target)
     terms = jnp.where(target > 0, target * (log_target - log_output), 0.0)
     return masked_mean(terms.sum(axis=-1), mask)
+
+
+def entropy(logits: Array) -> Array:
+    """H [B] of the probabilities of `logits[B,K]`, in nats."""
+    log_p = jax.nn.log_softmax(logits)
+    return -(jnp.exp(log_p) * log_p).sum(axis=-1)
 
 
 def accuracy(logits: Array, labels: Array, mask: Array) -> Array:
