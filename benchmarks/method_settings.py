@@ -50,6 +50,9 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"steps": None, "epochs": epochs, "batch_size": 128},
             why="4,000 batches of 512 are for CIFAR-10; as long as the original was trained",
         ),
+        "fcs": Setting(
+            fields={"epochs": 1}, why="8 epochs of contrast and repair over the retain set; one"
+        ),
         "finetune": Setting(
             fields={"epochs": 1, "batch_size": 128, "learning_rate": 0.05},
             why="as in configs/quick/mnist_class.toml",

@@ -64,6 +64,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "duck": ("distance_based_unlearning", "centroid_matching"),
         "emmn": ("error_maximizing_noise", "error_minimizing_maximizing_noise", "minmax"),
         "eu_k": ("eu", "exact_unlearning", "euk"),
+        "fcs": ("contrast", "contrastive", "forget_by_contrast", "kgltop1", "challenge_winner"),
         "finetune": ("ft", "fine_tune", "finetuning", "fine_tuning", "finetuned"),
         "fisher": ("fisher_forgetting", "ff", "fisher_noise"),
         "gkt": ("gated_knowledge_transfer", "zero_shot"),
