@@ -107,6 +107,9 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             why="10 epochs over the retain set; one",
         ),
         "scrub": Setting(fields={"epochs": 2, "max_epochs": 1}, why="10 epochs; one of each kind"),
+        "sfron": Setting(
+            fields={"steps": 400}, why="1,500 steps are for CIFAR-10; an epoch of MNIST is 422"
+        ),
         "sisa": Setting(
             fields={"epochs": 1}, why="it trains all its networks before it can forget"
         ),

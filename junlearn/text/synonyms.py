@@ -86,6 +86,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "scar_self": ("self_forget", "scar_self_forget"),
         "scissorhands": ("scissor_hands", "scissor", "scissors"),
         "scrub": ("scrub_r", "kurmanji"),
+        "sfron": ("sfr_on", "remain_geometry", "saliency_forgetting", "saliency_weighted_ascent"),
         "sisa": ("sharded", "shards", "sharding"),
         "ssd": ("selective_synaptic_dampening", "synaptic_dampening", "dampening", "lfssd", "assd"),
         "uam": ("unlearning_aware_minimization", "unlearning_aware_minimisation", "sharpness"),
