@@ -55,7 +55,8 @@ import optax
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Fraction, Momentum, NonNegative, Positive
 from junlearn.models.generator import make_generator
-from junlearn.parts import feeds, layers, losses, optimizers
+from junlearn.parts import feeds, losses, optimizers
+from junlearn.parts.reinitialise import redraw_convolutions
 from junlearn.types import (
     Array,
     Batch,
@@ -255,7 +256,7 @@ def make(config: Config, model: Model) -> Method:
             student = model.fresh(student_key, sources)
         elif config.student == "convolutions":
             student = variables._replace(
-                params=layers.redraw_convolutions(student_key, variables.params)
+                params=redraw_convolutions(student_key, variables.params, "gkt")
             )
         else:
             student = variables

@@ -58,9 +58,10 @@ from junlearn.fields import Count, Fraction, NonNegative, Positive
 from junlearn.memo import remembered
 from junlearn.parts import descent, feeds, pairs
 from junlearn.parts.descent import Descent, supervised, updater
-from junlearn.parts.layers import last_half, last_layers, normalising, redrawn
+from junlearn.parts.layers import last_half, last_layers, normalising
 from junlearn.parts.optimizers import move, transformation
 from junlearn.parts.pairs import Paired, PairedBatch
+from junlearn.parts.reinitialise import redrawn
 from junlearn.types import (
     Array,
     Batch,

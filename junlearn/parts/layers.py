@@ -4,21 +4,19 @@ from collections.abc import Collection, Mapping
 from itertools import accumulate
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from junlearn.errors import ConfigError
-from junlearn.types import Array, Key, Model, PyTree
+from junlearn.types import Model, PyTree
 
 __all__ = [
+    "convolutions",
     "extractor",
     "head",
     "in_layers",
     "last_half",
     "last_layers",
     "normalising",
-    "redraw_convolutions",
-    "redrawn",
+    "stem",
 ]
 
 
@@ -37,6 +35,15 @@ def head(model: Model, method: str) -> str:
             f"{method} must know the head: give the model its layers, input to output"
         )
     return model.layers[-1]
+
+
+def stem(model: Model, method: str) -> str:
+    """The group of parameters that reads the image. Raises ConfigError where it is not known."""
+    if not model.layers:
+        raise ConfigError(
+            f"{method} must know the stem: give the model its layers, input to output"
+        )
+    return model.layers[0]
 
 
 def extractor(model: Model, method: str) -> tuple[str, ...]:
@@ -90,32 +97,14 @@ def normalising(params: PyTree) -> PyTree:
     return walk(params, False)
 
 
-def redrawn(key: Key, params: PyTree) -> PyTree:
-    """Weights as PyTorch begins with them: uniform within 1 / sqrt(fan_in). Arrays of one axis, biases, are 0."""
-    leaves, structure = jax.tree.flatten(params)
+def convolutions(params: PyTree, method: str) -> PyTree:
+    """A tree of bools like `params`: True at the kernels of convolutions, 1x1 and depthwise ones too.
 
-    def fresh(key: Key, leaf: Array) -> Array:
-        if leaf.ndim < 2:
-            return jnp.zeros_like(leaf)
-        bound = float(1 / np.sqrt(np.prod(leaf.shape[:-1])))
-        return jax.random.uniform(key, (leaf.size,), leaf.dtype, -bound, bound).reshape(leaf.shape)
-
-    keys = jax.random.split(key, len(leaves))
-    return jax.tree.unflatten(structure, list(map(fresh, keys, leaves)))
-
-
-def redraw_convolutions(key: Key, params: PyTree) -> PyTree:
-    """A copy of `params` with every convolution kernel drawn Xavier-uniform. Raises ConfigError if there is none."""
-    leaves, structure = jax.tree.flatten(params)
-    if all(leaf.ndim != 4 for leaf in leaves):
-        raise ConfigError("the network has no convolutions whose kernels could be drawn again")
-
-    def fresh(key: Key, leaf: Array) -> Array:
-        if leaf.ndim != 4:
-            return jnp.array(leaf)
-        *window, inputs, outputs = leaf.shape
-        bound = float(np.sqrt(6 / (np.prod(window) * (inputs + outputs))))
-        return jax.random.uniform(key, (leaf.size,), leaf.dtype, -bound, bound).reshape(leaf.shape)
-
-    keys = jax.random.split(key, len(leaves))
-    return jax.tree.unflatten(structure, list(map(fresh, keys, leaves)))
+    They are the arrays of four axes, (height, width, inputs of a group, outputs). Raises ConfigError if there is none.
+    """
+    found = jax.tree.map(lambda leaf: leaf.ndim == 4, params)
+    if not any(jax.tree.leaves(found)):
+        raise ConfigError(
+            f"{method} changes the kernels of convolutions, and the network has no convolutions"
+        )
+    return found
