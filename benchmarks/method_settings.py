@@ -41,6 +41,7 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"steps": None, "epochs": 1, "batch_size": 128},
             why="1,000 batches of 512 are for CIFAR-10; one epoch",
         ),
+        "ct": Setting(fields={"epochs": 2}, why="3 epochs over the retain set; two"),
         "duck": Setting(
             fields={"epochs": 2, "batch_size": 128},
             why="30 epochs of batches of 1,024 are for CIFAR-10",

@@ -31,7 +31,9 @@ __all__ = [
     "warm_linear",
 ]
 
-ScheduleKind = Literal["constant", "cosine", "linear", "multistep", "one_cycle", "warm_linear"]
+ScheduleKind = Literal[
+    "constant", "cosine", "epoch_cosine", "linear", "multistep", "one_cycle", "warm_linear"
+]
 
 ONE_CYCLE_RISE = 0.3
 """Share of a one-cycle schedule in which the rate rises."""
@@ -180,7 +182,7 @@ def schedule(
 
     The first `warmup_epochs` rise linearly from 0 to `peak`; after them the rate is `constant`, falls to 0 as a half
     `cosine` or as a line (`linear`), or is multiplied by `decay` at the start of each epoch in `milestones`
-    (`multistep`; epochs count from 0).
+    (`multistep`; epochs count from 0). An `epoch_cosine` keeps the rate of an epoch's first step throughout the epoch.
 
     `one_cycle` runs over all steps: from peak / 25 to `peak` in the first 30 %, then down to peak / 250,000 at the last
     one, both as half cosines. A warm-up is laid over its beginning as in the release of JiT: up to and including step
@@ -200,8 +202,9 @@ def schedule(
             first = peak / ONE_CYCLE_START
             cycle = _one_cycle(t, total, first, peak, first / ONE_CYCLE_END)
             return jnp.where(t <= warmup, first * t / warmup, cycle) if warmup else cycle
-        progress = jnp.clip((t - warmup) / max(total - warmup, 1), 0.0, 1.0)
-        if kind == "cosine":
+        held = (count // steps_per_epoch) * steps_per_epoch if kind == "epoch_cosine" else t
+        progress = jnp.clip((held - warmup) / max(total - warmup, 1), 0.0, 1.0)
+        if kind in ("cosine", "epoch_cosine"):
             shape = 0.5 * (1 + jnp.cos(jnp.pi * progress))
         elif kind == "linear":
             shape = 1 - progress

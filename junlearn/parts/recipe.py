@@ -62,7 +62,7 @@ class Recipe(Optimizer):
     batch_size: BatchSize = 128
     schedule: ScheduleKind = "constant"
     """`one_cycle` cycles the momentum of sgd too, from 0.95 to 0.85 and back; `warm_linear` is that of Corrective
-    Unlearning, with a warm-up of its own."""
+    Unlearning, with a warm-up of its own; `epoch_cosine` changes the rate between epochs alone."""
     warmup_epochs: NonNegative = 0.0
     milestones: tuple[int, ...] = ()
     """Epochs (from 0) at whose start a `multistep` schedule multiplies the rate by `decay`."""

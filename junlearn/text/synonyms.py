@@ -60,6 +60,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "boundary_expand": ("boundary_expanding", "expand", "boundaryexpand"),
         "boundary_shrink": ("boundary", "boundary_unlearning", "shrink", "boundary_shrinking"),
         "cf_k": ("cf", "catastrophic_forgetting", "cfk"),
+        "ct": ("convolution_transpose", "transpose", "conv_transpose"),
         "delete": ("decoupled_distillation", "distillation_to_erase"),
         "duck": ("distance_based_unlearning", "centroid_matching"),
         "emmn": ("error_maximizing_noise", "error_minimizing_maximizing_noise", "minmax"),

@@ -32,11 +32,15 @@ SETTINGS = {
     "ssd": {"alpha": 1.0},
 }
 
+CONVOLUTIONAL = {"ct", "msg"}
+"""Methods that refuse a network without convolutions: they are checked on one that has them alone."""
+
 
 @functools.cache
 def subject_of(name):
     module = METHODS[name]
-    return Subject(module, quick(module.Config, **SETTINGS.get(name, {})))
+    problem = tiny("convnet") if name in CONVOLUTIONAL else None
+    return Subject(module, quick(module.Config, **SETTINGS.get(name, {})), problem)
 
 
 @functools.cache

@@ -82,6 +82,7 @@ def test_adam_couples_decay_and_adamw_does_not():
         ("constant", [0, 0.5, 1, 1, 1, 1, 1, 1]),
         ("linear", [0, 0.5, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]),
         ("cosine", [0, 0.5, *(0.5 * (1 + np.cos(np.pi * np.arange(6) / 6)))]),
+        ("epoch_cosine", [0, 0.5, 1, 1, 0.75, 0.75, 0.25, 0.25]),
         ("multistep", [0, 0.5, 1, 1, 0.2, 0.2, 0.04, 0.04]),
     ],
 )
