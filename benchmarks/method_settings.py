@@ -60,6 +60,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         ),
         "fisher": Setting(fields={"batch_size": 128}, why="the same sum, in fewer steps"),
         "gkt": Setting(fields={"pseudo_batches": 5}, why="1,000 cycles of 17 steps take an hour"),
+        "kde": Setting(
+            fields={"warmup_epochs": 1, "epochs": 1},
+            why="3 epochs over the retain set; one, where the job has a validation set",
+        ),
         "l1_sparse": Setting(
             fields={"epochs": 1, "batch_size": 128}, why="10 epochs over the retain set; one"
         ),

@@ -70,6 +70,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "fisher": ("fisher_forgetting", "ff", "fisher_noise"),
         "gkt": ("gated_knowledge_transfer", "zero_shot"),
         "jit": ("just_in_time", "jit_unlearning", "lipschitz", "zero_shot_lipschitz"),
+        "kde": ("knowledge_distillation_entropy", "distillation_entropy", "kgltop6"),
         "l1_sparse": ("sparse", "l1", "sparsity", "l1_sparsity", "unlearn_sparse"),
         "laf": ("label_agnostic_forgetting", "label_agnostic", "supervision_free"),
         "lotus": ("logits_tempering", "tempering_unlearning", "lotus_unlearning"),
