@@ -95,6 +95,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         ),
         "random_labels": Setting(fields={"epochs": 1}, why="as in configs/quick/mnist_class.toml"),
         "retrain": Setting(fields=recipe(epochs), why="as the original was trained"),
+        "rni": Setting(
+            fields={"epochs": 2, "fine_rates": (2e-4,)},
+            why="9 epochs over the retain set, 4 of them fine; three, one of them fine",
+        ),
         "salun": Setting(
             fields={"epochs": 1, "batch_size": 128},
             why="10 epochs over all data; one",
