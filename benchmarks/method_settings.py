@@ -52,12 +52,19 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"steps": None, "epochs": epochs, "batch_size": 128},
             why="4,000 batches of 512 are for CIFAR-10; as long as the original was trained",
         ),
+        "fcs": Setting(
+            fields={"epochs": 1}, why="8 epochs of contrast and repair over the retain set; one"
+        ),
         "finetune": Setting(
             fields={"epochs": 1, "batch_size": 128, "learning_rate": 0.05},
             why="as in configs/quick/mnist_class.toml",
         ),
         "fisher": Setting(fields={"batch_size": 128}, why="the same sum, in fewer steps"),
         "gkt": Setting(fields={"pseudo_batches": 5}, why="1,000 cycles of 17 steps take an hour"),
+        "kde": Setting(
+            fields={"warmup_epochs": 1, "epochs": 1},
+            why="3 epochs over the retain set; one, where the job has a validation set",
+        ),
         "l1_sparse": Setting(
             fields={"epochs": 1, "batch_size": 128}, why="10 epochs over the retain set; one"
         ),
@@ -93,6 +100,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         "prmq": Setting(fields={"passes": 2.0}, why="3.2 passes over the retain set; two"),
         "random_labels": Setting(fields={"epochs": 1}, why="as in configs/quick/mnist_class.toml"),
         "retrain": Setting(fields=recipe(epochs), why="as the original was trained"),
+        "rni": Setting(
+            fields={"epochs": 2, "fine_rates": (2e-4,)},
+            why="9 epochs over the retain set, 4 of them fine; three, one of them fine",
+        ),
         "salun": Setting(
             fields={"epochs": 1, "batch_size": 128},
             why="10 epochs over all data; one",
@@ -110,6 +121,9 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             why="10 epochs over the retain set; one",
         ),
         "scrub": Setting(fields={"epochs": 2, "max_epochs": 1}, why="10 epochs; one of each kind"),
+        "sfron": Setting(
+            fields={"steps": 400}, why="1,500 steps are for CIFAR-10; an epoch of MNIST is 422"
+        ),
         "sisa": Setting(
             fields={"epochs": 1}, why="it trains all its networks before it can forget"
         ),

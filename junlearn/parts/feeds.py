@@ -13,6 +13,7 @@ from junlearn.types import Feed, PyTree
 __all__ = [
     "crossed",
     "cut",
+    "cycled",
     "dataless",
     "each_with",
     "is_feed",
@@ -54,6 +55,21 @@ def shuffled(
     return sequential(rng.permutation(indices), batch_size, source=source, view=view)
 
 
+def cycled(
+    rng: np.random.Generator,
+    indices: np.ndarray,
+    batch_size: int,
+    steps: int,
+    *,
+    source: str = "train",
+    view: str = "eval",
+) -> Feed:
+    """`steps` batches of passes over `indices`, each pass in an order of its own with its ragged last batch."""
+    passes = -(-steps // -(-len(indices) // batch_size))
+    rounds = [shuffled(rng, indices, batch_size, source=source, view=view) for _ in range(passes)]
+    return cut(joined(rounds), steps)
+
+
 def paired(
     rng: np.random.Generator,
     indices: dict[str, np.ndarray],
@@ -70,7 +86,7 @@ def paired(
     """
     length = -(-len(indices[leader]) // batch_size)
     return {
-        name: _cycled(rng, values, batch_size, length, source, view)
+        name: cycled(rng, values, batch_size, length, source=source, view=view)
         for name, values in indices.items()
     }
 
@@ -95,7 +111,7 @@ def zipped(
     index = np.pad(ahead.index, ((0, length - pairs), (0, 0)), mode="edge")
     mask = np.pad(ahead.mask, ((0, length - pairs), (0, 0)))
     return {
-        "retain": _cycled(rng, retain, batch_size, length, "train", view),
+        "retain": cycled(rng, retain, batch_size, length, view=view),
         "forget": ahead._replace(index=index, mask=mask),
     }
 
@@ -163,20 +179,6 @@ def pad_rows(feed: Feed, multiple: int) -> Feed:
         return np.concatenate([rows, np.repeat(rows[:, :1], extra, axis=1)], axis=1)
 
     return _changed(feed, widen)._replace(mask=np.pad(feed.mask, ((0, 0), (0, extra))))
-
-
-def _cycled(
-    rng: np.random.Generator,
-    indices: np.ndarray,
-    batch_size: int,
-    steps: int,
-    source: str,
-    view: str,
-) -> Feed:
-    """`steps` batches of passes over `indices`, each pass in an order of its own with its ragged last batch."""
-    passes = -(-steps // -(-len(indices) // batch_size))
-    rounds = [shuffled(rng, indices, batch_size, source=source, view=view) for _ in range(passes)]
-    return cut(joined(rounds), steps)
 
 
 def _changed(feed: Feed, change: Callable[[np.ndarray], np.ndarray]) -> Feed:

@@ -26,6 +26,7 @@ __all__ = [
     "only",
     "rated",
     "schedule",
+    "side_by_side",
     "transformation",
     "warm_linear",
 ]
@@ -123,6 +124,29 @@ def only(tx: optax.GradientTransformation, layers: Collection[str]) -> optax.Gra
         return jax.tree.map(lambda trained: "trained" if trained else "frozen", inside)
 
     return optax.partition({"trained": tx, "frozen": optax.set_to_zero()}, label)
+
+
+@remembered
+def side_by_side(
+    *optimizers: optax.GradientTransformation,
+) -> tuple[optax.GradientTransformation, ...]:
+    """`optimizers` of the same weights, each with a momentum of its own: they take turns on one state.
+
+    The state is a tuple of all of theirs. Each of those returned moves the weights by its own part alone, and leaves
+    the other parts as they are.
+    """
+
+    def init(params: PyTree) -> PyTree:
+        return tuple(tx.init(params) for tx in optimizers)
+
+    def turn(place: int, tx: optax.GradientTransformation) -> optax.GradientTransformation:
+        def update(gradient: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, PyTree]:
+            change, own = tx.update(gradient, state[place], params)
+            return change, (*state[:place], own, *state[place + 1 :])
+
+        return optax.GradientTransformation(init, update)
+
+    return tuple(turn(place, tx) for place, tx in enumerate(optimizers))
 
 
 def clip(gradient: PyTree, limit: float) -> PyTree:

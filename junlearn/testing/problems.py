@@ -9,13 +9,15 @@ import numpy as np
 from junlearn.models import MODELS
 from junlearn.types import Data, Model, Sources, Split, Variables
 
-__all__ = ["IMPOSSIBLE", "Problem", "initial_weights", "make_problem", "tiny"]
+__all__ = ["IMPOSSIBLE", "Problem", "initial_weights", "make_problem", "tiny", "validated"]
 
 CLASSES = 4
 FORGOTTEN = 1
 """The class that is forgotten."""
 SURROGATE = 22
 """Images of the surrogate set."""
+VALIDATION = 15
+"""Images of the validation set."""
 IMPOSSIBLE = -(10**6)
 """A label that no class has: whoever reads it gets a wrong result."""
 
@@ -26,7 +28,8 @@ class Problem(NamedTuple):
     model: Model
     variables: Variables
     sources: Sources
-    """"train", "test" and "surrogate"; the surrogate images have the label `IMPOSSIBLE`."""
+    """"train", "test" and "surrogate", and for the methods that read it "validation"; the surrogate images have the
+    label `IMPOSSIBLE`."""
     split: Split
 
 
@@ -39,15 +42,11 @@ def make_problem(
     """
     rng = np.random.default_rng(7)
     component = MODELS[name]
-    model = component.make(component.Config(**settings), CLASSES, (size, size, 1))
-
-    def data(count: int) -> Data:
-        y = np.resize(np.arange(CLASSES, dtype=np.int32), count)
-        x = rng.normal(size=(count, size, size, 1)).astype(np.float32) + y[:, None, None, None] / 2
-        return Data(x, y)
-
-    sources = {"train": data(train), "test": data(test)}
-    sources["surrogate"] = data(SURROGATE)._replace(y=np.full(SURROGATE, IMPOSSIBLE, np.int32))
+    shape = (size, size, 1)
+    model = component.make(component.Config(**settings), CLASSES, shape)
+    sources = {"train": _data(rng, train, shape), "test": _data(rng, test, shape)}
+    unknown = np.full(SURROGATE, IMPOSSIBLE, np.int32)
+    sources["surrogate"] = _data(rng, SURROGATE, shape)._replace(y=unknown)
     variables = model.init(jax.random.key(3), model.example(sources))
     forget, forget_test = sources["train"].y == FORGOTTEN, sources["test"].y == FORGOTTEN
     split = Split(
@@ -58,6 +57,19 @@ def make_problem(
         (FORGOTTEN,),
     )
     return Problem(model, variables, sources, split)
+
+
+def _data(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> Data:
+    y = np.resize(np.arange(CLASSES, dtype=np.int32), count)
+    x = rng.normal(size=(count, *shape)).astype(np.float32) + y[:, None, None, None] / 2
+    return Data(x, y)
+
+
+def validated(problem: Problem) -> Problem:
+    """The problem with a validation set, of images like its others."""
+    shape = problem.sources["train"].x.shape[1:]
+    unseen = _data(np.random.default_rng(8), VALIDATION, shape)
+    return problem._replace(sources=problem.sources | {"validation": unseen})
 
 
 @cache

@@ -183,7 +183,8 @@ def _killed(subject: Subject, store: checkpoint.Store, ends: Callable[[int, int]
 def _columns(problem: Problem) -> list[str]:
     """What of the problem a method can read and name in NEEDS."""
     names = ["forget.x", "forget.y", "retain.x", "retain.y", "test.x", "test.y"]
-    return names + (["surrogate.x"] if "surrogate" in problem.sources else [])
+    further = ["surrogate.x", "validation.x", "validation.y"]
+    return names + [name for name in further if name.partition(".")[0] in problem.sources]
 
 
 def _same_without(subject: Subject, hidden: list[str], plain: Result) -> bool:

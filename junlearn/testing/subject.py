@@ -14,7 +14,7 @@ from junlearn.engine.run import Result, run
 from junlearn.errors import ConfigError, DivergedError
 from junlearn.testing.differences import kinds_differ
 from junlearn.testing.limits import quick
-from junlearn.testing.problems import Problem, initial_weights, tiny
+from junlearn.testing.problems import Problem, initial_weights, tiny, validated
 from junlearn.types import Method, PyTree, Sources, Split, Stage
 
 __all__ = ["NotApplicable", "Plain", "Subject", "Trace", "copies", "missing", "told"]
@@ -76,8 +76,8 @@ class Subject:
     """A method, its settings and the problems that it is checked on.
 
     `module` is any object with `Config`, `make` and `NEEDS`: a module of `junlearn.methods`, or of your own. `config`
-    defaults to `quick(module.Config)`. `problem` takes the place of both tiny problems. Raises ConfigError for an
-    object that is no method.
+    defaults to `quick(module.Config)`. `problem` takes the place of both tiny problems, which have a validation set
+    where the method needs one. Raises ConfigError for an object that is no method.
     """
 
     def __init__(self, module: Any, config: Any = None, problem: Problem | None = None) -> None:
@@ -85,9 +85,11 @@ class Subject:
             raise ConfigError(f"a method has {', '.join(PARTS)}; this one lacks {lacks}")
         self.module = module
         self.config = quick(module.Config) if config is None else config
-        self.dense = tiny("mlp") if problem is None else problem
+        reads = any(name.startswith("validation.") for name in self.needs)
+        ready = validated if reads else lambda made: made
+        self.dense = ready(tiny("mlp")) if problem is None else problem
         """The problem of most checks."""
-        self.normed = tiny("convnet") if problem is None else problem
+        self.normed = ready(tiny("convnet")) if problem is None else problem
         """The problem of those that look at BatchNorm and convolutions too."""
         self.unrepeated: str | None = None
         """How a second run differs from the first, empty where it does not; None as long as nobody has asked."""

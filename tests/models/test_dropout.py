@@ -8,7 +8,7 @@ from junlearn.methods import build
 from junlearn.testing.stepping import first_steps
 from tests.methods.subjects import problem_of, subject_of
 
-TWO_PASSES = {"neggrad_plus", "duck", "munba", "scissorhands", "uam"}
+TWO_PASSES = {"neggrad_plus", "duck", "fcs", "munba", "scissorhands", "sfron", "uam"}
 """Methods whose step passes over two batches in train mode, one after the other."""
 
 ONE_PASS = {

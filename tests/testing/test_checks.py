@@ -11,6 +11,7 @@ import pytest
 
 from junlearn.parts import feeds
 from junlearn.testing import CHECKS, Subject, check, make_problem
+from junlearn.testing.sameness import needs
 from junlearn.types import Variables
 from tests.testing.tiny_methods import NEEDS, method, right
 
@@ -211,6 +212,19 @@ SUBJECT = Subject(method(__doc__=TABLE.replace("3", "10")), problem=PROBLEM)
 @pytest.mark.parametrize("one", CHECKS[:4])
 def test_the_checks_are_tests_of_pytest(one):
     one(SUBJECT)
+
+
+def on_validation(rng, state, feed, split):
+    return feeds.shuffled(rng, np.arange(15), 64, source="validation")
+
+
+def test_a_validation_set_is_there_for_who_names_it():
+    """And of it only what is named."""
+    images, both = {"validation.x"}, {"validation.x", "validation.y"}
+    needs(Subject(method(feed=on_validation, needs=both)))
+    with pytest.raises(AssertionError, match=r"reads validation\.y, which"):
+        needs(Subject(method(feed=on_validation, needs=images)))
+    assert "validation" not in Subject(method()).dense.sources
 
 
 @pytest.mark.parametrize(
