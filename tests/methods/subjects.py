@@ -33,10 +33,15 @@ SETTINGS = {
 }
 
 
+PROBLEMS = dict.fromkeys(("model_clipping", "noisy_finetune", "output_perturbation"), tiny("mlp"))
+"""Of methods that refuse a network with BatchNorm."""
+
+
 @functools.cache
 def subject_of(name):
     module = METHODS[name]
-    return Subject(module, quick(module.Config, **SETTINGS.get(name, {})))
+    config = quick(module.Config, **SETTINGS.get(name, {}))
+    return Subject(module, config, PROBLEMS.get(name))
 
 
 @functools.cache

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from scipy.special import erfcx, log_ndtr, ndtr
 
 from junlearn.errors import ConfigError
 
@@ -28,7 +27,10 @@ HALVINGS = 200
 
 
 def log_delta_of(epsilon: float, mu: float, conversion: Conversion = "gdp") -> float:
-    """Ln delta, at most 0."""
+    """The logarithm of delta, at most 0."""
+    # Loaded when asked: the fields of methods are listed without it.
+    from scipy.special import erfcx, log_ndtr, ndtr
+
     if mu == 0:
         return -math.inf
     if conversion == "rdp":

@@ -44,10 +44,10 @@ class Mechanism(Protocol):
     """A way to add noise."""
 
     def log_deltas(self, epsilon: float, sigma: float) -> Iterator[float]:
-        """Ln delta after 1, 2, .. steps. It ends where further steps do not lower it."""
+        """The logarithm of delta after 1, 2, .. steps. It ends where further steps do not lower it."""
 
     def log_delta(self, epsilon: float, sigma: float, steps: int) -> float:
-        """Ln delta after so many steps."""
+        """The logarithm of delta after so many steps."""
 
 
 @dataclass(frozen=True)
