@@ -9,6 +9,7 @@ __all__ = ["Setting", "recipe", "settings"]
 
 TINY: tuple[str, dict[str, Any]] = ("small_cnn", {"channels": (4, 8), "embedding": 16})
 """A network whose Jacobian on a class of images fits into memory."""
+LINEAR: tuple[str, dict[str, Any]] = ("mlp", {"hidden": ()})
 PLAIN: tuple[str, dict[str, Any]] = ("mlp", {})
 """A network without running statistics."""
 
@@ -64,6 +65,11 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         "laf": Setting(
             fields={"epochs": 4, "vae_epochs": 2},
             why="20 epochs of unlearning and 10 of the autoencoders, a fifth of both",
+        ),
+        "langevin": Setting(
+            fields={"learn_epochs": epochs, "unlearn_epochs": epochs},
+            why="a linear network; 100 epochs of learning",
+            model=LINEAR,
         ),
         "model_clipping": Setting(
             fields={"epochs": epochs}, why="epochs as the original; no BatchNorm", model=PLAIN

@@ -41,7 +41,16 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["Certified", "Repaired", "budget_of", "certified", "checked", "without_statistics"]
+__all__ = [
+    "ASSUMED",
+    "Certified",
+    "Delta",
+    "Repaired",
+    "budget_of",
+    "certified",
+    "checked",
+    "without_statistics",
+]
 
 ASSUMED = (
     "the seed of the run stays secret, and nothing but the finished network is given away",

@@ -70,6 +70,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "jit": ("just_in_time", "jit_unlearning", "lipschitz", "zero_shot_lipschitz"),
         "l1_sparse": ("sparse", "l1", "sparsity", "l1_sparsity", "unlearn_sparse"),
         "laf": ("label_agnostic_forgetting", "label_agnostic", "supervision_free"),
+        "langevin": ("langevin_unlearning", "pnsgd", "projected_noisy_sgd", "noisy_descent"),
         "lotus": ("logits_tempering", "tempering_unlearning", "lotus_unlearning"),
         "model_clipping": ("clipping", "weight_clipping"),
         "mu_mis": ("mumis", "input_sensitivity", "sensitivity"),

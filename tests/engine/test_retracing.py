@@ -12,6 +12,7 @@ from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.run import run
 from junlearn.main import main
 from junlearn.many import train_many
+from junlearn.testing import initial_weights
 from tests.methods.subjects import NAMES, problem_of, subject_of
 
 LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
@@ -59,8 +60,9 @@ def test_another_seed_and_another_class_compile_nothing(name):
 
 
 def check_another_request(name, loop):
-    problem, initial = problem_of("mlp")
     subject = subject_of(name)
+    problem = subject.dense
+    initial = initial_weights(problem)
     # First the run that the conformance suite looks at: it counts how often its steps are traced.
     subject.plain(problem)
     method = subject.method(problem)

@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from junlearn.methods import METHODS
-from junlearn.testing import Subject, initial_weights, quick, tiny
+from junlearn.testing import Subject, initial_weights, make_problem, quick, tiny
 
 # One worker takes all tests of a method, and so makes its plain runs only once.
 NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in sorted(METHODS)]
@@ -23,6 +23,7 @@ SETTINGS = {
         "channels": (4, 4, 4),
     },
     "jit": {"perturbations": 3},
+    "langevin": {"unlearn_epochs": 2},
     "mu_mis": {"stop_above": 0.5},
     "negmerge": {"rates": (1.0, 5.0), "seeds": 1},
     "scar": {"surrogate_steps": 2, "discard_last": True, "target": 0.0},
@@ -33,8 +34,12 @@ SETTINGS = {
 }
 
 
-PROBLEMS = dict.fromkeys(("model_clipping", "noisy_finetune", "output_perturbation"), tiny("mlp"))
-"""Of methods that refuse a network with BatchNorm."""
+LINEAR = make_problem("mlp", size=4, hidden=())
+PROBLEMS = {
+    **dict.fromkeys(("model_clipping", "noisy_finetune", "output_perturbation"), tiny("mlp")),
+    "langevin": LINEAR,
+}
+"""Of methods that refuse a network with BatchNorm, or one with hidden layers."""
 
 
 @functools.cache

@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from junlearn.methods import model_clipping, noisy_finetune, output_perturbation
+from junlearn.engine.batches import gather, specify
+from junlearn.methods import langevin, model_clipping, noisy_finetune, output_perturbation
 from junlearn.models import MODELS
 from junlearn.parts import noise
 from junlearn.parts.accounting import released
 from junlearn.parts.accounting.mechanisms import GradientClipping
-from junlearn.types import Data, Feed, Split, Variables
-from tests.golden_nets import close, drive
+from junlearn.types import Data, Feed, Model, Split, Variables
+from tests.golden_nets import VIEWS, close, drive
 
 pytestmark = pytest.mark.parity
 NAMES = {"dense1": "1", "head": "2"}
@@ -135,3 +136,49 @@ def test_output_perturbation(golden, tolerance):
     noisy = weights(case, "_noise")
     found = output_perturbation.perturbed(weights(case), noisy, given["init_clip"], sigma)
     close(found, weights(case, "_out"), tolerance)
+
+
+def test_langevin(golden, tolerance, monkeypatch):
+    """Logistic regression is a softmax of 0 and one linear output."""
+    case = golden("methods_2026_b/langevin_logistic")
+    x, labels = case["X"], (case["y"] > 0).astype(np.int32)
+
+    def apply(variables, x, *, train=False, key=None, mask=None):
+        z = x @ variables.params["head"]
+        return jnp.stack([jnp.zeros_like(z), z], 1), {}, {}
+
+    model = Model(lambda key, x: Variables({"head": jnp.zeros(x.shape[1])}, {}), apply)
+    rows, none = np.arange(len(x)), np.zeros(0, int)
+    config = langevin.Config(
+        form="released",
+        original="noisy",
+        sigma=float(case["sigma"]),
+        lam=float(case["lam"]),
+        learning_rate=float(case["step"]),
+        grad_clip=float(case["clip"]),
+        radius=2.0,
+        batch_size=len(x),
+        unlearn_epochs=1,
+    )
+    method = langevin.make(config, model)
+    source = {"train": Data(jnp.asarray(x), jnp.asarray(labels))}
+    split = Split(none, rows, none, none)
+    start = Variables({"head": jnp.asarray(case["w0"])}, {})
+    state = method.init(jax.random.key(0), start, source, split)
+    stage = method.plan(split)[0]
+    keys = [jax.random.fold_in(state.key, step) for step in range(len(case["noise"]))]
+    known = jnp.stack([jax.random.key_data(key) for key in keys])
+
+    def draw(key, params):
+        """The noise of the step whose key this is."""
+        found = (known == jax.random.key_data(key)[None]).all(1).argmax()
+        return {"head": jnp.asarray(case["noise"])[found]}
+
+    monkeypatch.setattr(noise, "draw", draw)
+    feed = stage.feed(np.random.default_rng(0), state)
+    spec, batches = specify(feed)
+    batch = gather(spec, jax.tree.map(lambda a: a[0], batches), source, VIEWS, jax.random.key(0))
+    step = jax.jit(stage.step)
+    for expected in case["w_steps"]:
+        state, _ = step(state, batch)
+        close(state.variables.params["head"], jnp.asarray(expected), tolerance)

@@ -136,7 +136,7 @@ class ModelClipping:
         return value
 
     def log_start(self, epsilon: float) -> float:
-        """Ln d_0 of equation A5."""
+        """The logarithm of d_0 of equation A5."""
         return log_delta_of(epsilon, 2 * self.init_clip / self.sigma0) if self.sigma0 else 0.0
 
     @staticmethod
