@@ -53,7 +53,8 @@ __all__ = [
 ]
 
 ASSUMED = (
-    "the seed of the run stays secret, and nothing but the finished network is given away",
+    "the seed was drawn at random and stays secret (this record has it)",
+    "nothing but the finished network is given away",
     "no setting, the number of steps included, was chosen by looking at the forgotten data",
     "the view (its mean and deviation) and the network's shape do not come from the forgotten data",
 )
