@@ -1,7 +1,7 @@
 """Langevin unlearning and projected noisy descent: noisy gradient descent on a linear model, then some more. Certified.
 
-Setting: a linear network, such as `mlp` with hidden=() or a head on embeddings that never saw D. Retain images and
-labels; with original="train" those of D_f too, for the training that comes before the request.
+Setting: a linear network, W x + b, such as `mlp` with hidden=(); its images may be embeddings of a network that never
+saw D. Retain images and labels; with original="train" those of D_f too, for the training before the request.
 
     (1)  x <- x min(1, R/|x|);   f(w) = mean CE + (m/2)|w|^2,  m = lam n;   L = (R^2 + 1)/2 + m,  M = sqrt(2 (R^2 + 1))
     (2)  w <- w - eta ((1/b) sum_{i in batch} g_i + m w) + sqrt(2 eta) sigma N(0, I),   eta = 1/L
@@ -61,7 +61,7 @@ from junlearn.memo import remembered
 from junlearn.parts import feeds, losses, noise
 from junlearn.parts.accounting import convex
 from junlearn.parts.accounting.convex import Convex
-from junlearn.parts.certified import ASSUMED, Delta, without_statistics
+from junlearn.parts.certified import ASSUMED, Delta, is_linear, without_statistics
 from junlearn.parts.passes import along_rows
 from junlearn.types import (
     Array,
@@ -79,7 +79,7 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "is_linear", "make", "needs", "replaced"]
+__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "needs", "replaced"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 """With the default `Config`; original="noisy" reads no forget data."""
@@ -145,19 +145,6 @@ def replaced(split: Split, order: int) -> tuple[np.ndarray, np.ndarray]:
     return everything, other
 
 
-def is_linear(model: Model, params: PyTree, x: Array) -> bool:
-    """Whether the outputs are linear in the parameters: told from two random networks and their sum."""
-    rng = np.random.default_rng(0)
-
-    def drawn(leaf: Array) -> Array:
-        return jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype)
-
-    image, one, other = drawn(x), jax.tree.map(drawn, params), jax.tree.map(drawn, params)
-    total = jax.tree.map(jnp.add, one, other)
-    a, b, both = (model.apply(Variables(p, {}), image)[0] for p in (one, other, total))
-    return bool(jnp.abs(a + b - both).max() <= 1e-4 * jnp.abs(both).max())
-
-
 def _within(model: Model, radius: float) -> Model:
     """`model` on images that are scaled by equation 1."""
 
@@ -176,8 +163,8 @@ def _refuse(model: Model, variables: Variables, x: Array) -> None:
         linear = is_linear(model, variables.params, x)
     if not linear:
         raise ConfigError(
-            "langevin: the certificate is for a strongly convex loss, and this network has hidden layers; a linear one "
-            "is allowed, such as mlp with hidden = []"
+            "langevin: the certificate is for outputs W x + b, and this network has hidden layers or features of its "
+            "own; a linear one is allowed, such as mlp with hidden = []"
         )
 
 

@@ -28,6 +28,7 @@ from junlearn.parts.descent import Descent, descend, supervised
 from junlearn.parts.optimizers import ScheduleKind
 from junlearn.parts.recipe import Recipe, Supervised, optimizer, stages
 from junlearn.types import (
+    Array,
     Batch,
     Feed,
     Key,
@@ -49,6 +50,7 @@ __all__ = [
     "budget_of",
     "certified",
     "checked",
+    "is_linear",
     "without_statistics",
 ]
 
@@ -124,6 +126,34 @@ def without_statistics(method: str, variables: Variables) -> None:
             f"{method}: the network has running statistics (BatchNorm), which saw the forgotten data and get no noise; "
             "a network without them is allowed, such as mlp, vit, or one with another norm"
         )
+
+
+def is_linear(model: Model, params: PyTree, x: Array) -> bool:
+    """Whether the outputs are W x + b with every weight used once, told from random weights and images.
+
+    Bounds of gradients and curvature by |x| are those of such outputs, not of features that the network makes of x.
+    """
+    rng = np.random.default_rng(0)
+
+    def drawn(leaf: Array) -> Array:
+        return jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype)
+
+    def outputs(params: PyTree, image: Array) -> Array:
+        return model.apply(Variables(params, {}), image)[0][0]
+
+    def sums(a: Array, b: Array, both: Array) -> bool:
+        return bool(jnp.abs(a + b - both).max() <= 1e-4 * jnp.abs(both).max())
+
+    images, weights = (drawn(x), drawn(x)), [jax.tree.map(drawn, params) for _ in range(2)]
+    total = jax.tree.map(jnp.add, *weights)
+    straight = sums(*(outputs(w, images[0]) for w in (*weights, total)))
+    at = [
+        outputs(weights[0], image) for image in (*images, images[0] + images[1], jnp.zeros_like(x))
+    ]
+    straight &= sums(at[0], at[1], at[2] + at[3])
+    slopes = jax.tree.leaves(jax.jacrev(outputs)(weights[0], images[0]))
+    squares = sum(jnp.square(leaf).reshape(len(leaf), -1).sum(1) for leaf in slopes)
+    return straight and bool((squares <= 1.0001 * (jnp.square(images[0]).sum() + 1)).all())
 
 
 def certified(

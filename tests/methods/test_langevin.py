@@ -138,9 +138,16 @@ def test_what_no_theorem_is_about_is_refused():
     def apply(variables, x, **how):
         return MODEL.apply(jax.tree.map(jnp.tanh, variables), x, **how)
 
-    curved = langevin.make(langevin.Config(**FIELDS), MODEL._replace(apply=apply))
-    with pytest.raises(ConfigError, match=r"hidden layers; a linear one is allowed"):
-        run(curved, MODEL, variables, sources, split, key=jax.random.key(0))
+    def longer(variables, x, **how):
+        return MODEL.apply(variables, 3 * x, **how)
+
+    def bent(variables, x, **how):
+        return MODEL.apply(variables, jnp.tanh(x), **how)
+
+    for other in (apply, longer, bent):
+        method = langevin.make(langevin.Config(**FIELDS), MODEL._replace(apply=other))
+        with pytest.raises(ConfigError, match=r"hidden layers or features.* a linear one is all"):
+            run(method, MODEL, variables, sources, split, key=jax.random.key(0))
     with pytest.raises(ConfigError, match=r"learning_rate = 3 is above 1/L; up to 0.877"):
         langevin.make(langevin.Config(**FIELDS, learning_rate=3.0), MODEL).plan(split)
     config = langevin.Config(
