@@ -9,6 +9,9 @@ __all__ = ["Setting", "recipe", "settings"]
 
 TINY: tuple[str, dict[str, Any]] = ("small_cnn", {"channels": (4, 8), "embedding": 16})
 """A network whose Jacobian on a class of images fits into memory."""
+LINEAR: tuple[str, dict[str, Any]] = ("mlp", {"hidden": ()})
+PLAIN: tuple[str, dict[str, Any]] = ("mlp", {})
+"""A network without running statistics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,14 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"epochs": 4, "vae_epochs": 2},
             why="20 epochs of unlearning and 10 of the autoencoders, a fifth of both",
         ),
+        "langevin": Setting(
+            fields={"learn_epochs": epochs, "unlearn_epochs": epochs},
+            why="a linear network; 100 epochs of learning",
+            model=LINEAR,
+        ),
+        "model_clipping": Setting(
+            fields={"epochs": epochs}, why="epochs as the original; no BatchNorm", model=PLAIN
+        ),
         "msg": Setting(
             fields={"epochs": 3, "batch_size": 128}, why="5 epochs over the retain set; three"
         ),
@@ -88,6 +99,9 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"learning_rate": 1e-3, "seeds": 2},
             why="three candidates of each rate; two, at rates that move a small CNN",
         ),
+        "noisy_finetune": Setting(
+            fields={"epochs": epochs}, why="epochs as the original; no BatchNorm", model=PLAIN
+        ),
         "ntk": Setting(
             fields={"retain_count": 200},
             why="the Jacobian of all images, or of the larger network, does not fit into memory",
@@ -96,6 +110,9 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         "orthograd": Setting(
             fields={"epochs": 1, "target_accuracy": 0.1, "check_every": 10},
             why="one epoch of 5, and no further than chance: its ascent has no end",
+        ),
+        "output_perturbation": Setting(
+            fields={"epochs": epochs}, why="epochs as the original; no BatchNorm", model=PLAIN
         ),
         "prmq": Setting(fields={"passes": 2.0}, why="3.2 passes over the retain set; two"),
         "random_labels": Setting(fields={"epochs": 1}, why="as in configs/quick/mnist_class.toml"),

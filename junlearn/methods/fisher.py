@@ -30,6 +30,7 @@ import jax.numpy as jnp
 from junlearn.fields import BatchSize, Positive
 from junlearn.parts import feeds, layers
 from junlearn.parts.gradients import sum_of_powers
+from junlearn.parts.noise import draw
 from junlearn.types import (
     Array,
     Batch,
@@ -44,7 +45,7 @@ from junlearn.types import (
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "draw", "make", "moments", "perturb"]
+__all__ = ["NEEDS", "Config", "State", "make", "moments", "perturb"]
 
 NEEDS = frozenset({"retain.x"})
 
@@ -105,19 +106,6 @@ def moments(
         jax.tree.map(lambda _, pair: pair[0], params, pairs),
         jax.tree.map(lambda _, pair: pair[1], params, pairs),
     )
-
-
-def draw(key: Key, params: PyTree) -> PyTree:
-    """Standard normal noise, one independent stream an array."""
-
-    def normal(key: Key, leaf: Array) -> Array:
-        # Drawn flat: XLA compiles a draw of several axes many times longer.
-        return jax.random.normal(key, (leaf.size,), leaf.dtype).reshape(leaf.shape)
-
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
-    noise = [normal(k, leaf) for k, leaf in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, noise)
 
 
 def perturb(mean: PyTree, variance: PyTree, noise: PyTree) -> PyTree:

@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from junlearn.methods import METHODS
-from junlearn.testing import Subject, initial_weights, quick, tiny
+from junlearn.testing import Subject, initial_weights, make_problem, quick, tiny
 
 # One worker takes all tests of a method, and so makes its plain runs only once.
 NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in sorted(METHODS)]
@@ -23,6 +23,7 @@ SETTINGS = {
         "channels": (4, 4, 4),
     },
     "jit": {"perturbations": 3},
+    "langevin": {"unlearn_epochs": 2},
     "mu_mis": {"stop_above": 0.5},
     "negmerge": {"rates": (1.0, 5.0), "seeds": 1},
     "rni": {"arrays": 3, "fine_rates": (0.01,)},
@@ -33,15 +34,20 @@ SETTINGS = {
     "ssd": {"alpha": 1.0},
 }
 
-CONVOLUTIONAL = {"ct", "msg"}
-"""Methods that refuse a network without convolutions: they are checked on one that has them alone."""
+LINEAR = make_problem("mlp", size=4, hidden=())
+PROBLEMS = {
+    **dict.fromkeys(("ct", "msg"), tiny("convnet")),
+    **dict.fromkeys(("model_clipping", "noisy_finetune", "output_perturbation"), tiny("mlp")),
+    "langevin": LINEAR,
+}
+"""Of methods that refuse a network without convolutions, with BatchNorm, or with hidden layers."""
 
 
 @functools.cache
 def subject_of(name):
     module = METHODS[name]
-    problem = tiny("convnet") if name in CONVOLUTIONAL else None
-    return Subject(module, quick(module.Config, **SETTINGS.get(name, {})), problem)
+    config = quick(module.Config, **SETTINGS.get(name, {}))
+    return Subject(module, config, PROBLEMS.get(name))
 
 
 @functools.cache
