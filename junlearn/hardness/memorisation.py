@@ -29,7 +29,7 @@ from junlearn.many import train_each
 from junlearn.methods import retrain
 from junlearn.types import Model, Sources, View
 
-__all__ = ["influence", "memorisation", "subsets", "trained_scores"]
+__all__ = ["drawn", "influence", "memorisation", "subsets", "trained_scores"]
 
 
 def subsets(size: int, models: int, share: float, seed: int) -> np.ndarray:
@@ -40,10 +40,17 @@ def subsets(size: int, models: int, share: float, seed: int) -> np.ndarray:
             f"memorisation: a share of {share:g} of {size:,} examples leaves nothing to train on, or nothing out"
         )
     rng = np.random.default_rng((seed, models))
-    drawn = np.zeros((models, size), bool)
-    for row in drawn:
+    found = np.zeros((models, size), bool)
+    for row in found:
         row[rng.choice(size, count, replace=False)] = True
-    return drawn
+    return found
+
+
+def drawn(size: int, models: int, share: float, seed: int) -> np.ndarray:
+    """`subsets`, in which each example has two sides. Raises ConfigError where one has not."""
+    found = subsets(size, models, share, seed)
+    _weights(found)
+    return found
 
 
 def memorisation(in_training: np.ndarray, correct: np.ndarray) -> np.ndarray:
@@ -87,8 +94,7 @@ def trained_scores(
     """Equation 1 of networks that are trained here, `models` of them; in eval mode, on images without augmentation."""
     train = sources["train"]
     labels = np.asarray(train.y)
-    in_training = subsets(labels.size, models, share, seed)
-    _weights(in_training)  # an example without two sides is an error before anything is trained
+    in_training = drawn(labels.size, models, share, seed)
     correct = np.zeros_like(in_training)
     ones = train_each(
         recipe,

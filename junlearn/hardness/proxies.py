@@ -42,9 +42,9 @@ from junlearn.memo import remembered
 from junlearn.methods import build, finetune, retrain
 from junlearn.parts.passes import along_rows
 from junlearn.train import everything
-from junlearn.types import Array, Batch, Key, Method, Model, PyTree, Sources, Stage, Variables
+from junlearn.types import Array, Batch, Data, Key, Method, Model, PyTree, Sources, Stage, Variables
 
-__all__ = ["WATCHED", "divergences", "held_out", "measure", "watched_scores"]
+__all__ = ["WATCHED", "divergences", "held_out", "measure", "validation_of", "watched_scores"]
 
 WATCHED = ("confidence", "max_probability", "entropy", "accuracy", "curvature")
 """What is measured in training."""
@@ -166,12 +166,8 @@ def held_out(
     options: RunOptions,
 ) -> np.ndarray:
     """float64[N]: the proxy of an original network, with fine-tuning on the source "validation"."""
-    if "validation" not in sources:
-        raise ConfigError(
-            "held_out fine-tunes a copy of the original network on validation images: set validation = 0.1, say"
-        )
+    only = {"train": validation_of(sources)}
     config = finetune.Config(epochs=epochs, learning_rate=learning_rate)
-    only = {"train": sources["validation"]}
     moved = run(
         build("finetune", config, model),
         model,
@@ -187,6 +183,15 @@ def held_out(
         for numbers in (variables, moved.variables)
     )
     return divergences(before, after)
+
+
+def validation_of(sources: Sources) -> Data:
+    """What the copy is fine-tuned on. Raises ConfigError where there is none."""
+    if "validation" not in sources:
+        raise ConfigError(
+            "held_out fine-tunes a copy of the original network on validation images: set validation = 0.1, say"
+        )
+    return sources["validation"]
 
 
 def divergences(before: np.ndarray, after: np.ndarray) -> np.ndarray:

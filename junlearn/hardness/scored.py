@@ -14,7 +14,7 @@ from junlearn.hardness import bilevel, entanglement, memorisation, proxies
 from junlearn.methods import retrain
 from junlearn.types import Key, Model, Scoring, Sources, Variables
 
-__all__ = ["SCORES", "Ground", "Score", "compute", "score_of"]
+__all__ = ["SCORES", "Ground", "Score", "check", "compute", "cost", "score_of"]
 
 
 class Ground(NamedTuple):
@@ -42,8 +42,10 @@ class Score(NamedTuple):
     its own, with the seed among the settings."""
     compute: Callable[[Mapping[str, Any], Ground], np.ndarray]
     """`(settings, ground) -> float64[N]`."""
-    cost: Callable[[Mapping[str, Any]], str]
-    """`(settings) -> text`: what it takes, such as "64 trainings"."""
+    cost: Callable[[Mapping[str, Any]], str] = lambda settings: "the original network"
+    """`(settings) -> text`: what networks it takes, such as "64 networks"."""
+    check: Callable[[Mapping[str, Any], Sources], None] = lambda settings, sources: None
+    """`(settings, sources)`: raises ConfigError where it is known beforehand that it cannot be had."""
 
 
 def score_of(scoring: Scoring) -> Score:
@@ -51,6 +53,16 @@ def score_of(scoring: Scoring) -> Score:
     if scoring.kind not in SCORES:
         raise unknown("score", scoring.kind, SCORES)
     return SCORES[scoring.kind]
+
+
+def cost(scoring: Scoring) -> str:
+    """What networks it takes, in words."""
+    return score_of(scoring).cost(scoring.settings)
+
+
+def check(scoring: Scoring, sources: Sources) -> None:
+    """Raises ConfigError where it is known before anything is trained that the scores cannot be had."""
+    score_of(scoring).check(scoring.settings, sources)
 
 
 def compute(scoring: Scoring, ground: Ground) -> np.ndarray:
@@ -121,17 +133,24 @@ def _views(ground: Ground) -> Mapping[str, Any]:
     return views
 
 
-def _one(settings: Mapping[str, Any]) -> str:
-    return "the original network"
+def _check_subsets(settings: Mapping[str, Any], sources: Sources) -> None:
+    size = sources["train"].y.shape[0]
+    memorisation.drawn(size, settings["models"], settings["share"], settings["seed"])
+
+
+def _check_held_out(settings: Mapping[str, Any], sources: Sources) -> None:
+    proxies.validation_of(sources)
 
 
 SCORES: dict[str, Score] = {
-    "memorisation": Score("ensemble", _memorisation, lambda s: f"{s['models']:,} networks"),
+    "memorisation": Score(
+        "ensemble", _memorisation, lambda s: f"{s['models']:,} networks", _check_subsets
+    ),
     **{
-        kind: Score("original", partial(_watched, kind), lambda s: "a network")
+        kind: Score("original", partial(_watched, kind), lambda s: "one training")
         for kind in proxies.WATCHED
     },
-    "held_out": Score("original", _held_out, _one),
-    "distance": Score("original", _distance, _one),
-    "worst_case": Score("original", _worst_case, _one),
+    "held_out": Score("original", _held_out, check=_check_held_out),
+    "distance": Score("original", _distance),
+    "worst_case": Score("original", _worst_case),
 }

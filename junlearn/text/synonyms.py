@@ -146,6 +146,9 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "poisoning": ("backdoor", "trigger", "poison", "badnets", "poisoned"),
         "random_swap": ("labelrandom", "randomlabelswap", "swap", "label_swap"),
         "interclass_confusion": ("ic", "confusion", "labeltargeted", "interclasslabelswap"),
+        "memorised": ("memorization", "memorisation", "memorized", "feldman", "memscore"),
+        "entangled": ("entanglement", "es", "embedding_distance"),
+        "worst_case": ("worstcase", "worst", "challenging", "bilevel"),
     },
     "surrogate": {"gaussian_noise": ("noise", "gauss", "random")},
     "command": {
