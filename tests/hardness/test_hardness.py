@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import junlearn
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.errors import ConfigError, DivergedError
 from junlearn.hardness import bilevel, entanglement, memorisation, proxies
@@ -208,3 +209,31 @@ def test_projection_is_the_nearest_point():
     assert found.sum() == pytest.approx(3, abs=1e-4) and found.min() >= 0 and found.max() <= 1
     inside = (found > 0) & (found < 1)
     np.testing.assert_allclose(np.ptp((w - found)[inside]), 0, atol=1e-9)
+
+
+def test_from_python():
+    """The public functions are those of the experiments, with arrays and a recipe."""
+    variables, sources, split = problem(3, 9)
+    options = {"epochs": 3, "batch_size": 5, "optimizer": "sgd", "learning_rate": 0.1}
+    found = junlearn.memorisation(MODEL, sources, models=12, share=0.5, augment=False, **options)
+    expected = memorisation.trained_scores(
+        RECIPE, MODEL, sources, models=12, share=0.5, seed=0, views=PLAIN_VIEWS
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    embedded = flat(sources["train"].x)
+    value = junlearn.entanglement(MODEL, variables, sources, split)
+    by_hand = entanglement.score(embedded[split.retain], embedded[split.forget])
+    assert value == pytest.approx(by_hand, rel=1e-5)
+    settings = {name: SEARCH[name] for name in SEARCH if name != "size"}
+    w = junlearn.worst_case(MODEL, variables, sources, 4, seed=2, **settings)
+    expected = bilevel.search(
+        MODEL, variables, sources, settings=SEARCH, view=PLAIN_VIEWS["eval"], seed=2
+    )
+    np.testing.assert_array_equal(w, expected)
+    rows = junlearn.ranking.group(w, "high", 4)
+    assert junlearn.split_off(sources, rows).forget.tolist() == sorted(rows)
+    for wrong, says in (({"round": 2}, "round"), ({"find": "worst"}, "find")):
+        with pytest.raises(ConfigError, match=says):
+            junlearn.worst_case(MODEL, variables, sources, 4, **wrong)
+    with pytest.raises(ConfigError, match="models"):
+        junlearn.memorisation(MODEL, sources, models=1)
