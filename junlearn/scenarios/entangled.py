@@ -5,7 +5,9 @@
     (3)  the request: the first examples of some parts, equally many of each, `size` in all
 
 Published: CIFAR in 15 parts, low 3, medium 12, high 14; Tiny ImageNet in 100, low 0 to 2, medium 49 to 51, high 97 to
-99; size 3,000. `junlearn.hardness.entanglement.score` is the entanglement score of a request, and a run says it.
+99; size 3,000. `junlearn.hardness.entanglement.score` is the entanglement score of a request, and a run says it. The
+names are the release's: near the middle a request's mean is near that of the others, which makes the score large, so
+the part called high can have the lower score (on digits it has).
 
 The request depends on the original network, so on its seed.
 
