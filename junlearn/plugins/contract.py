@@ -64,6 +64,8 @@ def adapted(kind: str, thing: Any, what: str) -> Any:
         places, call = places + 1, "make(config, dataset, key, scores) -> Split"
         if not _takes(scoring, 1, ()):
             raise ConfigError(f"{what} is no {kind}: its SCORING is not SCORING(config) -> Scoring")
+        if getattr(thing, "MANIPULATES", False):
+            raise ConfigError(f"{what} is no {kind}: with SCORING it cannot manipulate the data")
     if not _takes(thing.make, places, names):
         raise ConfigError(f"{what} is no {kind}: its make is not {call}")
     if kind == "method":

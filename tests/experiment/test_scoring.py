@@ -11,6 +11,7 @@ from junlearn.experiment.foresight import foresee
 from junlearn.experiment.identity import identities
 from junlearn.experiment.preparing import prepare
 from junlearn.experiment.progress import Reporter
+from junlearn.experiment.provenance import Renewal
 from junlearn.main import main
 from junlearn.parts import example_scores
 from junlearn.parts.example_scores import ExampleScores
@@ -147,3 +148,30 @@ def test_scores_of_a_file(tmp_path, capsys):
     record = json.loads((tmp_path / "run" / "records.jsonl").read_text().splitlines()[0])
     assert record["request"]["forget"] == 30
     assert record["request"]["rows"] == schema.digest(rows)
+
+
+def test_what_is_made_anew(place):
+    """`--fresh` makes the scores anew, and the network that they are of, each once."""
+    directory, made = place
+    told = Told()
+    again = prepare(experiment(ENTANGLED), str(directory), told, Renewal("all"))
+    assert told.about("scores (distance) of the original network")
+    np.testing.assert_array_equal(again.split.forget, made[0][0].split.forget)
+    told = Told()
+    prepare(experiment(ENTANGLED), str(directory), told, Renewal("changed"))
+    assert told.about("scores (distance) kept")
+
+
+def test_a_proxy_on_validation_images(tmp_path):
+    scenario = MEMORISED | {"score": "held_out", "held_out_epochs": 1}
+    setup, told = settled(tmp_path, scenario, validation=0.1)
+    assert told.about("scores (held_out) of the original network")
+    assert "validation" in setup.sources and len(setup.split.forget) == 30
+
+
+def test_the_plan_of_an_audit_trains_nothing(tmp_path, capsys):
+    arguments = tiny_run.arguments(tmp_path, scenario=ENTANGLED, reference=True)
+    assert main(["audit", *arguments, "--plan"]) == 0
+    out = capsys.readouterr().out
+    assert "known with their scores alone (distance" in out and "20 examples to forget" in out
+    assert not (tmp_path / "cache" / "models").exists()
