@@ -29,12 +29,14 @@ if TYPE_CHECKING:
         JunlearnError,
     )
     from junlearn.experiment.own_records import write_record
+    from junlearn.experiment.own_scores import entanglement, memorisation, worst_case
     from junlearn.many import Many, pick
     from junlearn.methods import METHODS
     from junlearn.models import MODELS
-    from junlearn.parts import class_statistics
+    from junlearn.parts import class_statistics, example_scores
     from junlearn.plugins.registry import register
     from junlearn.reports.tables import summary
+    from junlearn.scenarios import ranking
     from junlearn.types import (
         Batch,
         Data,
@@ -69,11 +71,15 @@ __all__ = [
     "Variables",
     "__version__",
     "class_statistics",
+    "entanglement",
     "evaluate",
+    "example_scores",
     "initial",
     "load_variables",
     "logits_many",
+    "memorisation",
     "pick",
+    "ranking",
     "register",
     "run",
     "split_off",
@@ -81,6 +87,7 @@ __all__ = [
     "train",
     "train_many",
     "unlearn",
+    "worst_case",
     "write_record",
 ]
 
@@ -92,12 +99,14 @@ _NAMES = {
     "engine.saved": ("load_variables",),
     "errors": ("CheckpointError", "ConfigError", "DataError", "DivergedError", "JunlearnError"),
     "experiment.own_records": ("write_record",),
+    "experiment.own_scores": ("entanglement", "memorisation", "worst_case"),
     "many": ("Many", "pick"),
     "methods": ("METHODS",),
     "models": ("MODELS",),
-    "parts": ("class_statistics",),
+    "parts": ("class_statistics", "example_scores"),
     "plugins.registry": ("register",),
     "reports.tables": ("summary",),
+    "scenarios": ("ranking",),
     "types": (
         "Batch",
         "Data",

@@ -12,7 +12,7 @@ ROOMS = (
     *("text", "errors", "fields", "memo", "types", "files"),
     *("parts", "models", "engine", "datasets", "scenarios", "metrics", "methods"),
     "plugins",
-    *("outputs", "train", "many", "relearn", "testing"),
+    *("outputs", "train", "many", "relearn", "hardness", "testing"),
     *("experiment", "reports", "audit", "faces"),
 )
 """From the ground up: a room imports itself and those before it."""

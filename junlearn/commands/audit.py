@@ -103,13 +103,17 @@ def _plan(experiment: Any, cache_dir: str | None, shift: float) -> int:
 
     from junlearn.audit import power as seen
     from junlearn.audit.conduct import section_of
+    from junlearn.experiment import scoring
     from junlearn.experiment.auditing import twins
+    from junlearn.experiment.preparing import prepare
     from junlearn.experiment.progress import Reporter
-    from junlearn.experiment.setup import prepare
 
     auditing = section_of(experiment)
-    setup = prepare(experiment, cache_dir, Reporter(Console(quiet=True)))
+    setup = prepare(experiment, cache_dir, Reporter(Console(quiet=True)), training=False)
     examples = len(setup.split.forget)
+    if scoring.asked(experiment) is not None:
+        _, line = scoring.foreseen(experiment, setup.dataset)
+        sys.stdout.write(f"{line}\n" if line else "")
     count, methods = auditing.models, len(experiment.methods)
     if auditing.design == "random":
         cost = (2 * count, 2 * count * auditing.forget_sets * methods)

@@ -52,7 +52,9 @@ def parser() -> Parser:
         )
         action.add_argument("--json", action="store_true", help="for programs")
     action.add_argument(
-        "--dataset", metavar="NAME", help="a dataset's images, and all networks and banks of it"
+        "--dataset",
+        metavar="NAME",
+        help="a dataset's images, and all networks, banks and scores of it",
     )
     action.add_argument(
         "--request",
@@ -109,9 +111,9 @@ def _by_request(
 
     from junlearn import cli
     from junlearn.experiment.identity import identities
+    from junlearn.experiment.preparing import prepare
     from junlearn.experiment.progress import Reporter
     from junlearn.experiment.schema import digest
-    from junlearn.experiment.setup import prepare
 
     rows = ["--scenario.name", "rows", "--scenario.file", str(options.request)]
     own, others = cli.split_arguments(["--config", str(options.config), *rows, *rest])

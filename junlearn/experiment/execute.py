@@ -12,7 +12,6 @@ from functools import cache, lru_cache, partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from junlearn.datasets.cache import dataset_cache_dir
 from junlearn.engine import processes
 from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import matmuls
@@ -22,6 +21,7 @@ from junlearn.experiment import provenance, request, stored
 from junlearn.experiment.evaluate import Case, Outcome, evaluate_cases
 from junlearn.experiment.identity import Identity, identities, network_code
 from junlearn.experiment.locks import exclusive
+from junlearn.experiment.preparing import prepare
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Fresh, Renewal
 from junlearn.experiment.resolved import NamedConfig, Resolved, method_of
@@ -29,15 +29,14 @@ from junlearn.experiment.schema import digest, plain, thing_of
 from junlearn.experiment.setup import (
     METHOD,
     ORIGINAL,
-    RETRAIN,
     Setup,
     key_for,
-    prepare,
     run_options,
 )
+from junlearn.experiment.training import about, shared_directory, spent, trained
 from junlearn.files import replace
 from junlearn.methods import METHODS, build
-from junlearn.train import everything, initial, train
+from junlearn.train import initial
 from junlearn.types import Method
 
 __all__ = ["execute", "original_network", "prepared"]
@@ -69,9 +68,9 @@ def execute(
     The directory is made when the data have been read and every method made: a mistake leaves nothing behind. `fresh`
     says which networks and records are made anew although they are there.
     """
-    setup = prepared(experiment, cache_dir, reporter)
     renewal = Renewal(fresh)
-    cases = _cases(setup, _shared(cache_dir), workdir / "checkpoints", renewal, reporter)
+    setup = prepared(experiment, cache_dir, reporter, renewal)
+    cases = _cases(setup, shared_directory(cache_dir), workdir / "checkpoints", renewal, reporter)
     with exclusive(workdir):
         text = json.dumps(plain(experiment), indent=2) + "\n"
         processes.first(lambda: replace(workdir / "config.json", text))
@@ -86,7 +85,7 @@ def _tell_copies(setup: Setup, cache_dir: str | None, reporter: Reporter) -> Non
     """After a request for rows: where their images are still."""
     if setup.experiment.scenario.name != "rows":
         return
-    original = _shared(cache_dir) / digest(identities(setup).original)
+    original = shared_directory(cache_dir) / digest(identities(setup).original)
     if found := stored.copies(setup.dataset.fingerprint, [original], cache_dir):
         reporter.say(
             f"the forgotten images are still in {', '.join(found)}: cache purge --request removes them"
@@ -99,20 +98,17 @@ def original_network(
 ) -> tuple[Setup, Result]:
     """The original network of an experiment, trained or read back, and what it was trained on."""
     setup = prepared(experiment, cache_dir, reporter)
-    identity, shared = identities(setup).original, _shared(cache_dir)
-    return setup, _train(setup, "original", identity, shared, Renewal("nothing"), reporter)
+    identity, shared = identities(setup).original, shared_directory(cache_dir)
+    return setup, trained(setup, "original", identity, shared, Renewal("nothing"), reporter)
 
 
-def prepared(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Setup:
-    """What stands before any network is trained: the same in all processes of a run."""
-    setup = prepare(experiment, cache_dir, reporter)
+def prepared(
+    experiment: Resolved, cache_dir: str | None, reporter: Reporter, renewal: Renewal | None = None
+) -> Setup:
+    """What stands before the networks: the same in all processes of a run. `renewal` is about scores of examples."""
+    setup = prepare(experiment, cache_dir, reporter, renewal)
     processes.same("configuration or data", lambda: digest([plain(experiment), *identities(setup)]))
     return setup
-
-
-def _shared(cache_dir: str | None) -> Path:
-    """Where networks are that all runs share."""
-    return dataset_cache_dir(cache_dir).parent / "models"
 
 
 def _cases(
@@ -122,14 +118,14 @@ def _cases(
     experiment = setup.experiment
     names = identities(setup)
 
-    def trained(role: str, identity: Identity) -> Callable[[], Result]:
-        return cache(lambda: _train(setup, role, identity, shared, renewal, reporter))
+    def network(role: str, identity: Identity) -> Callable[[], Result]:
+        return cache(lambda: trained(setup, role, identity, shared, renewal, reporter))
 
-    original = trained("original", names.original)
+    original = network("original", names.original)
     code = network_code(setup, METHODS["retrain"])
     cases = [Case("original", "original", names.original, code, original)]
     if experiment.reference:
-        reference = trained("retrain", names.retrain)
+        reference = network("retrain", names.retrain)
         cases.append(Case("retrain", "retrain", names.retrain, code, reference))
 
     # What was left by the last one alone is kept: what was left before can be read back.
@@ -164,41 +160,6 @@ def _finished(setup: Setup, method: Method, staged: Callable[[], Staged]) -> Res
     return finish_run(method, setup.model, staged(), setup.split)
 
 
-def _about(setup: Setup, label: str) -> dict[str, str]:
-    """What tells a person, and `cache`, which network lies in a directory."""
-    dataset = setup.dataset
-    role = label if label in ("original", "retrain") else "unlearn"
-    about = {"role": role, "label": label, "dataset": dataset.name}
-    return about | {"fingerprint": dataset.fingerprint}
-
-
-def _train(
-    setup: Setup,
-    role: str,
-    identity: Identity,
-    shared: Path,
-    renewal: Renewal,
-    reporter: Reporter,
-) -> Result:
-    """The original or the retrained network, trained or read back; two runs that want the same one take turns."""
-    other = role == "retrain" and setup.experiment.retrain_init == "other"
-    store = Store(shared / digest(identity), digest(identity))
-    split = setup.split if role == "retrain" else everything(setup.sources)
-    with exclusive(store.directory, waiting=reporter.say), reporter.following(role) as progress:
-        code, about = network_code(setup, METHODS["retrain"]), _about(setup, role)
-        provenance.attribute(store, role, code, renewal, reporter.say, about)
-        result = train(
-            setup.experiment.train,
-            setup.model,
-            setup.sources,
-            split,
-            key=key_for(setup.seeds["initialisation"], RETRAIN if other else ORIGINAL),
-            **run_options(setup, progress, store=store),
-        )
-    reporter.say(f"{role}: {_spent(result)}")
-    return result
-
-
 def _unlearn(
     setup: Setup,
     label: str,
@@ -216,11 +177,11 @@ def _unlearn(
     if method.with_initial is not None:
         key = key_for(setup.seeds["initialisation"], ORIGINAL)
         before_training = initial(setup.model, setup.sources, key=key)
-    code, about = network_code(setup, thing_of(config)), _about(setup, label)
+    code, told = network_code(setup, thing_of(config)), about(setup, label)
     # A record names one set of versions: what others left is not gone on from.
     if begun is not None and not provenance.current(begun, code):
         begun = None
-    provenance.attribute(store, label, code, renewal, reporter.say, about)
+    provenance.attribute(store, label, code, renewal, reporter.say, told)
     with reporter.following(label) as progress:
         staged = run_stages(
             method,
@@ -232,10 +193,5 @@ def _unlearn(
             initial=before_training,
             **stage_options(run_options(setup, progress, store=store, begun=begun)),
         )
-    reporter.say(f"{label}: {_spent(staged)}")
+    reporter.say(f"{label}: {spent(staged)}")
     return staged
-
-
-def _spent(result: Result | Staged) -> str:
-    seconds = result.seconds
-    return f"{seconds['run']:.1f} s in steps, {seconds['compile']:.1f} s compiling"

@@ -9,6 +9,7 @@ from junlearn.errors import JunlearnError
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import Resolved, method_of, surrogate_of
 from junlearn.experiment.schema import digest, plain, thing_of
+from junlearn.experiment.scoring import asked, foreseen
 from junlearn.experiment.setup import choose, read, within_memory
 from junlearn.methods import build
 
@@ -19,6 +20,8 @@ def foresee(
     experiments: Iterable[tuple[str, Resolved]], cache_dir: str | None, reporter: Reporter
 ) -> list[frozenset[str]]:
     """Read the data, resolve the request and make every method of `(title, experiment)`, one after the other.
+
+    Where scores that are not there yet choose what is forgotten, others stand in for them, and that is said.
 
     Returns the names of the splits of each that are not empty, those with true labels beside wrong ones as
     `SPLIT_clean`. Raises a JunlearnError, which begins with the title, for the first that cannot be run.
@@ -33,6 +36,7 @@ def _foresee(
 ) -> list[frozenset[str]]:
     found = []
     known, dataset = "", None
+    told: dict[str, None] = {}
     for title, experiment in experiments:
         try:
             # Most points of a grid are about the same data, which are read once for all that follow one another.
@@ -40,7 +44,11 @@ def _foresee(
             if dataset is None or wanted != known:
                 dataset, _ = read(experiment, cache_dir, reporter)
                 known = wanted
-            seen, split, model, _ = choose(experiment, dataset)
+            scores = None
+            if asked(experiment) is not None:
+                scores, line = foreseen(experiment, dataset)
+                told[line] = None
+            seen, split, model, _ = choose(experiment, dataset, scores)
             for label in experiment.methods:
                 config = method_of(experiment, label)
                 build(thing_of(config), config, model)
@@ -49,6 +57,8 @@ def _foresee(
         clean = outputs.clean(seen.sources, split, seen.views)
         names = outputs.labels(seen.sources, split, seen.views)
         found.append(frozenset([*names, *(f"{name}_clean" for name in clean)]))
+    for line in filter(None, told):
+        reporter.say(line)
     return found
 
 

@@ -119,11 +119,15 @@ def _section(scenario: NamedConfig) -> dict[str, Any]:
 
 
 def _request(setup: Setup) -> dict[str, Any]:
-    """The section of the scenario; where a file names what is forgotten, the rows that it names in its place."""
+    """The section of the scenario; where a file names what is forgotten, the rows that it names in its place.
+
+    Where scores choose it, what determines these stands beside the rows: another device can give other scores.
+    """
     section = _section(setup.experiment.scenario)
-    if "file" not in section:
-        return section
-    return {"name": section["name"], "rows": digest(setup.split.forget.tolist())}
+    rows = digest(setup.split.forget.tolist())
+    if setup.scores:
+        return section | {"scores": setup.scores, "rows": rows}
+    return {"name": section["name"], "rows": rows} if "file" in section else section
 
 
 def surrogate_identity(setup: Setup) -> Identity:

@@ -1,24 +1,22 @@
 """What an experiment is about before any network is trained: data, network, request and seeds."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import jax
-from jax.sharding import AxisType, Mesh
+import numpy as np
+from jax.sharding import Mesh
 
 from junlearn.datasets.holdout import hold_out, set_aside
 from junlearn.datasets.surrogate import attach
-from junlearn.engine import processes
 from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import Precision, in_precision
-from junlearn.engine.run import place
 from junlearn.engine.settings import Progress, RunOptions
 from junlearn.errors import ConfigError
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import NamedConfig, Resolved, surrogate_of
 from junlearn.experiment.schema import plain, thing_of
 from junlearn.memo import remembered
-from junlearn.scenarios import remarks
 from junlearn.types import Dataset, Key, Model, Sources, Split
 
 __all__ = [
@@ -30,7 +28,6 @@ __all__ = [
     "Setup",
     "choose",
     "key_for",
-    "prepare",
     "read",
     "run_options",
     "seeds_of",
@@ -56,29 +53,8 @@ class Setup(NamedTuple):
     mesh: Mesh | None
     surrogate: Dataset | None = None
     """Where the source "surrogate" comes from."""
-
-
-def prepare(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Setup:
-    """Read the data, build the network and choose what is forgotten; all processes of a run do it, or none."""
-    return processes.together(
-        lambda: within_memory(lambda: _prepare(experiment, cache_dir, reporter))
-    )
-
-
-def _prepare(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Setup:
-    dataset, surrogate = read(experiment, cache_dir, reporter)
-    dataset, split, model, seeds = choose(experiment, dataset)
-    mesh = None
-    if experiment.loop.devices == "all" and jax.device_count() > 1:
-        mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
-    reporter.say(
-        f"{dataset.name} {dataset.version}: {len(split.forget):,} training examples to forget, "
-        f"{len(split.retain):,} to retain"
-    )
-    for line in _remarks(experiment.scenario, dataset, surrogate, split):
-        reporter.say(line)
-    sources = place(dataset.sources, mesh)
-    return Setup(experiment, dataset, model, split, sources, seeds, mesh, surrogate)
+    scores: str = ""
+    """What determines the scores that the request was chosen by, as a digest; empty where there are none."""
 
 
 def read(
@@ -107,27 +83,23 @@ def read(
     return dataset, surrogate
 
 
-def choose(experiment: Resolved, dataset: Dataset) -> tuple[Dataset, Split, Model, dict[str, int]]:
-    """The data as training sees them, what is forgotten, the network (not trained) and the seeds."""
+def choose(
+    experiment: Resolved, dataset: Dataset, scores: np.ndarray | None = None
+) -> tuple[Dataset, Split, Model, dict[str, int]]:
+    """The data as training sees them, what is forgotten, the network (not trained) and the seeds.
+
+    `scores` are those of the training examples, for a scenario that chooses by them.
+    """
     seeds = seeds_of(experiment)
     model = _network(
         experiment.model, len(dataset.classes), dataset.input_shape, experiment.precision
     )
     scenario = thing_of(experiment.scenario)
-    made = scenario.make(experiment.scenario, dataset, key_for(seeds["scenario"], SCENARIO))
+    key = key_for(seeds["scenario"], SCENARIO)
+    chosen_by = () if scores is None else (scores,)
+    made = scenario.make(experiment.scenario, dataset, key, *chosen_by)
     dataset, split = made if scenario.manipulates else (dataset, made)
     return dataset, split, model, seeds
-
-
-def _remarks(
-    scenario: NamedConfig, dataset: Dataset, surrogate: Dataset | None, split: Split
-) -> Iterator[str]:
-    """What a person should know of the data and of the request, a line each."""
-    yield from remarks.meanings(scenario, dataset)
-    yield from dataset.remarks
-    if surrogate is not None:
-        yield from (f"surrogate: {line}" for line in surrogate.remarks)
-    yield from remarks.twins(dataset, split)
 
 
 def within_memory(work: Callable[[], T]) -> T:

@@ -3,6 +3,7 @@
 datasets/NAME-VERSION-IDENTITY.npz    decoded images
 models/HASH/                          a finished original or retrained network
 banks/HASH/                           the networks of an audit (`junlearn.audit.bank`), a file each
+scores/HASH/                          a number for each training example (`junlearn.experiment.scoring`)
 compiled/                             compiled programs, which hold no data
 """
 
@@ -18,8 +19,9 @@ import numpy as np
 from junlearn import files
 from junlearn.datasets.cache import dataset_cache_dir, fingerprint, read_meta
 from junlearn.engine import compilations, snapshots
-from junlearn.errors import CheckpointError, ConfigError
+from junlearn.errors import CheckpointError, ConfigError, DataError
 from junlearn.experiment.locks import exclusive
+from junlearn.parts import example_scores
 
 __all__ = ["Entry", "copies", "describe", "entries", "remove"]
 
@@ -33,6 +35,11 @@ BANK_FILE = re.compile(
     r"(.*/)?" + files.TEMPORARY.pattern,
     re.DOTALL,
 )
+SCORES = "scores.npz"
+"""The file with the numbers."""
+SCORES_FILE = re.compile(
+    r"(scores\.npz|\.lock)(\.damaged(-\d+)?)?|" + files.TEMPORARY.pattern, re.DOTALL
+)
 PROGRAM = re.compile(r".+-(cache|atime)(\.damaged(-\d+)?)?", re.DOTALL)
 
 
@@ -40,7 +47,7 @@ class Entry(NamedTuple):
     """One thing in the cache."""
 
     kind: str
-    """dataset, network, bank or compiled."""
+    """dataset, network, bank, scores or compiled."""
     path: Path
     bytes: int
     changed: float
@@ -50,7 +57,7 @@ class Entry(NamedTuple):
     fingerprint: str = ""
     """Hash of all its arrays; empty where it is not known."""
     role: str = ""
-    """original or retrain, of a network that says so; of a bank original, request or run."""
+    """original or retrain, of a network that says so; of a bank original, request or run; of scores what they are."""
 
 
 def entries(cache_dir: str | None = None) -> list[Entry]:
@@ -67,6 +74,9 @@ def entries(cache_dir: str | None = None) -> list[Entry]:
     for path in _listed(root / "banks"):
         if NETWORK.fullmatch(path.name) and path.is_dir():
             found.append(_measured(Entry("bank", path, 0, 0.0, **describe(path, "bank.json"))))
+    for path in _listed(root / "scores"):
+        if NETWORK.fullmatch(path.name) and path.is_dir():
+            found.append(_measured(Entry("scores", path, 0, 0.0, **_about_scores(path))))
     if (root / "compiled").is_dir():
         found.append(_measured(Entry("compiled", root / "compiled", 0, 0.0)))
     return found
@@ -110,6 +120,8 @@ def remove(entry: Entry) -> str:
         return _remove_network(entry.path)
     if entry.kind == "bank":
         return _remove_bank(entry.path)
+    if entry.kind == "scores":
+        return _remove_scores(entry.path)
     if entry.kind == "compiled":
         ours = [p.name for p in _listed(entry.path) if _is_program(p)]
         files.remove_listed(entry.path, ours)
@@ -158,6 +170,29 @@ def _remove_bank(directory: Path) -> str:
         return "it is in use by a run"
     except OSError as error:
         return error.strerror or str(error)
+
+
+def _remove_scores(directory: Path) -> str:
+    try:
+        with exclusive(directory):
+            names = files.tree(directory)
+            ours = [name for name in names if SCORES_FILE.fullmatch(name)]
+            files.remove_listed(directory, sorted(ours, key=lambda name: name == ".lock"))
+            rest = [name for name in names if name not in ours]
+            return f"{rest[0]!r} in it is no file of scores: delete it by hand" if rest else ""
+    except ConfigError:
+        return "it is in use by a run"
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _about_scores(directory: Path) -> dict[str, str]:
+    """What scores say of their data, as `describe`; a file that cannot be read says nothing."""
+    with suppress(DataError):
+        found = example_scores.load(directory / SCORES)
+        about = {"dataset": str(found.about.get("dataset", "")), "fingerprint": found.fingerprint}
+        return about | {"role": found.kind}
+    return dict.fromkeys(FIELDS, "")
 
 
 def _archive(path: Path) -> Entry:

@@ -42,8 +42,8 @@ CALLS = {
 def adapted(kind: str, thing: Any, what: str) -> Any:
     """`thing` in the form of the registries: a method as it is, a metric as a function, others as a Component.
 
-    A module, or any other object, can be each of them; a scenario can have `MANIPULATES` and `REQUEST` beside (see
-    `junlearn.types.Component`). Raises ConfigError, which begins with `what`, for what is missing.
+    A module, or any other object, can be each of them; a scenario can have `MANIPULATES`, `REQUEST` and `SCORING`
+    beside (see `junlearn.types.Component`). Raises ConfigError, which begins with `what`, for what is missing.
     """
     if kind == "metric":
         return _metric(thing, what)
@@ -54,8 +54,20 @@ def adapted(kind: str, thing: Any, what: str) -> Any:
             f"{', '.join(part for part in PARTS[kind] if part != 'make')} and {CALLS[kind]})"
         )
     _check_config(kind, thing.Config, what)
-    if not _takes(thing.make, *ARGUMENTS[kind]):
-        raise ConfigError(f"{what} is no {kind}: its make is not {CALLS[kind]}")
+    scoring = None
+    if kind == "scenario":
+        named = "scoring" if isinstance(thing, Component) else "SCORING"
+        scoring = getattr(thing, named, None)
+    places, names = ARGUMENTS[kind]
+    call = CALLS[kind]
+    if scoring is not None:
+        places, call = places + 1, "make(config, dataset, key, scores) -> Split"
+        if not _takes(scoring, 1, ()):
+            raise ConfigError(f"{what} is no {kind}: its SCORING is not SCORING(config) -> Scoring")
+        if getattr(thing, "MANIPULATES", False):
+            raise ConfigError(f"{what} is no {kind}: with SCORING it cannot manipulate the data")
+    if not _takes(thing.make, places, names):
+        raise ConfigError(f"{what} is no {kind}: its make is not {call}")
     if kind == "method":
         _check_needs(thing.NEEDS, what)
         return thing
@@ -67,6 +79,7 @@ def adapted(kind: str, thing: Any, what: str) -> Any:
         thing.make,
         manipulates=bool(getattr(thing, "MANIPULATES", False)),
         request=tuple(getattr(thing, "REQUEST", ())),
+        scoring=scoring,
     )
 
 

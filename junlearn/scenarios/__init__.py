@@ -2,6 +2,9 @@
 
 A scenario that `manipulates` the training data returns `(Dataset, Split)`: the network is trained on what it made.
 
+A scenario that chooses by a score of each example says so in `scoring`, and is called with the scores too, as
+`(config, dataset, key, scores)`. They are computed before, by `junlearn.hardness`.
+
 A scenario sees labels, names and images, never a network. It imports `datasets` and the contract, and of the engine
 what checks data at the door; never a method or a metric.
 
@@ -10,13 +13,16 @@ Read `class_removal` first, then `partition`, which makes a Split of marks, and 
 
 from junlearn.scenarios import (
     class_removal,
+    entangled,
     interclass_confusion,
+    memorised,
     noisy_labels,
     poisoning,
     random_examples,
     random_swap,
     rows,
     subclass,
+    worst_case,
 )
 from junlearn.types import Component
 
@@ -28,12 +34,24 @@ SCENARIOS: dict[str, Component] = {
     "class": Component(
         "every example of one or several classes", class_removal.Config, class_removal.split
     ),
+    "entangled": Component(
+        "examples by their distance from the middle of the original network's embedding",
+        entangled.Config,
+        entangled.split,
+        scoring=entangled.scoring,
+    ),
     "interclass_confusion": Component(
         "two classes with exchanged labels before training, a part of them known",
         interclass_confusion.Config,
         interclass_confusion.split,
         manipulates=True,
         request=REQUEST,
+    ),
+    "memorised": Component(
+        "the examples that are memorised most, least or in between, or a mix of them",
+        memorised.Config,
+        memorised.split,
+        scoring=memorised.scoring,
     ),
     "noisy_labels": Component(
         "a share of some classes, mislabelled before training",
@@ -67,6 +85,12 @@ SCENARIOS: dict[str, Component] = {
     ),
     "subclass": Component(
         "fine classes of a dataset with coarse labels", subclass.Config, subclass.split
+    ),
+    "worst_case": Component(
+        "the examples or classes that are hardest to forget, searched for from the original network",
+        worst_case.Config,
+        worst_case.split,
+        scoring=worst_case.scoring,
     ),
 }
 

@@ -5,7 +5,7 @@ Shape vocabulary: N examples, B batch, T steps, K classes, D features, S seeds, 
 
 from junlearn.types.aliases import Array, Key, Metrics, PyTree
 from junlearn.types.data import Data, Dataset, Sources, Split, View
-from junlearn.types.entries import Component, Preset
+from junlearn.types.entries import Component, Preset, Scoring
 from junlearn.types.method import Batch, Feed, Method, Stage
 from junlearn.types.network import Model, Variables
 
@@ -22,6 +22,7 @@ __all__ = [
     "Model",
     "Preset",
     "PyTree",
+    "Scoring",
     "Sources",
     "Split",
     "Stage",

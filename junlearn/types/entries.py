@@ -6,7 +6,17 @@ from typing import Any, NamedTuple
 __all__ = [
     "Component",
     "Preset",
+    "Scoring",
 ]
+
+
+class Scoring(NamedTuple):
+    """Which number of each training example a scenario chooses by: it is computed before the request is settled."""
+
+    kind: str
+    """A name in `junlearn.hardness.scored.SCORES`, which says what networks it needs; "file": it is in a file."""
+    settings: Mapping[str, Any]
+    """All that determines it beside the data, the network and its training; of "file" the path alone."""
 
 
 class Component(NamedTuple):
@@ -20,6 +30,9 @@ class Component(NamedTuple):
     request: tuple[str, ...] = ()
     """Of a scenario that manipulates: the fields of its Config that only choose what is forgotten, and which the
     original network does not depend on."""
+    scoring: Callable[[Any], Scoring] | None = None
+    """Of a scenario that chooses by a score of each example: `(config) -> Scoring`. `make` is then called as
+    `(config, dataset, key, scores)` with float64[N]. One that manipulates cannot have it: scores are of the data."""
 
 
 class Preset(NamedTuple):

@@ -12,7 +12,7 @@ from junlearn import cli, files
 from junlearn.datasets.cache import Cached, dataset_cache_dir, digests, fingerprint, save_cache
 from junlearn.engine import checkpoint, compilations
 from junlearn.engine.checkpoint import Store
-from junlearn.experiment import identity, schema, setup, stored
+from junlearn.experiment import identity, preparing, schema, stored
 from junlearn.experiment.progress import Reporter
 from junlearn.main import main
 from junlearn.types import Data
@@ -231,7 +231,7 @@ def test_a_request_takes_what_learned_its_rows(place, capsys, tmp_path):
     arguments = ["--config", str(tmp_path / "c.toml"), "--scenario.name", "rows"]
     own, rest = cli.split_arguments([*arguments, "--scenario.file", str(tmp_path / "r.txt")])
     reporter = Reporter(pytest.importorskip("rich.console").Console(quiet=True))
-    found = setup.prepare(cli.experiment(own, rest), str(place), reporter)
+    found = preparing.prepare(cli.experiment(own, rest), str(place), reporter)
     networks = identity.identities(found)
     original, reference = (schema.digest(i) for i in (networks.original, networks.retrain))
     mark = found.dataset.fingerprint

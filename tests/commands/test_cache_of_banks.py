@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from junlearn import cli, files
-from junlearn.experiment import setup, stored
+from junlearn.experiment import preparing, stored
 from junlearn.experiment.progress import Reporter
 from tests.commands.test_cache import MARKS, REQUEST, call, there
 
@@ -84,7 +84,7 @@ def test_a_request_takes_the_banks_of_its_data(banks, capsys, tmp_path):
     (tmp_path / "r.txt").write_text("3\n5\n")
     own, rest = cli.split_arguments(["--config", str(tmp_path / "c.toml")])
     reporter = Reporter(Console(quiet=True))
-    found = setup.prepare(cli.experiment(own, rest), str(banks), reporter)
+    found = preparing.prepare(cli.experiment(own, rest), str(banks), reporter)
     place = bank(banks, "ab" * 8, dataset="digits", fingerprint=found.dataset.fingerprint)
     told = stored.copies(found.dataset.fingerprint, [], str(banks))
     assert told == [f"the networks of audits {place}"]

@@ -14,8 +14,8 @@ from junlearn.errors import ConfigError
 from junlearn.experiment import schema
 from junlearn.experiment.execute import execute
 from junlearn.experiment.identity import identities
+from junlearn.experiment.preparing import prepare
 from junlearn.experiment.progress import Reporter
-from junlearn.experiment.setup import prepare
 from junlearn.methods import finetune
 from junlearn.parts import descent
 from junlearn.parts.descent import descend, supervised

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from junlearn.experiment import schema
 from junlearn.experiment.identity import identities, original_settings
+from junlearn.experiment.preparing import prepare
 from junlearn.experiment.progress import Reporter
-from junlearn.experiment.setup import prepare
 from junlearn.main import main
 from junlearn.methods import METHODS
 from junlearn.models import MODELS

@@ -3,14 +3,18 @@
 import types
 
 import pytest
+from rich.console import Console
 
 import junlearn
 from junlearn.errors import ConfigError
 from junlearn.experiment import schema
+from junlearn.experiment.preparing import prepare
+from junlearn.experiment.progress import Reporter
 from junlearn.methods import METHODS, finetune
 from junlearn.plugins import registry
 from junlearn.plugins.source import is_own, source_digest
 from junlearn.scenarios import SCENARIOS
+from junlearn.types import Scoring
 from tests.plugins.sources import METHOD, METRIC
 
 BASE = {
@@ -57,6 +61,24 @@ def test_an_older_name_is_the_thing_of_today():
     assert "noise" not in registry.names("scenario")
 
 
+def test_a_scenario_of_scores(tmp_path):
+    """Its function gets the scores that its SCORING asks for."""
+
+    def make(config, dataset, key, scores):
+        assert scores.shape == dataset.sources["train"].y.shape
+        own = SCENARIOS["memorised"]
+        return own.make(own.Config(size=4, group="low"), dataset, key, scores)
+
+    def scoring(config):
+        return Scoring("confidence", {})
+
+    mine = types.SimpleNamespace(Config=SCENARIOS["class"].Config, make=make, SCORING=scoring)
+    junlearn.register("scenario", mine, "by_confidence")
+    chosen = schema.parse(BASE | {"scenario": {"name": "by_confidence"}})
+    setup = prepare(chosen, str(tmp_path), Reporter(Console(quiet=True)))
+    assert len(setup.split.forget) == 4 and setup.scores
+
+
 def test_registered_things_are_used_by_name():
     mine = types.SimpleNamespace(Config=finetune.Config, make=finetune.make, NEEDS=finetune.NEEDS)
     assert junlearn.register("method", mine, "mine") == "mine"
@@ -72,6 +94,16 @@ def test_registered_things_are_used_by_name():
     assert registry.find("method", "mine") is finetune
 
 
+def wrong(**parts):
+    """A scenario of scores with a mistake."""
+    right = {
+        "Config": SCENARIOS["class"].Config,
+        "make": lambda config, dataset, key, scores: 0,
+        "SCORING": lambda config: Scoring("confidence", {}),
+    }
+    return types.SimpleNamespace(**(right | parts))
+
+
 @pytest.mark.parametrize(
     ("kind", "thing", "name", "message"),
     [
@@ -83,6 +115,9 @@ def test_registered_things_are_used_by_name():
         ("method", finetune, "my method", "'my method' is no name"),
         ("method", types.SimpleNamespace(), "mine", "has no Config and no make and no NEEDS"),
         ("model", finetune, "mine", r"its make is not make\(config, num_classes, input_shape\)"),
+        ("scenario", wrong(make=lambda a, b, c: 0), "mine", r"key, scores\) -> Split"),
+        ("scenario", wrong(SCORING=3), "mine", r"is not SCORING\(config\)"),
+        ("scenario", wrong(MANIPULATES=True), "mine", "it cannot manipulate the data"),
         ("metric", 3, "mine", r"is no metric: metric\(context\)"),
         ("metric", dict, "mine", r"is no metric: metric\(context\)"),
     ],

@@ -9,8 +9,8 @@ from junlearn.datasets.labels import CIFAR20, CIFAR100
 from junlearn.errors import ConfigError
 from junlearn.experiment import schema
 from junlearn.experiment.identity import identities
+from junlearn.experiment.preparing import prepare
 from junlearn.experiment.progress import Reporter
-from junlearn.experiment.setup import prepare
 from junlearn.scenarios import SCENARIOS
 from junlearn.scenarios.class_names import resolve
 from junlearn.scenarios.random_examples import released

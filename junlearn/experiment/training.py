@@ -1,0 +1,64 @@
+"""The original and the retrained network of an experiment: trained once, and shared by all runs below the cache."""
+
+from pathlib import Path
+
+from junlearn.datasets.cache import dataset_cache_dir
+from junlearn.engine.checkpoint import Store
+from junlearn.engine.run import Result, Staged
+from junlearn.experiment import provenance
+from junlearn.experiment.identity import Identity, network_code
+from junlearn.experiment.locks import exclusive
+from junlearn.experiment.progress import Reporter
+from junlearn.experiment.provenance import Renewal
+from junlearn.experiment.schema import digest
+from junlearn.experiment.setup import ORIGINAL, RETRAIN, Setup, key_for, run_options
+from junlearn.methods import METHODS
+from junlearn.train import everything, train
+
+__all__ = ["about", "shared_directory", "spent", "trained"]
+
+
+def shared_directory(cache_dir: str | None) -> Path:
+    """Where networks are that all runs share."""
+    return dataset_cache_dir(cache_dir).parent / "models"
+
+
+def trained(
+    setup: Setup,
+    role: str,
+    identity: Identity,
+    shared: Path,
+    renewal: Renewal,
+    reporter: Reporter,
+) -> Result:
+    """The original or the retrained network, trained or read back; two runs that want the same one take turns."""
+    other = role == "retrain" and setup.experiment.retrain_init == "other"
+    store = Store(shared / digest(identity), digest(identity))
+    split = setup.split if role == "retrain" else everything(setup.sources)
+    with exclusive(store.directory, waiting=reporter.say), reporter.following(role) as progress:
+        code = network_code(setup, METHODS["retrain"])
+        provenance.attribute(store, role, code, renewal, reporter.say, about(setup, role))
+        result = train(
+            setup.experiment.train,
+            setup.model,
+            setup.sources,
+            split,
+            key=key_for(setup.seeds["initialisation"], RETRAIN if other else ORIGINAL),
+            **run_options(setup, progress, store=store),
+        )
+    reporter.say(f"{role}: {spent(result)}")
+    return result
+
+
+def about(setup: Setup, label: str) -> dict[str, str]:
+    """What tells a person, and `cache`, which network lies in a directory."""
+    dataset = setup.dataset
+    role = label if label in ("original", "retrain") else "unlearn"
+    told = {"role": role, "label": label, "dataset": dataset.name}
+    return told | {"fingerprint": dataset.fingerprint}
+
+
+def spent(result: Result | Staged) -> str:
+    """The seconds of a run, in words."""
+    seconds = result.seconds
+    return f"{seconds['run']:.1f} s in steps, {seconds['compile']:.1f} s compiling"
