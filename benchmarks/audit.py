@@ -26,7 +26,7 @@ from report import markdown
 from step_time import print_machine
 
 from junlearn import audit
-from junlearn.audit import coins, nulls
+from junlearn.audit import coins
 from junlearn.audit.ensembles import Ensemble
 from junlearn.audit.judge import Judgement, judge
 from junlearn.audit.margins import Margins
@@ -142,12 +142,16 @@ def _kept(
     return unlearned._replace(parts={**unlearned.parts, "forget": part._replace(phi=phi)})
 
 
+def _outside(value: float, band: Any) -> bool:
+    return not band.low <= value <= band.high
+
+
 def _alarms(done: Sequence[Judgement]) -> Alarms:
     names = list(done[0].p)
     return Alarms(
         p={name: np.array([each.p[name] for each in done]) for name in names},
         outside={
-            name: np.array([nulls.outside(each.values[name], each.null[name]) for each in done])
+            name: np.array([_outside(each.values[name], each.null[name]) for each in done])
             for name in names
         },
         verdicts={part: [each.verdict[part] for each in done] for part in done[0].verdict},
