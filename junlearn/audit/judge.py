@@ -32,7 +32,6 @@ from junlearn.metrics.ensemble import (
 
 __all__ = ["NOTHING", "Judgement", "judge", "told"]
 
-BOOTSTRAPS = 1000
 PERMUTE, BOOTSTRAP = 11, 12
 """Streams of random numbers."""
 WHOLE = 9
@@ -181,7 +180,9 @@ def _beside(yardstick: Yardstick, part: str, done: Judgement) -> dict[str, float
 
 def _intervals(yardstick: Yardstick, done: Judgement, part: str, pool: Margins, count: int) -> None:
     """Bootstrap over networks, both sides for themselves, of what is an effect."""
-    dealt = bootstraps(count, count, BOOTSTRAPS, yardstick.rng(BOOTSTRAP, len(done.verdict)))
+    dealt = bootstraps(
+        count, count, yardstick.bootstraps, yardstick.rng(BOOTSTRAP, len(done.verdict))
+    )
     effects = [family for family in ("moments", "churn") if family in yardstick.families]
     found = quantities(pool, dealt, effects, yardstick.auditing, classes=yardstick.classes)
     for name, values in found.items():
@@ -204,7 +205,7 @@ def _whole(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensem
         halves = splits(yardstick.auditing.splits, count, yardstick.rng(SPLIT, WHOLE))
         retrained = np.concatenate([pool[count:], other])
         null = yardstick.once("whole", count, lambda: _scalar_null(retrained, halves, yardstick))
-    boot = bootstraps(count, count, BOOTSTRAPS, yardstick.rng(BOOTSTRAP, WHOLE))
+    boot = bootstraps(count, count, yardstick.bootstraps, yardstick.rng(BOOTSTRAP, WHOLE))
     spread = scalar_quantities(pool, boot)
     pairs = scalar_pairs(pool, identity(count, count))
     for name, value in scalar_quantities(pool, identity(count, count)).items():
