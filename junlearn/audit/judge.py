@@ -222,12 +222,18 @@ def _whole(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensem
 def _scalar_null(
     pool: np.ndarray, halves: Relabelled, yardstick: Yardstick
 ) -> dict[str, np.ndarray]:
-    """Halves of one pool only pair its networks anew. So the pairs of tug of war are drawn with replacement, too."""
-    count = halves.first.shape[1]
-    drawn = yardstick.rng(BOOTSTRAP, WHOLE + 1).integers(count, size=halves.first.shape)
-    pairs = Relabelled(*(np.take_along_axis(rows, drawn, axis=1) for rows in halves))
-    again = {name: each.mean(axis=1) for name, each in scalar_pairs(pool, pairs).items()}
-    return scalar_quantities(pool, halves) | again
+    """Halves of one pool only pair its networks anew, so the pairs of tug of war are drawn from all that there are.
+
+    The mean of as many independent pairs as an audit has varies as its own value does.
+    """
+    rng, shape = yardstick.rng(BOOTSTRAP, WHOLE + 1), halves.first.shape
+    first = rng.integers(len(pool), size=shape)
+    # Another network than the first.
+    second = (first + rng.integers(1, len(pool), size=shape)) % len(pool)
+    again = scalar_pairs(pool, Relabelled(first, second))
+    return scalar_quantities(pool, halves) | {
+        name: each.mean(axis=1) for name, each in again.items()
+    }
 
 
 def _attacked(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensemble) -> None:
