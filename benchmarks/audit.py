@@ -1,15 +1,15 @@
 """Audits of networks that were drawn from a known law: false alarms, power, and what nulls and metrics cost.
 
-    python benchmarks/audit.py alarms --audits 200
-    python benchmarks/audit.py coins --audits 200
-    python benchmarks/audit.py power
+    python benchmarks/audit.py alarms --audits 1000
+    python benchmarks/audit.py coins --audits 1000
     python benchmarks/audit.py speed
 
 `alarms` and `coins` audit a perfect unlearner, in the designs "request" and "random": all ensembles have one law. Every
 test should then have a p value of at most 0.05 in 5 of 100 audits, and the verdict be "distinguishable" in at most 5.
-`power` compares the smallest shift that an audit says it sees with the one that is seen in four of five of many audits
-of shifted networks. Margins are normal; `rho` is the share of their variance that the examples of a network have in
-common. `speed` takes arrays of logits through `junlearn.audit.compare`.
+Both print each share with its exact binomial interval. 39 permutations are enough for a share: p is at most 0.05 where
+at most one of them is as extreme, which has probability 2/40. A verdict over six tests needs 119, and bands 200 splits.
+Margins are normal; `rho` is the share of their variance that the examples of a network have in common. `speed` takes
+arrays of logits through `junlearn.audit.compare`. What audits say that they see is in `audit_power.py`.
 """
 
 import argparse
@@ -17,31 +17,33 @@ import math
 import os
 import resource
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from report import markdown
+from scipy import stats
 from step_time import print_machine
 
 from junlearn import audit
-from junlearn.audit import coins, nulls
+from junlearn.audit import coins
 from junlearn.audit.ensembles import Ensemble
 from junlearn.audit.judge import Judgement, judge
 from junlearn.audit.margins import Margins
+from junlearn.audit.nulls import Band
 from junlearn.audit.random_judge import Runs, judge_runs, judge_unlearned
 from junlearn.audit.verdict import CLOSER
 from junlearn.audit.yardstick import Yardstick
 from junlearn.experiment.auditing import Auditing
-from junlearn.metrics import ensemble
 
-__all__ = ["Alarms", "Cost", "coins_alarms", "cost", "drawn", "request_alarms", "seen", "table"]
+__all__ = ["Alarms", "Cost", "coins_alarms", "cost", "drawn", "request_alarms", "table", "tally"]
 
 LEVEL = 0.05
+BOUNDS = (0.02, 0.085)
+"""Of the share of p values of at most LEVEL: what 200 audits of a test that is right show."""
 MEMORY = 0.5
 """By how much a network's margins of the targets that it keeps are larger, and what each adds to all of the others."""
-SHIFTS = np.geomspace(0.02, 1, 25)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +70,15 @@ class Cost(NamedTuple):
 
 
 class Plain(Yardstick):
-    """A yardstick that is not asked what would have been seen."""
+    """A yardstick that is asked neither what would have been seen nor for intervals, which take most of the time."""
+
+    bootstraps = 20
 
     def detectable(self, count: int) -> dict[str, float]:
         return {}
+
+    def seen(self, count: int, tests: int) -> float | None:
+        return None
 
 
 def drawn(
@@ -95,31 +102,43 @@ def request_alarms(
     """Audits of a perfect unlearner in the design "request"."""
     done = []
     for number in range(audits):
-        rng = np.random.default_rng((seed, number))
+        rng = np.random.default_rng((seed, number, round(1000 * rho)))
         means = {part: rng.normal(1, 1, examples) for part in ("forget", "retain", "test")}
-        unlearned, retrained, twin = (drawn(rng, networks, rho, means) for _ in range(3))
+        sides = [drawn(rng, networks, rho, means) for _ in range(4)]
+        unlearned, retrained, twin, original = sides
         labels = {part: np.zeros(examples, int) for part in means}
         auditing = Auditing(models=networks, seed=number, **settings)
-        done.append(judge(Plain(retrained, twin, labels, 10, auditing), unlearned))
+        done.append(judge(Plain(retrained, twin, labels, 10, auditing, original), unlearned))
     return _alarms(done)
 
 
 def coins_alarms(
-    audits: int, runs: int, targets: int, sets: int, rho: float, seed: int, **settings: Any
+    audits: int,
+    runs: int,
+    targets: int,
+    sets: int,
+    rho: float,
+    seed: int,
+    strangers: int | None = None,
+    **settings: Any,
 ) -> tuple[Alarms, Alarms]:
-    """Audits of runs that learnt nothing, and of perfect unlearning, in the design "random"."""
+    """Audits of runs that learnt nothing, and of perfect unlearning, in the design "random".
+
+    `strangers`: test examples, as many as targets if not given.
+    """
     before, after = [], []
     for number in range(audits):
-        rng = np.random.default_rng((seed, number))
+        rng = np.random.default_rng((seed, number, round(1000 * rho)))
         auditing = Auditing(
             design="random",
             **{"models": runs // 2, "forget_sets": sets, "targets": targets, "seed": number}
             | settings,
         )
         tossed = coins.draw(np.arange(targets), runs, sets, number)
-        means = {part: rng.normal(1, 1, targets) for part in ("forget", "test")}
+        sizes = {"forget": targets, "test": targets if strangers is None else strangers}
+        means = {part: rng.normal(1, 1, size) for part, size in sizes.items()}
         folds = coins.folds(tossed, auditing.folds)
-        labels = {part: np.zeros(targets, int) for part in means}
+        labels = {part: np.zeros(size, int) for part, size in sizes.items()}
         fresh = drawn(rng, runs, rho, means)
         question = Runs(tossed, fresh, folds, labels, auditing)
         before.append(judge_runs(question)[0])
@@ -142,47 +161,21 @@ def _kept(
     return unlearned._replace(parts={**unlearned.parts, "forget": part._replace(phi=phi)})
 
 
+def _outside(value: float, band: Band) -> bool:
+    return not band.low <= value <= band.high
+
+
 def _alarms(done: Sequence[Judgement]) -> Alarms:
     names = list(done[0].p)
     return Alarms(
         p={name: np.array([each.p[name] for each in done]) for name in names},
         outside={
-            name: np.array([nulls.outside(each.values[name], each.null[name]) for each in done])
+            name: np.array([_outside(each.values[name], each.null[name]) for each in done])
             for name in names
         },
         verdicts={part: [each.verdict[part] for each in done] for part in done[0].verdict},
         values={name: np.array([each.values[name] for each in done]) for name in done[0].values},
     )
-
-
-def seen(
-    statistic: Callable[[Margins, Margins], float],
-    networks: int,
-    examples: int,
-    rho: float,
-    audits: int,
-    seed: int,
-) -> float:
-    """The shift of all margins that a statistic which is large for it shows in four of five of many audits.
-
-    It is compared with its own 95 % quantile over audits of a perfect unlearner.
-    """
-    rng = np.random.default_rng(seed)
-    zero = {"forget": np.zeros(examples)}
-    pairs = [
-        [drawn(rng, networks, rho, zero).parts["forget"] for _ in range(2)] for _ in range(audits)
-    ]
-    null = [statistic(*pair) for pair in pairs]
-    threshold = np.quantile(null, 0.95)
-
-    def power(shift: float) -> float:
-        moved = [
-            statistic(first._replace(phi=first.phi + shift), second) for first, second in pairs
-        ]
-        return float(np.mean(np.array(moved) > threshold))
-
-    powers = [power(shift) for shift in SHIFTS]
-    return float(np.interp(0.8, np.maximum.accumulate(powers), SHIFTS))
 
 
 def cost(networks: int, examples: int, classes: int, **settings: Any) -> tuple[Cost, Any]:
@@ -198,9 +191,20 @@ def cost(networks: int, examples: int, classes: int, **settings: Any) -> tuple[C
 
 
 def share(flags: Iterable[bool]) -> str:
-    """A share with its standard error."""
-    each = np.array(list(flags), float)
-    return f"{each.mean():.3f} ± {math.sqrt(each.mean() * (1 - each.mean()) / len(each)):.3f}"
+    """A share with its exact binomial interval of 95 % (Clopper and Pearson); a star where 0.05 is not in it."""
+    each = np.array(list(flags), bool)
+    low, high = stats.binomtest(int(each.sum()), len(each)).proportion_ci()
+    star = "" if low <= LEVEL <= high else "*"
+    return f"{each.mean():.3f} [{low:.3f}, {high:.3f}]{star}"
+
+
+def tally(found: Mapping[str, Alarms]) -> str:
+    """How many shares of p lie outside of what the audits may show, and how many intervals are without 0.05."""
+    flags = [p <= LEVEL for each in found.values() for p in each.p.values()]
+    shares = np.array([each.mean() for each in flags])
+    apart = sum(share(each).endswith("*") for each in flags)
+    beyond = int(np.sum((shares < BOUNDS[0]) | (shares > BOUNDS[1])))
+    return f"{len(flags)} shares: {beyond} outside of {BOUNDS}, {apart} intervals without {LEVEL}"
 
 
 def table(found: Mapping[str, Alarms]) -> str:
@@ -223,67 +227,23 @@ def table(found: Mapping[str, Alarms]) -> str:
     return markdown(header, rows)
 
 
-def power_table(networks: Sequence[int], examples: int, rhos: Sequence[float], audits: int) -> str:
-    """What audits say that they see, its mean and its standard deviation over audits, beside what they see."""
-    rows = []
-    for rho in rhos:
-        for count in networks:
-            auditing = Auditing(models=count, metrics=POWERED)
-            told = []
-            for number in range(audits):
-                rng = np.random.default_rng((7, number, count))
-                zero = {"forget": np.zeros(examples)}
-                sides = [drawn(rng, count, rho, zero) for _ in range(2)]
-                labels = {"forget": np.zeros(examples, int)}
-                told.append(Yardstick(*sides, labels, 10, auditing).detectable(count))
-            for name, statistic in STATISTICS.items():
-                each = [found.get(f"forget/{name}", np.nan) for found in told]
-                rows.append(
-                    [
-                        name,
-                        str(count),
-                        f"{rho:g}",
-                        f"{np.mean(each):.3f}",
-                        f"{np.std(each, ddof=1):.3f}",
-                        f"{seen(statistic, count, examples, rho, SEEN_AUDITS, seed=3):.3f}",
-                    ]
-                )
-    return markdown(["test", "networks", "rho", "told", "sd", "seen"], rows)
-
-
-def _klom(first: Margins, second: Margins) -> float:
-    return ensemble.klom(first.phi, second.phi).mean
-
-
-def _accuracy(first: Margins, second: Margins) -> float:
-    return ensemble.crossfit(first.phi, second.phi).accuracy
-
-
-STATISTICS: dict[str, Callable[[Margins, Margins], float]] = {
-    "mean_shift": lambda first, second: abs(ensemble.moments(first.phi, second.phi).mean_shift),
-    "accuracy": _accuracy,
-    "energy": lambda first, second: ensemble.energy(first.phi, second.phi),
-    "klom_mean": _klom,
-}
-POWERED = ("energy", "moments", "efficacy", "klom")
-SEEN_AUDITS = 400
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="audits of networks of a known law")
-    parser.add_argument("what", choices=["alarms", "coins", "power", "speed"])
+    parser.add_argument("what", choices=["alarms", "coins", "speed"])
     parser.add_argument("--audits", type=int, default=200)
     parser.add_argument("--networks", type=int, default=32, help="a side; of coins: runs")
     parser.add_argument("--examples", type=int, default=100)
+    parser.add_argument("--strangers", type=int, default=None, help="test examples of coins")
     parser.add_argument("--rho", type=float, nargs="+", default=[0.0, 0.05, 0.2])
     parser.add_argument("--sets", type=int, nargs="+", default=[1, 2], help="forget sets of a run")
     parser.add_argument("--metrics", nargs="+", default=None)
-    parser.add_argument("--permutations", type=int, default=99)
+    parser.add_argument("--permutations", type=int, default=39)
+    parser.add_argument("--splits", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     began = time.process_time()
     print_machine(len(os.sched_getaffinity(0)))
-    settings = {"permutations": given.permutations, "splits": given.permutations}
+    settings = {"permutations": given.permutations, "splits": given.splits}
     if given.metrics is not None:
         settings["metrics"] = tuple(given.metrics)
     many = (given.audits, given.networks, given.examples)
@@ -291,18 +251,18 @@ def main() -> None:
         found = {
             f"rho {rho:g}": request_alarms(*many, rho, given.seed, **settings) for rho in given.rho
         }
-        print(f"\n{table(found)}")
+        print(f"\n{table(found)}\n\n{tally(found)}")
     elif given.what == "coins":
         runs, rho = {}, given.rho[0]
         for sets in given.sets:
-            before, after = coins_alarms(*many, sets, rho, given.seed, **settings)
+            before, after = coins_alarms(
+                *many, sets, rho, given.seed, strangers=given.strangers, **settings
+            )
             runs |= {f"F = {sets}, before": before, f"F = {sets}, after": after}
         for when in ("before", "after"):
             chosen = {name: each for name, each in runs.items() if name.endswith(when)}
             if all(each.p for each in chosen.values()):
-                print(f"\n{table(chosen)}")
-    elif given.what == "power":
-        print(f"\n{power_table((8, 16, 32, 64), given.examples, given.rho, given.audits)}")
+                print(f"\n{table(chosen)}\n\n{tally(chosen)}")
     else:
         one, audited = cost(given.networks, given.examples, 10)
         print(

@@ -10,6 +10,7 @@ from subprocess import CompletedProcess
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from junlearn.experiment.conversion import convert
@@ -19,6 +20,7 @@ from junlearn.models import MODELS
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 sys.path.append(str(FOLDER))
 import audit  # noqa: E402
+import audit_power  # noqa: E402
 import report  # noqa: E402
 import runs  # noqa: E402
 import scaling  # noqa: E402
@@ -168,16 +170,45 @@ def test_audits_of_a_known_law_at_toy_size():
         == set(found.outside)
     )
     assert all(len(p) == 2 and ((p >= 0.01) & (p <= 1)).all() for p in found.p.values())
+    attacked = audit.request_alarms(2, 8, 6, 0.1, seed=1, metrics=("lira", "rmia", "iam"), **quick)
+    assert {"lira/auc", "rmia/auc", "iam/score"} <= set(attacked.p)
     before, after = audit.coins_alarms(
-        2, 16, 16, 1, 0.1, seed=1, metrics=("lira", "ulira"), folds=2, **quick
+        *(2, 16, 16, 1, 0.1),
+        seed=1,
+        strangers=5,
+        metrics=("lira", "ulira", "rmia", "ruli"),
+        folds=2,
+        **quick,
     )
-    assert "lira/auc" in before.p and "ulira/accuracy" in after.p
+    assert "lira/auc" in before.p
+    assert {"ulira/accuracy", "rmia/auc", "ruli/auc"} <= set(after.p)
     lines = audit.table({"first": before, "second": after}).splitlines()
     assert lines[0] == "| test | p, first | p, second | band, first | band, second |"
-    assert audit.share([True, False]) == "0.500 ± 0.354"
-    statistic = audit.STATISTICS["mean_shift"]
-    shifts = [audit.seen(statistic, 16, examples, 0.0, 50, seed=1) for examples in (4, 64)]
-    assert shifts[0] > 2 * shifts[1] > 0.1
+    assert audit.tally({"first": before}).startswith(f"{len(before.p)} shares: ")
     one, audited = audit.cost(8, 5, 3, metrics=("energy", "moments"), **quick)
     assert one.wall > 0 and one.memory > 0.05
     assert [row["method"] for row in audited.rows] == ["twin", "unlearned"]
+
+
+def test_shares_of_audits_have_their_exact_interval():
+    assert audit.share([True, False]) == "0.500 [0.013, 0.987]"
+    assert audit.share([False] * 200) == "0.000 [0.000, 0.018]*"
+    found = {"p": np.array([0.01, 0.05, 0.06, 0.9]), "q": np.repeat([0.05, 0.9], [5, 95])}
+    alarms = audit.Alarms(p=found, outside={}, verdicts={}, values={})
+    assert audit.tally({"": alarms}) == (
+        "2 shares: 1 outside of (0.02, 0.085), 1 intervals without 0.05"
+    )
+
+
+def test_the_shift_that_is_seen_and_the_one_that_is_told():
+    statistic = audit_power.STATISTICS["mean_shift"]
+    few, many = (audit_power.seen(statistic, 16, n, 0.0, 60, 2, seed=1) for n in (4, 64))
+    # 2.8 sqrt(2 / 16) / sqrt(n).
+    assert few.shift == pytest.approx(0.495, rel=0.2) and 0 < few.error < 0.15
+    assert many.shift == pytest.approx(0.124, rel=0.2)
+    told = audit_power.told(16, 20, 0.0, banks=2, seed=1)
+    assert set(told) >= set(audit_power.STATISTICS)
+    assert all(len(each) == 2 and (each > 0.05).all() for each in told.values())
+    assert "klom_mean" not in audit_power.told(8, 6, 0.0, banks=1, seed=1)
+    lines = audit_power.power_table([8], 20, [0.1], audits=20, banks=2).splitlines()
+    assert len(lines) == 2 + 3 and lines[2].startswith("| `mean_shift` | 8 | 0.1 | ")

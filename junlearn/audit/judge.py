@@ -32,7 +32,6 @@ from junlearn.metrics.ensemble import (
 
 __all__ = ["NOTHING", "Judgement", "judge", "told"]
 
-BOOTSTRAPS = 1000
 PERMUTE, BOOTSTRAP = 11, 12
 """Streams of random numbers."""
 WHOLE = 9
@@ -181,7 +180,9 @@ def _beside(yardstick: Yardstick, part: str, done: Judgement) -> dict[str, float
 
 def _intervals(yardstick: Yardstick, done: Judgement, part: str, pool: Margins, count: int) -> None:
     """Bootstrap over networks, both sides for themselves, of what is an effect."""
-    dealt = bootstraps(count, count, BOOTSTRAPS, yardstick.rng(BOOTSTRAP, len(done.verdict)))
+    dealt = bootstraps(
+        count, count, yardstick.bootstraps, yardstick.rng(BOOTSTRAP, len(done.verdict))
+    )
     effects = [family for family in ("moments", "churn") if family in yardstick.families]
     found = quantities(pool, dealt, effects, yardstick.auditing, classes=yardstick.classes)
     for name, values in found.items():
@@ -204,7 +205,7 @@ def _whole(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensem
         halves = splits(yardstick.auditing.splits, count, yardstick.rng(SPLIT, WHOLE))
         retrained = np.concatenate([pool[count:], other])
         null = yardstick.once("whole", count, lambda: _scalar_null(retrained, halves, yardstick))
-    boot = bootstraps(count, count, BOOTSTRAPS, yardstick.rng(BOOTSTRAP, WHOLE))
+    boot = bootstraps(count, count, yardstick.bootstraps, yardstick.rng(BOOTSTRAP, WHOLE))
     spread = scalar_quantities(pool, boot)
     pairs = scalar_pairs(pool, identity(count, count))
     for name, value in scalar_quantities(pool, identity(count, count)).items():
@@ -221,12 +222,18 @@ def _whole(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensem
 def _scalar_null(
     pool: np.ndarray, halves: Relabelled, yardstick: Yardstick
 ) -> dict[str, np.ndarray]:
-    """Halves of one pool only pair its networks anew. So the pairs of tug of war are drawn with replacement, too."""
-    count = halves.first.shape[1]
-    drawn = yardstick.rng(BOOTSTRAP, WHOLE + 1).integers(count, size=halves.first.shape)
-    pairs = Relabelled(*(np.take_along_axis(rows, drawn, axis=1) for rows in halves))
-    again = {name: each.mean(axis=1) for name, each in scalar_pairs(pool, pairs).items()}
-    return scalar_quantities(pool, halves) | again
+    """Halves of one pool only pair its networks anew, so the pairs of tug of war are drawn from all that there are.
+
+    The mean of as many independent pairs as an audit has varies as its own value does.
+    """
+    rng, shape = yardstick.rng(BOOTSTRAP, WHOLE + 1), halves.first.shape
+    first = rng.integers(len(pool), size=shape)
+    # Another network than the first.
+    second = (first + rng.integers(1, len(pool), size=shape)) % len(pool)
+    again = scalar_pairs(pool, Relabelled(first, second))
+    return scalar_quantities(pool, halves) | {
+        name: each.mean(axis=1) for name, each in again.items()
+    }
 
 
 def _attacked(yardstick: Yardstick, done: Judgement, first: Ensemble, second: Ensemble) -> None:

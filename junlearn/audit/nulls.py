@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-__all__ = ["Band", "Direction", "band", "closer", "extreme", "holm", "outside", "p_value"]
+__all__ = ["Band", "Direction", "band", "closer", "extreme", "holm", "p_value"]
 
 Direction = Literal["large", "small", "both"]
 """What speaks against retraining: a large value, a small one, or one that is far from 0 on either side."""
@@ -59,11 +59,6 @@ def p_value(value: float, permuted: np.ndarray, direction: Direction) -> float:
     own = float(extreme(value, direction))
     slack = 1e-9 * max(1.0, abs(own))
     return (1 + int(np.sum(scale >= own - slack))) / (1 + len(permuted))
-
-
-def outside(value: float, null: Band) -> bool:
-    """Whether a value is none that a perfect unlearner has in 95 of 100 audits."""
-    return not null.low <= value <= null.high
 
 
 def closer(

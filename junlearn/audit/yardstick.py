@@ -39,6 +39,9 @@ SPLIT = 10
 class Yardstick:
     """Two retrained ensembles, and what halves of them score against each other."""
 
+    bootstraps: int = 1000
+    """Of an interval."""
+
     def __init__(
         self,
         retrained: Ensemble,

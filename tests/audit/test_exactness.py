@@ -162,3 +162,22 @@ def test_copies_of_the_examples_change_no_p_value():
         found.append(judge(Yardstick(wide[1], None, many, 3, auditing), wide[0]).p)
     for name in ("energy", "mean_shift", "log_variance_ratio", "accuracy", "auc", "klom_mean"):
         assert found[0][f"forget/{name}"] == found[1][f"forget/{name}"], name
+
+
+def test_the_band_of_tug_of_war_is_as_wide_as_its_values_spread():
+    """Pairs of one split of a pool would be too alike, and pairs drawn from a split too different."""
+    settings = {"metrics": ("tow",), "permutations": 19, "splits": 50}
+    parts = {"forget": 20, "retain": 20, "test": 20}
+    values, spreads = [], []
+    for seed in range(400):
+        rng = np.random.default_rng((11, seed))
+        means = {part: np.linspace(-1, 2, size) for part, size in parts.items()}
+        sides = [drawn(rng, 16, 0.05, means) for _ in range(3)]
+        labels = {part: np.zeros(size, int) for part, size in parts.items()}
+        auditing = Auditing(models=16, seed=seed, **settings)
+        yardstick = Yardstick(sides[1], sides[2], labels, 3, auditing)
+        yardstick.bootstraps = 20
+        done = judge(yardstick, sides[0])
+        values.append([done.values[name] for name in ("tow", "tow_mia")])
+        spreads.append([done.null[name].sd for name in ("tow", "tow_mia")])
+    assert np.mean(spreads, axis=0) == pytest.approx(np.std(values, axis=0), rel=0.12)

@@ -13,12 +13,13 @@ the released code has 1.0 whatever their scale; by default it is 0.9 min(sd, IQR
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, logsumexp
+from scipy.special import expit
 
 from junlearn.errors import ConfigError, short
 from junlearn.metrics.context import Floats, Integers
 from junlearn.metrics.ensemble import given
 from junlearn.metrics.ensemble.fits import FLOOR, blocks_of
+from junlearn.metrics.ensemble.relabelled import pieces
 from junlearn.metrics.ensemble.ulira import KEPT, NEVER, UNLEARNED
 
 __all__ = [
@@ -39,7 +40,7 @@ def rule_of_thumb(phi: Any) -> Floats:
     ConfigError for fewer than 2 networks and numbers that are not finite.
     """
     margins = given.numbers(phi, "ruli: phi", ("networks", "examples"))
-    return _bandwidths(margins, np.ones(margins.shape, bool), "phi")
+    return _bandwidths(np.sort(margins, axis=0), "phi")
 
 
 def ruli_privacy(
@@ -60,9 +61,8 @@ def ruli_privacy(
             raise ConfigError(
                 f"ruli: {name} has {margins.shape[1]} examples, and target {len(aimed)}"
             )
-        everyone = np.ones(margins.shape, bool)
-        widths = _widths(margins, everyone, bandwidth, name)
-        densities.append(_log_density(margins, everyone, aimed, widths))
+        ordered = np.sort(margins, axis=0)
+        densities.append(_log_density(ordered, aimed[None], _widths(ordered, bandwidth, name))[0])
     return expit(densities[0] - densities[1])
 
 
@@ -115,46 +115,58 @@ def ruli_held_out(
                     f"audit: ruli: example {example} has {chosen[:, example].sum()} {word} runs in a fit; "
                     "give more runs or fewer folds"
                 )
-            widths = _widths(margins[rest], chosen, bandwidth, word)
-            logs = [_log_density(margins[rest], chosen, margins[row], widths) for row in rows]
-            densities.append(np.stack(logs))
+            # Infinity stands behind the shadows of an example: its kernel is 0.
+            ordered = np.sort(np.where(chosen, margins[rest], np.inf), axis=0)
+            ordered = ordered[: chosen.sum(axis=0).max()]
+            widths = _widths(ordered, bandwidth, word)
+            densities.append(_log_density(ordered, margins[rows], widths))
         ratios[rows] = expit(densities[0] - densities[1])
     return np.where(kinds == KEPT, np.nan, ratios)
 
 
-def _widths(
-    margins: Floats, chosen: np.ndarray, bandwidth: float | None, name: str
-) -> Floats | float:
+def _widths(ordered: Floats, bandwidth: float | None, name: str) -> Floats | float:
     if bandwidth is None:
-        return _bandwidths(margins, chosen, name)
+        return _bandwidths(ordered, name)
     if not 0 < bandwidth < np.inf:
         raise ConfigError(f"ruli: bandwidth must be above 0, not {short(bandwidth)}")
     return bandwidth
 
 
-def _bandwidths(margins: Floats, chosen: np.ndarray, name: str) -> Floats:
-    count = chosen.sum(axis=0)
+def _bandwidths(ordered: Floats, name: str) -> Floats:
+    """Of the finite numbers in each column, ascending."""
+    finite = np.isfinite(ordered)
+    count = finite.sum(axis=0)
     if count.min() < 2:
         raise ConfigError(f"ruli: {name} has 1 network; a bandwidth needs at least 2")
-    values = np.where(chosen, margins, np.nan)
-    deviation = np.nanstd(values, axis=0, ddof=1)
-    spread = (_quantile(values, count, 0.75) - _quantile(values, count, 0.25)) / 1.34
+    deviation = np.std(ordered, axis=0, ddof=1, where=finite)
+    spread = (_quantile(ordered, count, 0.75) - _quantile(ordered, count, 0.25)) / 1.34
     width = 0.9 * np.where(spread > 0, np.minimum(deviation, spread), deviation) * count**-0.2
     return np.maximum(width, FLOOR * max(1.0, np.sqrt(np.mean(deviation**2))))
 
 
-def _quantile(values: Floats, count: Integers, share: float) -> Floats:
-    """Of the `count[n]` numbers in each column, NaN elsewhere, linearly interpolated: nanquantile is far slower."""
-    ordered = np.sort(values, axis=0)
+def _quantile(ordered: Floats, count: Integers, share: float) -> Floats:
+    """Of the first `count[n]` numbers in each column, linearly interpolated: nanquantile is far slower."""
     place = share * (count - 1)
     before = place.astype(int)
-    columns = np.arange(values.shape[1])
+    columns = np.arange(ordered.shape[1])
     low = ordered[before, columns]
     high = ordered[np.minimum(before + 1, count - 1), columns]
     return low + (place - before) * (high - low)
 
 
-def _log_density(margins: Floats, chosen: np.ndarray, at: Floats, width: Floats | float) -> Floats:
-    """float64[n]: the logarithm of the kernel density, without the constant that both kinds share."""
-    exponents = np.where(chosen, -0.5 * ((at - margins) / width) ** 2, -np.inf)
-    return logsumexp(exponents, axis=0) - np.log(chosen.sum(axis=0) * width)
+def _log_density(shadows: Floats, at: Floats, width: Floats | float) -> Floats:
+    """float64[T,n]: the logarithm of the kernel density of the finite shadows at each target of `at[T,n]`.
+
+    Without the constant that both kinds share.
+    """
+    sums = np.empty(at.shape)
+    for piece in pieces(len(at), 8 * shadows.size):
+        exponents = at[piece, None] - shadows
+        exponents /= width
+        exponents *= exponents
+        exponents *= -0.5
+        largest = exponents.max(axis=1)
+        exponents -= largest[:, None]
+        np.exp(exponents, out=exponents)
+        sums[piece] = largest + np.log(exponents.sum(axis=1))
+    return sums - np.log(np.isfinite(shadows).sum(axis=0) * width)
