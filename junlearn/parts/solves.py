@@ -22,7 +22,7 @@ from junlearn.parts.linear_systems import Penalty, System
 from junlearn.parts.recipe import whole_and_rest
 from junlearn.types import Feed, Model, PyTree, Split, Stage
 
-__all__ = ["Conjugate", "Solving", "begin", "stages"]
+__all__ = ["Conjugate", "Solving", "begin", "stages", "sums"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +75,28 @@ def begin(
     )
 
 
+def sums(
+    config: Conjugate, model: Model, split: Split, sets: Sequence[Literal["forget", "retain"]]
+) -> list[Stage]:
+    """Passes over all examples of these sets, which make b but for a penalty."""
+
+    def of(name: str) -> Stage:
+        rows, place = (split.forget, 0) if name == "forget" else (split.retain, 1)
+
+        def feed(rng: np.random.Generator, state: Any) -> Feed:
+            return feeds.sequential(rows, config.batch_size)
+
+        return Stage(f"gradients of the {name} set", linear_systems.gradient(model, place), feed)
+
+    return [of(name) for name in sets]
+
+
 def stages(
     config: Conjugate,
     model: Model,
     split: Split,
     matrix: Matrix,
-    gradients: Sequence[Literal["forget", "retain"]],
+    sets: Sequence[Literal["forget", "retain"]],
     *,
     slope: Penalty | None = None,
     bend: Penalty | None = None,
@@ -102,14 +118,6 @@ def stages(
     def fresh(rng: np.random.Generator, state: Any) -> Feed:
         return feeds.shuffled(rng, drawn(state), config.batch_size)
 
-    def gradient(name: str) -> Stage:
-        rows, place = (split.forget, 0) if name == "forget" else (split.retain, 1)
-
-        def feed(rng: np.random.Generator, state: Any) -> Feed:
-            return feeds.sequential(rows, config.batch_size)
-
-        return Stage(f"gradients of the {name} set", linear_systems.gradient(model, place), feed)
-
     operator = (model, matrix, config.damping, bend)
     start = Stage("start", linear_systems.start(slope), lambda rng, state: feeds.dataless(1))
     if isinstance(config, Solving) and config.solver == "lissa":
@@ -121,7 +129,7 @@ def stages(
         step = linear_systems.iterate(*operator)
         solve = [Stage("conjugate gradients", step, fixed, config.iterations, until)]
     check = Stage("residual", linear_systems.measure(*operator), fixed)
-    return [*(gradient(name) for name in gradients), start, *solve, check]
+    return [*sums(config, model, split, sets), start, *solve, check]
 
 
 def _size(config: Conjugate, split: Split) -> int:
