@@ -50,6 +50,7 @@ from junlearn.methods import (
     uam,
     unrolling,
     unsir,
+    wood_fisher,
 )
 from junlearn.types import Method, Model
 
@@ -93,6 +94,7 @@ METHODS: dict[str, ModuleType] = {
     "uam": uam,
     "unrolling": unrolling,
     "unsir": unsir,
+    "wood_fisher": wood_fisher,
 }
 
 

@@ -90,6 +90,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "uam": ("unlearning_aware_minimization", "unlearning_aware_minimisation", "sharpness"),
         "unrolling": ("unrolling_sgd", "unroll", "unrollsgd"),
         "unsir": ("impair_repair", "fast_yet_effective"),
+        "wood_fisher": ("woodfisher", "iu", "influence_unlearning"),
     },
     "metric": {
         "accuracy": ("acc", "accuracies", "top1", "top_1", "acc1", "error"),
