@@ -67,6 +67,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "finetune": ("ft", "fine_tune", "finetuning", "fine_tuning", "finetuned"),
         "fisher": ("fisher_forgetting", "ff", "fisher_noise"),
         "gkt": ("gated_knowledge_transfer", "zero_shot"),
+        "influence": ("influence_function", "influence_functions", "koh_liang", "lissa", "newton"),
         "jit": ("just_in_time", "jit_unlearning", "lipschitz", "zero_shot_lipschitz"),
         "l1_sparse": ("sparse", "l1", "sparsity", "l1_sparsity", "unlearn_sparse"),
         "laf": ("label_agnostic_forgetting", "label_agnostic", "supervision_free"),

@@ -1,4 +1,4 @@
-"""Parity with reference numbers of influence methods."""
+"""Parity with reference numbers of WoodFisher, influence and Newton steps."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 from junlearn.engine.run import run_stages
 from junlearn.engine.settings import Placement, Snapshots
-from junlearn.methods import wood_fisher
+from junlearn.methods import influence, wood_fisher
 from junlearn.types import Data, Split
 from tests.golden_nets import VIEWS, close, network, params, stats
 
@@ -81,3 +81,61 @@ def test_wood_fisher_as_released(kind, golden, float64):
     moved, first = (ravel_pytree(tree)[0] for tree in (moved, state.system.direction))
     cosine = moved @ first / jnp.linalg.norm(moved) / jnp.linalg.norm(first)
     assert cosine == pytest.approx(float(case["first_gradient_cos"]), abs=1e-12)
+
+
+def flat(tree, case):
+    """One vector in the order of the case: the arrays one after the other, kernels as (out, in)."""
+    parts = []
+    for name in case["flat_order"]:
+        word = str(name).split()[0]
+        leaf = tree[f"fc{word[1:]}"]["kernel" if word[0] == "W" else "bias"]
+        parts.append(np.asarray(leaf).T.ravel())
+    return np.concatenate(parts)
+
+
+def influence_config(case, **fields):
+    """The Hessian of the case has its weight decay in it, the gradient on the forget set does not."""
+    return influence.Config(
+        matrix="hessian",
+        damping=float(case["gamma"]) + float(case["lam"]),
+        batch_size=len(case["y_retain"]),
+        **fields,
+    )
+
+
+def scaled(case, name):
+    """The case's right side is the mean over the forget set, and its part in a removal is n_f / n_r."""
+    return case[name] * len(case["y_forget"]) / len(case["y_retain"])
+
+
+def test_newton(golden, float64):
+    case = golden("methods_2026_b/newton_mlp")
+    config = influence_config(case, objective="retain", tolerance=1e-13)
+    lam = {"weight_decay": float(case["lam"]), "damping": float(case["gamma"])}
+    config = dataclasses.replace(config, **lam)
+    after, state = done(influence, config, case)
+    close(flat(state.system.target, case), case["gradient_retain"])
+    close(flat(state.system.solution, case), case["newton_exact"])
+    before = network("mlp", case)[1].params
+    close(flat(before, case) - flat(after.params, case), case["newton_exact"])
+
+
+def test_influence_by_cg(golden, float64):
+    """All iterates, and the solution."""
+    case = golden("methods_2026_b/newton_mlp")
+    for number, iterate in enumerate(scaled(case, "cg_iterates"), start=1):
+        config = influence_config(case, iterations=number, tolerance=0.0)
+        _, state = done(influence, config, case)
+        close(flat(state.system.solution, case), iterate)
+    _, state = done(influence, influence_config(case, tolerance=1e-13), case)
+    close(flat(state.system.solution, case), scaled(case, "influence_exact"))
+
+
+def test_influence_by_lissa(golden, float64):
+    case = golden("methods_2026_b/newton_mlp")
+    for steps, iterate in zip(case["lissa_steps"], scaled(case, "lissa_iterates"), strict=True):
+        config = influence_config(
+            case, solver="lissa", depth=int(steps), scale=float(case["lissa_scale"])
+        )
+        _, state = done(influence, config, case)
+        close(flat(state.system.solution, case), iterate)
