@@ -64,6 +64,8 @@ class Result(NamedTuple):
     """The seconds in steps of every stage, by its name; together they are `seconds["run"]`."""
     reported: dict[str, float]
     """What the method has to say of its run (`Method.report`)."""
+    certificate: dict[str, Any] = {}
+    """What the method guarantees, and what that assumes (`Method.certificate`); empty where it has no proof."""
 
 
 class Staged(NamedTuple):
@@ -113,10 +115,10 @@ def run(
     split = check_rows(sources, split)
     variables = Variables.from_linen(variables)
     staged = run_stages(method, model, variables, sources, split, **stage_options(checked))
-    return finish_run(method, model, staged)
+    return finish_run(method, model, staged, split)
 
 
-def finish_run(method: Method, model: Model, staged: Staged) -> Result:
+def finish_run(method: Method, model: Model, staged: Staged, split: Split) -> Result:
     """`method.finish` after its stages. The state is left as it is: other variants may finish from it too.
 
     Raises DivergedError where the finished network has numbers that are not finite.
@@ -133,6 +135,7 @@ def finish_run(method: Method, model: Model, staged: Staged) -> Result:
         staged.seconds,
         staged.stages,
         {name: float(value) for name, value in said.items()},
+        {} if method.certificate is None else dict(method.certificate(split)),
     )
 
 

@@ -177,7 +177,7 @@ class _Walk:
                 placement=task.placement,
                 snapshots=Snapshots(),
             )
-            result = finish_run(task.method, task.model, staged)
+            result = finish_run(task.method, task.model, staged, task.splits[number])
         except DivergedError as error:
             line = told(f"model {number}, {error}", self.diverging, error)
             return One(number, None, [], 0.0, "loop", line)

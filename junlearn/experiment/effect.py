@@ -1,6 +1,7 @@
-"""Whether a method changed anything: settings that do nothing are said, not left for the reader to find."""
+"""What a run says of a method beside its figures: that it changed nothing, or what it guarantees."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ from junlearn.metrics import Context
 from junlearn.metrics.accuracy import accuracy_on
 from junlearn.types import Variables
 
-__all__ = ["same_figures", "without_effect"]
+__all__ = ["guaranteed", "same_figures", "without_effect"]
 
 
 def without_effect(context: Context) -> str:
@@ -30,6 +31,12 @@ def without_effect(context: Context) -> str:
     if left is None or had is None or left < had:
         return ""
     return f"it forgot nothing, the accuracy on the forget set is {left:.2%} ({had:.2%} before)"
+
+
+def guaranteed(certificate: Mapping[str, Any]) -> str:
+    """A certificate on one line: the bounds, and all that they stand on."""
+    bounds = f"epsilon {certificate['epsilon']:.4g}, delta {certificate['delta']:.4g}"
+    return f"certified by {certificate['mechanism']}: {bounds}; assumed: {'; '.join(certificate['assumed'])}"
 
 
 def same_figures(original: Mapping[str, float], metrics: Mapping[str, float]) -> bool:

@@ -11,7 +11,7 @@ from junlearn.engine import processes, saved
 from junlearn.engine.run import Result
 from junlearn.errors import DivergedError, JunlearnError
 from junlearn.experiment import provenance, records, request
-from junlearn.experiment.effect import without_effect
+from junlearn.experiment.effect import guaranteed, without_effect
 from junlearn.experiment.evaluator import Evaluator, Relearning, Subject
 from junlearn.experiment.identity import Identity, metric_code, record_hash
 from junlearn.experiment.progress import Reporter
@@ -65,6 +65,8 @@ def evaluate_cases(
         try:
             record = _with_weights(setup, case, maker.record_of(case), log, reporter)
             outcome.records.append(record)
+            if "certificate" in record:
+                reporter.say(f"{case.label}: {guaranteed(record['certificate'])}")
             if "effect" in record:
                 reporter.say(f"{case.label}: {record['effect']}")
             kept.setdefault(maker.differences(case, record), []).append(case.label)

@@ -161,7 +161,7 @@ def _cases(
 
 
 def _finished(setup: Setup, method: Method, staged: Callable[[], Staged]) -> Result:
-    return finish_run(method, setup.model, staged())
+    return finish_run(method, setup.model, staged(), setup.split)
 
 
 def _about(setup: Setup, label: str) -> dict[str, str]:

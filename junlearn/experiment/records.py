@@ -48,6 +48,8 @@ class Record(Provenance):
     """When the record was made, UTC, ISO 8601."""
     effect: NotRequired[str]
     """In words, where a method changed nothing (`junlearn.experiment.effect`)."""
+    certificate: NotRequired[dict[str, Any]]
+    """What a method with a proof guarantees, and what that assumes (`junlearn.types.Method.certificate`)."""
     request: NotRequired[dict[str, Any]]
     """What was to be forgotten, of which data: see `junlearn.experiment.request.summary`; not in records of earlier
     versions."""
@@ -75,7 +77,7 @@ def new(
 
     Without a `result`, of one that was trained elsewhere.
     """
-    return Record(
+    record = Record(
         dataset=config["dataset"]["name"],
         model=config["model"]["name"],
         scenario=config["scenario"]["name"],
@@ -91,6 +93,9 @@ def new(
         **provenance.now(code or {}),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    if result is not None and result.certificate:
+        record["certificate"] = result.certificate
+    return record
 
 
 def spent(record: Record) -> float:
@@ -164,6 +169,8 @@ def _finite(record: Record, remark: Remark) -> Record:
         "history": [clean(entry) for entry in record["history"]],
         "config": _in_words(record["config"]),
     }
+    if "certificate" in record:
+        changed["certificate"] = _in_words(record["certificate"])
     return {**record, **changed}  # type: ignore[typeddict-item]
 
 
@@ -172,7 +179,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def _in_words(value: Any) -> Any:
-    """A setting with numbers such as infinity as text."""
+    """A setting or a bound with numbers such as infinity as text."""
     if isinstance(value, Mapping):
         return {name: _in_words(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

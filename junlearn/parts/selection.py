@@ -106,7 +106,8 @@ def keeping(method: Method, model: Model, keep: Keep, batch_size: int) -> Method
     """`method`, returning the weights that `keep` says; its state must have them as `variables`.
 
     The end of every epoch of every stage is a candidate. All that `method` asks for and reports (`Method.with_initial`,
-    `with_pixel`, `report`) goes on as it was. Raises ConfigError for a stage that may end early (`Stage.until`).
+    `with_pixel`, `report`) goes on as it was. A certificate does not: it is about the last weights. Raises ConfigError
+    for a stage that may end early (`Stage.until`).
     """
     if keep == "last":
         return method
@@ -162,6 +163,7 @@ def keeping(method: Method, model: Model, keep: Keep, batch_size: int) -> Method
     hooks = method._replace(
         with_initial=method.with_initial and _on_inner(method.with_initial),
         with_pixel=method.with_pixel and _on_inner(method.with_pixel),
+        certificate=None,
         report=method.report and (lambda state: method.report(chosen(state))),  # type: ignore[misc]
     )
     return hooks._replace(init=init, plan=plan, finish=lambda state: method.finish(chosen(state)))

@@ -84,6 +84,10 @@ class Method(NamedTuple):
     idle: Callable[[Split], str] | None = None
     """`(split) -> text`: why these settings do nothing to any network on this request, empty where that is not known
     beforehand. It explains the line that tells that a method changed nothing."""
+    certificate: Callable[[Split], Mapping[str, Any]] | None = None
+    """`(split) -> {...}`: what a run of all stages guarantees, of a method with a proof; JSON can hold it. There are
+    "mechanism" (a name), "epsilon" and "delta" (finite), and "assumed": a list of sentences, of what must hold and no
+    code can check. Settings that meet no theorem are refused before the first stage, not run with a wrong claim."""
     read_at_finish: frozenset[str] = frozenset()
     """Fields of the Config that `finish` alone reads. Runs of the method that differ in no other field have the same
     stages, which an experiment carries out once for all of them."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from junlearn.engine.run import place
+from junlearn.engine.run import place, run
 from junlearn.methods import finetune, random_labels
 from junlearn.parts import feeds
 from junlearn.types import Method, Stage, Variables
@@ -190,6 +190,15 @@ def test_a_method_without_stages_only_finishes(mlp):
         lambda state: state,
     )
     chex.assert_trees_all_equal(go(method, mlp).variables, mlp.variables)
+
+
+def test_a_certificate_is_carried_into_the_result(mlp):
+    method = finetune.make(finetune.Config(epochs=1), mlp.model)
+    certified = method._replace(certificate=lambda split: {"steps": len(split.retain)})
+    done = (mlp.model, mlp.variables, mlp.sources, mlp.split)
+    given = {"key": jax.random.key(0)}
+    assert run(certified, *done, **given).certificate == {"steps": len(mlp.split.retain)}
+    assert run(method, *done, **given).certificate == {}
 
 
 def test_a_method_may_change_the_network(mlp):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from junlearn.experiment.effect import same_figures, without_effect
+from junlearn.experiment.effect import guaranteed, same_figures, without_effect
 from junlearn.methods import ssd
 from junlearn.metrics import Context, Outputs
 from junlearn.reports import table
@@ -53,6 +53,12 @@ def context(after, outputs_after, classes=(), before=BEFORE):
 def test_what_is_said_of_a_network(case, said):
     found = without_effect(case)
     assert bool(found) == bool(said) and re.search(said, found)
+
+
+def test_a_certificate_on_one_line():
+    bounds = {"mechanism": "clipping", "epsilon": 7.0771, "delta": 1e-5, "sigma": 1.0}
+    line = guaranteed({**bounds, "assumed": ["one", "two"]})
+    assert line == "certified by clipping: epsilon 7.077, delta 1e-05; assumed: one; two"
 
 
 @pytest.mark.parametrize(

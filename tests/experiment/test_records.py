@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
+import junlearn
 from junlearn.errors import ConfigError
 from junlearn.experiment import provenance, records
 from junlearn.experiment.locks import exclusive
@@ -32,6 +33,17 @@ def test_versions_tell_which_boosted_trees_there_are(monkeypatch):
 def test_a_record_holds_what_a_method_reports_among_the_metrics():
     assert record()["metrics"] == {"accuracy/test": 0.9876, "tow": 0.5, "sisa/repeated": 0.5}
     assert record()["stages"] == {"unlearn": 2.5}
+
+
+def test_a_record_holds_what_a_method_guarantees(tmp_path):
+    certificate = {"mechanism": "noise", "epsilon": 1.0, "other": float("inf"), "assumed": ["a"]}
+    result = junlearn.Result(None, None, [], {"run": 1.0}, {}, {}, certificate)
+    plain = record()
+    made = records.new(plain["config"], "abc", "unlearn", "noisy", {}, result)
+    assert made["certificate"] == certificate and "certificate" not in plain
+    path = tmp_path / "records.jsonl"
+    records.append(path, made)
+    assert records.read(path)[0]["certificate"] == {**certificate, "other": "inf"}
 
 
 def test_records_survive_a_write_that_was_cut_off(tmp_path):

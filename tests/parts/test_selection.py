@@ -143,6 +143,7 @@ def hooked(method):
         with_initial=lambda state, initial: state._replace(extra=initial.params),
         with_pixel=lambda state, black, white: state._replace(key=jax.random.fold_in(state.key, 7)),
         report=lambda state: {"sum": sum(leaf.sum() for leaf in jax.tree.leaves(state.variables))},
+        certificate=lambda split: {"epsilon": 1.0},
     )
 
 
@@ -166,6 +167,8 @@ def test_what_a_method_asks_for_is_kept(keep, missing, mlp):
     assert (inner.extra == ()) == (missing == "with_initial")
     assert (inner.key == began.key).all() == (missing == "with_pixel")
     assert (kept.report is None) == (missing == "report")
+    # The theorem is about the last weights.
+    assert (kept.certificate is None) == (keep != "last")
     if missing != "report":
         assert np.isfinite(kept.report(state)["sum"])
 
