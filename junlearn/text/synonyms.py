@@ -59,6 +59,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "bad_teacher": ("badteacher", "badt", "bad_t", "ts", "t_s", "teacher", "bad_teaching"),
         "boundary_expand": ("boundary_expanding", "expand", "boundaryexpand"),
         "boundary_shrink": ("boundary", "boundary_unlearning", "shrink", "boundary_shrinking"),
+        "certified_newton": ("newton_step", "certified_unlearning", "certified_removal"),
         "cf_k": ("cf", "catastrophic_forgetting", "cfk"),
         "delete": ("decoupled_distillation", "distillation_to_erase"),
         "duck": ("distance_based_unlearning", "centroid_matching"),

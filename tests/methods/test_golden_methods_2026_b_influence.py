@@ -10,8 +10,8 @@ from jax.flatten_util import ravel_pytree
 
 from junlearn.engine.run import run_stages
 from junlearn.engine.settings import Placement, Snapshots
-from junlearn.methods import influence, wood_fisher
-from junlearn.types import Data, Split
+from junlearn.methods import certified_newton, influence, wood_fisher
+from junlearn.types import Data, Feed, Split
 from tests.golden_nets import VIEWS, close, network, params, stats
 
 pytestmark = pytest.mark.parity
@@ -20,14 +20,24 @@ SINGLE = 1e-4
 """What single precision is held to."""
 
 
-def done(module, config, case, kind="mlp"):
-    """The weights after a method, and its state."""
+def done(module, config, case, kind="mlp", feed=None):
+    """The weights after a method, and its state; `feed`: that of a stage called "lissa"."""
     model, variables = network(kind, case)
     x, y = (np.concatenate([case[f"{part}_retain"], case[f"{part}_forget"]]) for part in "xy")
     retain = np.arange(len(case["y_retain"]))
     split = Split(np.arange(len(retain), len(y)), retain, NONE, NONE)
     sources = {"train": Data(jnp.asarray(x), jnp.asarray(y))}
     method = module.make(config, model)
+
+    def plan(split):
+        return [
+            stage._replace(feed=lambda rng, state: feed, epochs=1)
+            if feed is not None and stage.name == "lissa"
+            else stage
+            for stage in made.plan(split)
+        ]
+
+    made, method = method, method._replace(plan=plan)
     options = {"placement": Placement(), "snapshots": Snapshots(), "views": VIEWS}
     key = jax.random.key(0)
     state = run_stages(method, model, variables, sources, split, key=key, **options).state
@@ -139,3 +149,27 @@ def test_influence_by_lissa(golden, float64):
         )
         _, state = done(influence, config, case)
         close(flat(state.system.solution, case), iterate)
+
+
+@pytest.mark.parametrize("rtol", [1e-9, SINGLE])
+def test_certified_newton_as_released(rtol, golden, request):
+    if rtol < SINGLE:
+        request.getfixturevalue("float64")
+    case = golden("methods_2026_b/newton_mlp")
+    rows = case["rows"].reshape(-1, case["rows"].shape[-1])
+    config = certified_newton.Config(
+        regulariser="norms",
+        damping=float(case["gamma"]),
+        weight_decay=float(case["lam"]),
+        scale=float(case["scale"]),
+        depth=int(case["s2"]),
+        repeats=int(case["s1"]),
+        batch_size=int(case["batch_size"]),
+        std=0.0,
+    )
+    after, state = done(certified_newton, config, case, feed=Feed(rows, np.ones(rows.shape, bool)))
+    close(state.system.target, params("mlp", case, "_g_released"), rtol=rtol)
+    close(state.system.solution, params("mlp", case, "_delta_released"), rtol=rtol)
+    before = network("mlp", case)[1].params
+    moved = jax.tree.map(lambda w, d: w - d, before, params("mlp", case, "_delta_released"))
+    close(after.params, moved, rtol=rtol)
