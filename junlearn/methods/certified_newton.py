@@ -43,7 +43,8 @@ tolerance, of CG alone, are ours):
     delta         None
 
 With these LiSSA makes depth / scale = 1 of a unit step: eigenvalues of H + gamma I well below 1 are not inverted, and
-the residual tells. The original is to be trained with Adam at 0.01 for 30 epochs of batches of 128.
+the residual tells. The original is to be trained with Adam at 0.01 for 30 epochs of batches of 128. Of an original
+that fits D_r grad L is near 0, and the step with it: then only the noise forgets.
 
 As released (regulariser="norms", the preset `certified_newton_released`): the penalty is weight_decay sum_l |theta_l|
 over the arrays, in H (weight_decay + gamma) times the sum, and there is no gamma I. Defect: the Hessian of |w| is
