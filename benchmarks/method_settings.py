@@ -40,6 +40,9 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
     surrogates = {"batch_size": 128, "surrogate_batch_size": 128, "signed": True}
     own = {
         "amun": Setting(fields={"epochs": 1}, why="10 epochs over all data; one"),
+        "certified_newton": Setting(
+            fields={"repeats": 1}, why="10 repeats of 1,000 steps of 10 images; one"
+        ),
         "cf_k": Setting(
             fields={"steps": None, "epochs": 1, "batch_size": 128},
             why="1,000 batches of 512 are for CIFAR-10; one epoch",
@@ -64,6 +67,10 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         ),
         "fisher": Setting(fields={"batch_size": 128}, why="the same sum, in fewer steps"),
         "gkt": Setting(fields={"pseudo_batches": 5}, why="1,000 cycles of 17 steps take an hour"),
+        "influence": Setting(
+            fields={"count": 1000, "iterations": 20},
+            why="up to 100 passes over the retain set; 20 over a sample of it",
+        ),
         "kde": Setting(
             fields={"warmup_epochs": 1, "epochs": 1},
             why="3 epochs over the retain set; one, where the job has a validation set",

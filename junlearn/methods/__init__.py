@@ -18,6 +18,7 @@ from junlearn.methods import (
     boundary_expand,
     boundary_shrink,
     camu,
+    certified_newton,
     cf_k,
     cfw,
     ct,
@@ -29,6 +30,7 @@ from junlearn.methods import (
     finetune,
     fisher,
     gkt,
+    influence,
     jit,
     kde,
     l1_sparse,
@@ -62,6 +64,7 @@ from junlearn.methods import (
     uam,
     unrolling,
     unsir,
+    wood_fisher,
 )
 from junlearn.types import Method, Model
 
@@ -73,6 +76,7 @@ METHODS: dict[str, ModuleType] = {
     "boundary_expand": boundary_expand,
     "boundary_shrink": boundary_shrink,
     "camu": camu,
+    "certified_newton": certified_newton,
     "cf_k": cf_k,
     "cfw": cfw,
     "ct": ct,
@@ -84,6 +88,7 @@ METHODS: dict[str, ModuleType] = {
     "finetune": finetune,
     "fisher": fisher,
     "gkt": gkt,
+    "influence": influence,
     "jit": jit,
     "kde": kde,
     "l1_sparse": l1_sparse,
@@ -117,6 +122,7 @@ METHODS: dict[str, ModuleType] = {
     "uam": uam,
     "unrolling": unrolling,
     "unsir": unsir,
+    "wood_fisher": wood_fisher,
 }
 
 

@@ -59,6 +59,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "bad_teacher": ("badteacher", "badt", "bad_t", "ts", "t_s", "teacher", "bad_teaching"),
         "boundary_expand": ("boundary_expanding", "expand", "boundaryexpand"),
         "boundary_shrink": ("boundary", "boundary_unlearning", "shrink", "boundary_shrinking"),
+        "certified_newton": ("newton_step", "certified_unlearning", "certified_removal"),
         "cf_k": ("cf", "catastrophic_forgetting", "cfk"),
         "cfw": ("convolution_noise", "conv_noise"),
         "ct": ("convolution_transpose", "transpose", "conv_transpose"),
@@ -70,6 +71,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "finetune": ("ft", "fine_tune", "finetuning", "fine_tuning", "finetuned"),
         "fisher": ("fisher_forgetting", "ff", "fisher_noise"),
         "gkt": ("gated_knowledge_transfer", "zero_shot"),
+        "influence": ("influence_function", "influence_functions", "koh_liang", "lissa", "newton"),
         "jit": ("just_in_time", "jit_unlearning", "lipschitz", "zero_shot_lipschitz"),
         "kde": ("knowledge_distillation_entropy", "distillation_entropy", "kgltop6"),
         "l1_sparse": ("sparse", "l1", "sparsity", "l1_sparsity", "unlearn_sparse"),
@@ -102,6 +104,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "uam": ("unlearning_aware_minimization", "unlearning_aware_minimisation", "sharpness"),
         "unrolling": ("unrolling_sgd", "unroll", "unrollsgd"),
         "unsir": ("impair_repair", "fast_yet_effective"),
+        "wood_fisher": ("woodfisher", "iu", "influence_unlearning"),
     },
     "metric": {
         "accuracy": ("acc", "accuracies", "top1", "top_1", "acc1", "error"),

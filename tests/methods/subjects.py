@@ -13,6 +13,7 @@ NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in sor
 SETTINGS = {
     # Beside what is derived from the fields: settings that reach more of a method, or without which it does nothing.
     "boundary_shrink": {"steps": 2},
+    "certified_newton": {"depth": 3, "repeats": 2},
     "duck": {"target_accuracy": 0.0, "second_stage": True},
     "gkt": {
         "pseudo_batches": 3,
