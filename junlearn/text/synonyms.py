@@ -87,6 +87,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "scrub": ("scrub_r", "kurmanji"),
         "sisa": ("sharded", "shards", "sharding"),
         "ssd": ("selective_synaptic_dampening", "synaptic_dampening", "dampening", "lfssd", "assd"),
+        "svd_projection": ("svd", "subspace", "subspace_projection", "projection", "kodge"),
         "uam": ("unlearning_aware_minimization", "unlearning_aware_minimisation", "sharpness"),
         "unrolling": ("unrolling_sgd", "unroll", "unrollsgd"),
         "unsir": ("impair_repair", "fast_yet_effective"),

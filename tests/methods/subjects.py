@@ -30,6 +30,7 @@ SETTINGS = {
     "scrub": {"max_epochs": 1},
     "sisa": {"shards": 2, "slices": 2},
     "ssd": {"alpha": 1.0},
+    "svd_projection": {"search": True, "retain_alphas": (100.0,), "forget_alphas": (3.0, 30.0)},
 }
 
 
