@@ -87,6 +87,16 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         ),
         "random_labels": Setting(fields={"epochs": 1}, why="as in configs/quick/mnist_class.toml"),
         "retrain": Setting(fields=recipe(epochs), why="as the original was trained"),
+        "rum": Setting(
+            fields={
+                "parts": (
+                    "naive",
+                    "finetune epochs=1 batch_size=128 learning_rate=0.05",
+                    "salun epochs=1 batch_size=128",
+                )
+            },
+            why="10 epochs and then 5 over the data; one of each",
+        ),
         "salun": Setting(
             fields={"epochs": 1, "batch_size": 128},
             why="10 epochs over all data; one",

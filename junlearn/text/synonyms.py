@@ -81,6 +81,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "orthograd": ("orthogonal_gradient", "ortho_grad", "orthogonal"),
         "random_labels": ("rl", "random_label", "amnesiac", "relabel", "amnesiac_unlearning"),
         "retrain": ("gold", "exact", "scratch", "retraining", "from_scratch", "oracle"),
+        "rum": ("refined_unlearning", "refine", "refinement", "refined_unlearning_meta_algorithm"),
         "salun": ("saliency_unlearning", "saliency", "saliency_mask"),
         "scar_self": ("self_forget", "scar_self_forget"),
         "scissorhands": ("scissor_hands", "scissor", "scissors"),

@@ -25,6 +25,13 @@ SETTINGS = {
     "jit": {"perturbations": 3},
     "mu_mis": {"stop_above": 0.5},
     "negmerge": {"rates": (1.0, 5.0), "seeds": 1},
+    "rum": {
+        "parts": (
+            "finetune epochs=1 batch_size=8",
+            "naive",
+            "random_labels epochs=2 batch_size=8",
+        )
+    },
     "scar": {"surrogate_steps": 2, "discard_last": True, "target": 0.0},
     "scar_self": {"stop": "epochs", "distil_without": True, "temperature": 2.0},
     "scrub": {"max_epochs": 1},
