@@ -47,6 +47,7 @@ __all__ = [
     "rate",
     "scheduled",
     "stages",
+    "whole_and_rest",
 ]
 
 
@@ -174,7 +175,18 @@ def stages(
 ) -> list[Stage]:
     """Whole epochs of `feed`, which has `rows` examples, and where `steps` asks for it a part of one more."""
     epoch, _, made = length(config, rows)
-    whole, rest = divmod(made, epoch)
+    return whole_and_rest(name, step, feed, made, epoch)
+
+
+def whole_and_rest(
+    name: str,
+    step: Callable,
+    feed: Callable[[np.random.Generator, Any], Feed],
+    steps: int,
+    epoch: int,
+) -> list[Stage]:
+    """Just `steps` steps of a feed of `epoch` batches: whole epochs, and a part of one more where they do not fit."""
+    whole, rest = divmod(steps, epoch)
     plan = [Stage(name, step, feed, whole)] if whole else []
     if rest:
         plan.append(
