@@ -61,6 +61,7 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "boundary_shrink": ("boundary", "boundary_unlearning", "shrink", "boundary_shrinking"),
         "cf_k": ("cf", "catastrophic_forgetting", "cfk"),
         "delete": ("decoupled_distillation", "distillation_to_erase"),
+        "dmm": ("datamodel_matching", "datamodels", "datamodel", "trak", "oracle_matching"),
         "duck": ("distance_based_unlearning", "centroid_matching"),
         "emmn": ("error_maximizing_noise", "error_minimizing_maximizing_noise", "minmax"),
         "eu_k": ("eu", "exact_unlearning", "euk"),
