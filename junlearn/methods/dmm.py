@@ -18,6 +18,9 @@ those of a file, and none in the matching.
 tau_i(x)_k is how much logit k of x falls when i is removed. In the paper they are linear datamodels of each logit, from
 1,000 to 20,000 networks on halves of the data; such a table comes in as a file.
 
+TRAK leaves out the curvature of the loss, p (1 - p) of every example. Of a network that fits its data its tau are
+therefore far too small (2,000 times in a small test): m has to make up for it, and must be searched.
+
 Defaults (matching as released; damping, iterations, tolerance, count and features are ours, as the first-order forms):
 
     optimizer       "adam"
