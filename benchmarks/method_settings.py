@@ -128,6 +128,16 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             fields={"epochs": 2, "fine_rates": (2e-4,)},
             why="9 epochs over the retain set, 4 of them fine; three, one of them fine",
         ),
+        "rum": Setting(
+            fields={
+                "parts": (
+                    "naive",
+                    "finetune epochs=1 batch_size=128 learning_rate=0.05",
+                    "salun epochs=1 batch_size=128",
+                )
+            },
+            why="10 epochs and then 5 over the data; one of each",
+        ),
         "salun": Setting(
             fields={"epochs": 1, "batch_size": 128},
             why="10 epochs over all data; one",

@@ -78,6 +78,8 @@ class Task(NamedTuple):
         for stage in stages:
             if stage.until is not None:
                 return f"stage {stage.name!r} ends when a network is done"
+            if stage.begin is not None:
+                return f"stage {stage.name!r} begins with work for one network"
         return ""
 
 

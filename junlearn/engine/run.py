@@ -196,6 +196,8 @@ def run_stages(
         while position.stage < len(stages):
             stage, epoch = stages[position.stage], position.epoch
             if rows is None:
+                if stage.begin is not None and (epoch, position.step) == (0, 0):
+                    state = place(stage.begin(state, sources), mesh)
                 spec, rows = _draw(stage, seed, position, state, mesh)
                 program = program_of(stage.step, spec, spec.shown(views), mesh, placement.scans)
                 clock = clocks.setdefault(program, Clock(position.seconds))

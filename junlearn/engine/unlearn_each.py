@@ -7,6 +7,7 @@ time, by a program a stage, as `junlearn.many` trains them. They are for methods
 length, and networks that forget the same examples:
 
     a stage with `until`             stops where its own network is done
+    a stage with `begin`             has work on the host for one network
     other examples to be forgotten   other stages, which need not even be equally long
     states, or feeds, of other shapes
 

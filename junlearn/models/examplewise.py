@@ -18,16 +18,14 @@ on the first axis. The network is traced once without data to see that; of any o
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from flax.linen.linear import canonicalize_padding
-from jax import lax
 
-from junlearn.models.modules import Conv, Dense
+from junlearn.models.linear_layers import is_dense, is_layer, window_of
 from junlearn.models.products import patches
 from junlearn.parts.gradients import Power, by_example, derivative, power_of
 from junlearn.types import Array, PyTree
@@ -36,9 +34,6 @@ __all__ = ["examplewise"]
 
 PROBE = 1009
 """Batch size of the trace without data: a prime that no other axis is likely to have."""
-
-OTHER_PADDING = ("CIRCULAR", "REFLECT")
-"""What `nn.Conv` can do at an edge beside putting zeros there."""
 
 Layer = Callable[[PyTree, PyTree], PyTree]
 """`(parameters of the layer, arrays that it reads) -> output`."""
@@ -70,7 +65,7 @@ def examplewise(
             context: nn.module.InterceptorContext,
         ) -> Any:
             layer = context.module
-            if context.method_name != "__call__" or not layer.path or not _is_layer(layer):
+            if context.method_name != "__call__" or not layer.path or not is_layer(layer):
                 return call(*args, **kwargs)
             own = _at(params, layer.path)
             shapes = jax.tree.map(jnp.shape, (own, dict(layer.variables["params"])))
@@ -100,12 +95,6 @@ def examplewise(
     if not trace.separable or any(id(v) in read for v in outside):
         return None
     return lambda params: forward(params, params, x, _Trace())
-
-
-def _is_layer(module: nn.Module) -> bool:
-    """The module holds parameters of its own and has no modules with parameters in it."""
-    own = module.variables.get("params", {})
-    return bool(own) and not any(isinstance(value, Mapping) for value in own.values())
 
 
 def _at(tree: PyTree, path: tuple[str, ...]) -> PyTree:
@@ -158,7 +147,7 @@ def _sum(
     power: Power,
 ) -> PyTree:
     """sum_i |g_i|^power of one layer."""
-    if _is_dense(module):
+    if is_dense(module):
         (x,) = arrays
         if x.ndim == 2:
             kernel = power_of(x, power).T @ power_of(cotangent, power)
@@ -166,7 +155,7 @@ def _sum(
         return by_example(
             lambda row: _like(params, *_product(row[0], row[1])), (x, cotangent), power
         )
-    if (window := _window(module, arrays)) is not None:
+    if (window := window_of(module, arrays)) is not None:
         size, strides, padding = window
         # Padded here and not image by image: XLA would pad again for every place in the window.
         x = jnp.pad(arrays[0], ((0, 0), *padding, (0, 0)))
@@ -193,33 +182,3 @@ def _like(params: PyTree, kernel: Array, bias: Array) -> PyTree:
     """The two as the parameters of a layer that may have no bias."""
     values = {"kernel": kernel.reshape(params["kernel"].shape), "bias": bias}
     return {name: values[name].astype(leaf.dtype) for name, leaf in params.items()}
-
-
-def _is_dense(module: nn.Module) -> bool:
-    """The module is a plain linear layer."""
-    if type(module) is nn.Dense:
-        return module.dot_general is None and module.dot_general_cls is None
-    return type(module) is Dense
-
-
-def _window(module: nn.Module, arrays: list[Array]) -> tuple[Any, Any, Any] | None:
-    """Size, strides and padding of a plain 2-D convolution; None of any other layer."""
-    if type(module) is Conv:
-        return module.kernel_size, module.strides, module.padding
-    if type(module) is not nn.Conv or isinstance(module.kernel_size, int):
-        return None
-    if arrays[0].ndim != 4 or len(module.kernel_size) != 2 or module.padding in OTHER_PADDING:
-        return None
-    special = (module.mask, module.conv_general_dilated, module.conv_general_dilated_cls)
-    strides, stretched, dilated = (
-        (value, value) if isinstance(value, int) else tuple(value or (1, 1))
-        for value in (module.strides, module.input_dilation, module.kernel_dilation)
-    )
-    plain = module.feature_group_count == 1 and all(part is None for part in special)
-    if not plain or (stretched, dilated) != ((1, 1), (1, 1)):
-        return None
-    size = tuple(module.kernel_size)
-    padding = canonicalize_padding(module.padding, 2)
-    if isinstance(padding, str):
-        padding = lax.padtype_to_pads(arrays[0].shape[1:3], size, strides, padding)
-    return size, strides, tuple(padding)

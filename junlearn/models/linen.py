@@ -22,6 +22,7 @@ from junlearn.models.calling import (
     zero_padding,
 )
 from junlearn.models.examplewise import examplewise
+from junlearn.models.linear_layers import layer_inputs
 from junlearn.parts.gradients import Power
 from junlearn.parts.passes import along_rows
 from junlearn.types import Array, Key, Model, PyTree, Variables
@@ -99,9 +100,15 @@ def from_linen(
         except InvalidRngError as error:
             raise no_key(module, error) from error
 
+    def inputs(variables: Variables, x: Array) -> dict[tuple[str, ...], Array]:
+        try:
+            return layer_inputs(module, variables.to_linen(), x, flags(call, False, None))
+        except InvalidRngError as error:
+            raise no_key(module, error) from error
+
     if layers is None and input_shape is not None:
         layers = _order_of_use(collections, input_shape)
-    return Model(init, apply, layers or (), depths, input_shape, squares)
+    return Model(init, apply, layers or (), depths, input_shape, squares, inputs)
 
 
 def variables_of(collections: Variables | Mapping[str, PyTree]) -> Variables:

@@ -62,6 +62,9 @@ class Stage(NamedTuple):
     gives `{"accuracy", "loss"}`."""
     check_every: int | None = None
     """Steps between two questions to `until`; None: at the end of every epoch."""
+    begin: Callable[[PyTree, Sources], PyTree] | None = None
+    """`(state, sources) -> state` on the host, before the first epoch: for what no compiled step can do, such as to
+    make the state of another method. Tree, shapes and dtypes stay as they are."""
 
 
 class Method(NamedTuple):

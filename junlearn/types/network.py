@@ -69,6 +69,10 @@ class Model(NamedTuple):
     """`(variables, x[B,H,W,C], power) -> (params -> logits[B,K]) | None`: the network in eval mode on `x` with another
     derivative. Where a backward pass would give the gradient of a sum over examples, it gives the sum over them of
     |gradient of the example|^power (1 or 2). None, here or of a call: not known; see `junlearn.parts.gradients`."""
+    layer_inputs: Callable[..., Mapping[tuple[str, ...], Array]] | None = None
+    """`(variables, x[B,H,W,C]) -> {path in params: rows[B,P,D]}` in eval mode: what every dense layer and convolution
+    multiplies by its kernel, whose axes but the last are D, at P positions. Layers of other kinds are not there, and
+    None: none is known."""
 
     def example(self, sources: Sources) -> Array:
         """Zeros [1,H,W,C] of the shape that the network takes: what `init` wants."""

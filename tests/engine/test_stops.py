@@ -1,4 +1,4 @@
-"""The driver: where stages end early, diverge, or go on from the end of another run."""
+"""The driver: where stages begin with work of their own, end early, diverge, or go on from the end of another run."""
 
 import time
 
@@ -34,6 +34,29 @@ def test_until_without_check_every_is_asked_at_the_end_of_an_epoch(mlp):
     feed = lambda rng, state: feeds.sequential(np.arange(20), 2)  # noqa: E731
     stage = Stage("a", seen, feed, epochs=5, until=lambda state, evaluate: int(state.sum()) >= 40)
     assert len(go(counting([stage]), mlp).history) == 2
+
+
+def test_begin_makes_the_state_once_before_the_first_epoch(mlp, tmp_path):
+    """Also of a run that is killed in the midst of the stage: it is not made again."""
+    begun = []
+    feed = lambda rng, state: feeds.sequential(np.arange(20), 2)  # noqa: E731
+
+    def begin(state, sources):
+        begun.append(int(state.sum()))
+        assert sources["train"].x.shape[0] == len(state)
+        return state + 100
+
+    def progress(name, done, total, metrics):
+        if (name, done) == ("b", 10):
+            raise KeyboardInterrupt
+
+    stages = [Stage("a", seen, feed), Stage("b", seen, feed, 2, begin=begin)]
+    store = checkpoint.Store(tmp_path / "run", owner="begin")
+    with pytest.raises(KeyboardInterrupt):
+        go(counting(stages), mlp, store=store, save_seconds=0, progress=progress)
+    done = go(counting(stages), mlp, store=store)
+    assert begun[0] == 20 and set(begun) == {20}
+    assert int(done.variables.params.sum()) == 20 * 3 + 100 * 46
 
 
 def test_neggrad_stops_at_chance(convnet):

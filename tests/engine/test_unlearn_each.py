@@ -43,7 +43,10 @@ HOLD = Method(
 STOP = HOLD._replace(
     plan=lambda split: [HOLD.plan(split)[0]._replace(epochs=3, until=lambda state, evaluate: True)]
 )
-OWN = {"hold": HOLD, "stop": STOP}
+BEGIN = HOLD._replace(
+    plan=lambda split: [HOLD.plan(split)[0]._replace(begin=lambda state, sources: state)]
+)
+OWN = {"hold": HOLD, "stop": STOP, "begin": BEGIN}
 
 
 def method_of(name):
@@ -131,6 +134,7 @@ def test_as_the_library_does():
     ("name", "message"),
     [
         ("stop", "stage 'hold' ends when a network is done"),
+        ("begin", "stage 'hold' begins with work for one network"),
         ("naive", "the method has no stage"),
     ],
 )

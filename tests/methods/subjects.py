@@ -28,11 +28,19 @@ SETTINGS = {
     "mu_mis": {"stop_above": 0.5},
     "negmerge": {"rates": (1.0, 5.0), "seeds": 1},
     "rni": {"arrays": 3, "fine_rates": (0.01,)},
+    "rum": {
+        "parts": (
+            "finetune epochs=1 batch_size=8",
+            "naive",
+            "random_labels epochs=2 batch_size=8",
+        )
+    },
     "scar": {"surrogate_steps": 2, "discard_last": True, "target": 0.0},
     "scar_self": {"stop": "epochs", "distil_without": True, "temperature": 2.0},
     "scrub": {"max_epochs": 1},
     "sisa": {"shards": 2, "slices": 2},
     "ssd": {"alpha": 1.0},
+    "svd_projection": {"search": True, "retain_alphas": (100.0,), "forget_alphas": (3.0, 30.0)},
 }
 
 LINEAR = make_problem("mlp", size=4, hidden=())
