@@ -1,4 +1,4 @@
-"""Number types for configuration fields; the ranges are checked when a configuration is built."""
+"""Types of configuration fields; the ranges of numbers are checked when a configuration is built."""
 
 from typing import Annotated
 
@@ -8,8 +8,10 @@ __all__ = [
     "BatchSize",
     "Count",
     "Epochs",
+    "File",
     "Fraction",
     "ImageSize",
+    "MethodText",
     "Momentum",
     "NonNegative",
     "Positive",
@@ -28,3 +30,7 @@ Positive = Annotated[float, Meta(gt=0, le=3e38)]
 NonNegative = Annotated[float, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Momentum = Annotated[float, Meta(ge=0, lt=1)]
+File = Annotated[str, Meta(extra={"names": "file"})]
+"""A path. Two runs with files of one content have equal settings, wherever the files lie."""
+MethodText = Annotated[str, Meta(extra={"names": "method"})]
+"""A method with its settings, as `junlearn.parts.refinement` reads it."""

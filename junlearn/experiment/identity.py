@@ -8,7 +8,9 @@ of source files (`junlearn.experiment.code_digest`); which files make a network 
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
+
+from msgspec import Meta
 
 from junlearn import metrics, outputs
 from junlearn.engine import run
@@ -19,6 +21,7 @@ from junlearn.experiment.setup import Setup, seeds_of
 from junlearn.methods import METHODS
 from junlearn.metrics import Metric
 from junlearn.models.weights import file_digest
+from junlearn.parts import refinement
 from junlearn.plugins.registry import metrics_of
 from junlearn.plugins.source import is_own, module_name, source_digest
 
@@ -140,17 +143,36 @@ def surrogate_identity(setup: Setup) -> Identity:
 
 def model_identity(config: NamedConfig) -> Identity:
     """The section of a model, with the content of its file of weights in the place of the path."""
-    return _by_content(described(config), "weights")
+    return _by_content(config, described(config))
 
 
 def method_identity(config: NamedConfig) -> Identity:
-    """The section of a method, with the content of a file of class statistics in the place of the path."""
-    return _by_content(described(config), "statistics")
+    """The section of a method, with the content of its files in the place of their paths."""
+    return _by_content(config, described(config))
 
 
-def _by_content(section: dict[str, Any], field: str) -> dict[str, Any]:
-    path = section.get(field)
-    return section if path is None else section | {field: file_digest(path)}
+def _by_content(config: Any, section: dict[str, Any]) -> dict[str, Any]:
+    """What a field names in the place of its name: the content of a `File`, the settings of a `MethodText`."""
+    section = dict(section)
+    for field, hint in get_type_hints(type(config), include_extras=True).items():
+        value, names = section.get(field), _names(hint)
+        if value and "file" in names:
+            section[field] = file_digest(value)
+        elif value and "method" in names:
+            section[field] = [_part(text) for text in value]
+    return section
+
+
+def _part(text: str) -> dict[str, Any]:
+    method, config = refinement.read(text, METHODS, "parts")
+    return {"name": method} | _by_content(config, plain(config))
+
+
+def _names(hint: Any) -> set[str]:
+    """What the texts of a field name, if they name something."""
+    marks = (m.extra for m in getattr(hint, "__metadata__", ()) if isinstance(m, Meta))
+    found = {extra["names"] for extra in marks if extra and "names" in extra}
+    return found.union(*(_names(part) for part in get_args(hint)))
 
 
 def without_location(section: dict[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,7 @@ from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Fraction, NonNegative, Positive
 from junlearn.memo import remembered
 from junlearn.parts import noise, solves
+from junlearn.parts.certified import without_statistics
 from junlearn.parts.linear_systems import Penalty, System, squares
 from junlearn.parts.solves import Solving
 from junlearn.types import (
@@ -236,11 +237,7 @@ def _claim(config: Config) -> Mapping[str, Any]:
 
 def _check(config: Config, variables: Variables) -> None:
     """Raises ConfigError for an original that the certificate does not cover."""
-    if jax.tree.leaves(variables.stats):
-        raise ConfigError(
-            "certified_newton: the network has running statistics (BatchNorm), which saw the forgotten data and get no "
-            "noise; a certificate wants a network without them, such as mlp"
-        )
+    without_statistics("certified_newton", variables)
     norm = optax.tree.norm(variables.params)
     # Where only the shape of the state is asked for there are no weights to look at.
     if not isinstance(norm, jax.core.Tracer) and norm > config.radius:

@@ -64,7 +64,7 @@ import numpy as np
 import optax
 
 from junlearn.errors import ConfigError
-from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
+from junlearn.fields import BatchSize, Count, Epochs, File, NonNegative, Positive
 from junlearn.memo import remembered
 from junlearn.parts import datamodels, descent, feeds, losses, solves, trak
 from junlearn.parts.descent import Descent, descend
@@ -101,7 +101,7 @@ class Config(Conjugate, Optimizer):
     learning_rate: Positive = 5e-4
     attribution: Literal["influence", "trak"] = "influence"
     """Where tau comes from, unless there is a file."""
-    file: str | None = None
+    file: File | None = None
     """A file with attributions, their sums over D_f, or targets."""
     features: Count = 256
     """Random directions of TRAK."""

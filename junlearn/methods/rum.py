@@ -45,7 +45,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from junlearn.errors import ConfigError
-from junlearn.fields import BatchSize
+from junlearn.fields import BatchSize, File, MethodText
 from junlearn.memo import remembered
 from junlearn.parts import example_scores, feeds, refinement
 from junlearn.parts.passes import scatter_rows
@@ -75,13 +75,13 @@ NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 class Config:
     """Hyper-parameters of RUM."""
 
-    parts: tuple[str, ...] = (
+    parts: tuple[MethodText, ...] = (
         "naive",
         "finetune epochs=10 learning_rate=0.1",
         "salun epochs=5 learning_rate=0.1",
     )
     """A method for each group, in the order that they run: its name, and pairs field=value."""
-    scores: str | None = None
+    scores: File | None = None
     """A file with a score of memorisation for every training example; None: one less the original's confidence."""
     order: Literal["rising", "falling"] = "rising"
     """The first part gets the examples that are memorised least, or most."""

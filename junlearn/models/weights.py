@@ -25,6 +25,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from junlearn.errors import CheckpointError
+from junlearn.fields import File
 from junlearn.models.weight_files import read_entries
 from junlearn.models.weight_misfits import Misfit, complaint
 from junlearn.models.weight_names import bare, ignored
@@ -57,7 +58,7 @@ class Row(NamedTuple):
 class Pretrained:
     """The fields of a model that can start from a file."""
 
-    weights: str | None = None
+    weights: File | None = None
     """A `.safetensors` or PyTorch file (`.pt`, `.pth`, `.bin`) of weights: every fresh network starts from them, the
     retrained one and an incompetent teacher as well. None: random initial values."""
     weights_head: Literal["keep", "fresh"] = "keep"

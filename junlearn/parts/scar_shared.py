@@ -29,7 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from junlearn.errors import ConfigError
-from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
+from junlearn.fields import BatchSize, Count, Epochs, File, NonNegative, Positive
 from junlearn.memo import remembered
 from junlearn.parts import class_statistics, feeds, losses, whitening
 from junlearn.parts.class_statistics import Moments, TukeyPower
@@ -93,7 +93,7 @@ class MetricConfig(Optimizer):
     """2: squared distances; 1: their roots, as in the paper."""
     distill: Literal["kl", "jeffreys"] = "kl"
     """KL(teacher || student), or the mean of both directions, as in the paper."""
-    statistics: str | None = None
+    statistics: File | None = None
     """File of class statistics (`parts.class_statistics.save`); None: a pass over the retain set collects them."""
     augment_statistics: bool = False
     """That pass sees training augmentation (as released, where a class is removed)."""

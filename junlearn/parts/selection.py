@@ -153,7 +153,8 @@ def keeping(method: Method, model: Model, keep: Keep, batch_size: int) -> Method
             step = _lift(stage.step)
             for epoch in range(stage.epochs):
                 name = f"{stage.name} {epoch}" if stage.epochs > 1 else stage.name
-                stages.append(Stage(name, step, _inner_feed(stage)))
+                begin = _on_inner(stage.begin) if stage.begin and not epoch else None
+                stages.append(Stage(name, step, _inner_feed(stage), begin=begin))
                 stages.append(Stage(f"measure {name}", measure, measure_feed))
         return stages
 

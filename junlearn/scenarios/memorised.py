@@ -22,7 +22,7 @@ import numpy as np
 from msgspec import Meta
 
 from junlearn.errors import ConfigError
-from junlearn.fields import Count, Epochs, Positive, Seed
+from junlearn.fields import Count, Epochs, File, Positive, Seed
 from junlearn.scenarios.partition import partition
 from junlearn.scenarios.ranking import Group, group
 from junlearn.types import Dataset, Key, Scoring, Split
@@ -63,7 +63,7 @@ class Config:
     """Held out: epochs of fine-tuning."""
     held_out_learning_rate: Positive = 0.01
     """Held out: its rate."""
-    scores: str | None = None
+    scores: File | None = None
     """A file of scores, in the place of `score`; see `junlearn.parts.example_scores`."""
 
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from junlearn.experiment import schema
-from junlearn.experiment.identity import identities, original_settings
+from junlearn.experiment.identity import identities, method_identity, original_settings
 from junlearn.experiment.preparing import prepare
 from junlearn.experiment.progress import Reporter
 from junlearn.main import main
@@ -137,3 +137,27 @@ def test_what_finish_alone_reads_names_no_stages():
     late = METHODS["ssd"].make(ssd, MODELS["mlp"].make(MODELS["mlp"].Config(), 10, (8, 8, 1)))
     assert found.stages(ssd, late.read_at_finish) == found.stages(gentle, late.read_at_finish)
     assert found.stages(ssd, ()) == found.unlearned(ssd)
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "text"),
+    [
+        ("scar", "statistics", "{}"),
+        ("dmm", "file", "{}"),
+        ("rum", "scores", "{}"),
+        ("rum", "parts", "scar statistics={}"),
+    ],
+)
+def test_a_file_that_a_method_reads_counts_by_its_content(method, field, text, tmp_path):
+    def named(place, content):
+        place.write_bytes(content)
+        value = text.format(place)
+        fields = {field: [value] if field == "parts" else value}
+        table = BASE | CASES["class"] | {"methods": [method], "method": {method: fields}}
+        return method_identity(getattr(schema.parse(table).method, method))
+
+    here, there = tmp_path / "here.npz", tmp_path / "there.npz"
+    first = named(here, b"1")
+    assert named(there, b"1") == first
+    assert named(here, b"2") != first
+    assert str(tmp_path) not in json.dumps(first)

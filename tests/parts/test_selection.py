@@ -188,3 +188,17 @@ def test_stages_that_may_end_early_are_refused(mlp):
     kept = keeping(method._replace(plan=lambda split: stages), mlp.model, "best_test", 8)
     with pytest.raises(ConfigError, match="stage 'finetune' may end early"):
         kept.plan(mlp.split)
+
+
+def test_what_a_stage_begins_with_is_done_once(mlp):
+    method = finetune.make(finetune.Config(epochs=2, **FIELDS), mlp.model)
+    began = []
+
+    def begin(state, sources):
+        began.append(sorted(sources))
+        return state
+
+    stages = [stage._replace(begin=begin) for stage in method.plan(mlp.split)]
+    kept = keeping(method._replace(plan=lambda split: stages), mlp.model, "best_test", 8)
+    run(kept, mlp.model, mlp.variables, mlp.sources, mlp.split, key=jax.random.key(0))
+    assert began == [sorted(mlp.sources)]
