@@ -138,6 +138,8 @@ class _RecordMaker:
         config = _own_config(self.setup, case)
         record = records.new(config, name, case.role, case.label, values, done, self._code(case))
         record["request"] = self.request
+        shape = {"input_shape": list(self.setup.dataset.input_shape)}
+        record["preprocessing"] = {**self.setup.dataset.preprocessing, **shape}
         if case.role == "unlearn" and (idle := _idle(self.setup, case, context)):
             record["effect"] = idle
         return record

@@ -42,6 +42,10 @@ Identity = dict[str, Any]
 LOCATION_FIELDS = ("data_dir", "path")
 """Fields of a dataset's section that say where it lies, not what it is."""
 
+LATER = {"crop": None, "epsilon": 1e-12}
+"""Fields that sections did not always have, and what held before: left out where they say so, so that networks from
+before are found again."""
+
 FORMER_NAMES = {"noisy_labels": "noise"}
 """Scenarios that had another name: what was made under it is found again."""
 
@@ -96,7 +100,7 @@ def _original(experiment: Resolved, request: dict[str, Any]) -> Identity:
     settings = {
         "format": 1,
         "dataset": without_location(described(experiment.dataset)),
-        "model": described(experiment.model),
+        "model": _as_before(described(experiment.model)),
         "train": plain(experiment.train),
         "precision": experiment.precision,
         "order": seeds["order"],
@@ -136,7 +140,7 @@ def surrogate_identity(setup: Setup) -> Identity:
 
 def model_identity(config: NamedConfig) -> Identity:
     """The section of a model, with the content of its file of weights in the place of the path."""
-    return _by_content(described(config), "weights")
+    return _by_content(_as_before(described(config)), "weights")
 
 
 def method_identity(config: NamedConfig) -> Identity:
@@ -151,7 +155,13 @@ def _by_content(section: dict[str, Any], field: str) -> dict[str, Any]:
 
 def without_location(section: dict[str, Any]) -> dict[str, Any]:
     """The section of a dataset without the fields that say where it lies."""
-    return {name: value for name, value in section.items() if name not in LOCATION_FIELDS}
+    kept = {name: value for name, value in section.items() if name not in LOCATION_FIELDS}
+    return _as_before(kept)
+
+
+def _as_before(section: dict[str, Any]) -> dict[str, Any]:
+    """A section without the fields that came later and say nothing new."""
+    return {n: value for n, value in section.items() if n not in LATER or value != LATER[n]}
 
 
 def judgement(experiment: Resolved) -> dict[str, Any]:
