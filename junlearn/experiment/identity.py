@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from junlearn import metrics, outputs
 from junlearn.engine import run
+from junlearn.experiment import original_file
 from junlearn.experiment.code_digest import code_digest
 from junlearn.experiment.resolved import NamedConfig, Resolved, surrogate_of
 from junlearn.experiment.schema import described, digest, plain, thing_of
@@ -73,14 +74,16 @@ def identities(setup: Setup) -> Identities:
     """Of all networks of an experiment."""
     experiment = setup.experiment
     section = _request(setup)
-    original = _original(experiment, section) | {
+    trained = _original(experiment, section) | {
         "fingerprint": setup.dataset.fingerprint,
-        "model": model_identity(experiment.model),
+        "model": model_identity(original_file.model_section(experiment)),
     }
+    # The retrained network knows nothing of a file that the original is in.
+    file = original_file.identity(experiment)
     request = {"scenario": section, "scenario_seed": setup.seeds["scenario"]}
-    retrain = original | request | {"retrain_init": experiment.retrain_init}
-    methods = retrain | surrogate_identity(setup) | {"method_seed": setup.seeds["method"]}
-    return Identities(original, retrain, methods)
+    retrain = trained | request | {"retrain_init": experiment.retrain_init}
+    methods = retrain | file | surrogate_identity(setup) | {"method_seed": setup.seeds["method"]}
+    return Identities(trained | file, retrain, methods)
 
 
 def original_settings(experiment: Resolved) -> Identity:
@@ -91,7 +94,9 @@ def original_settings(experiment: Resolved) -> Identity:
     """
     shares = (experiment.held_out, experiment.validation)
     taken = [*shares, experiment.seed if any(shares) else None]
-    return _original(experiment, _section(experiment.scenario)) | {"taken": taken}
+    file = original_file.file_of(experiment)
+    named = {} if file is None else {"given": file}
+    return _original(experiment, _section(experiment.scenario)) | {"taken": taken} | named
 
 
 def _original(experiment: Resolved, request: dict[str, Any]) -> Identity:
@@ -100,7 +105,7 @@ def _original(experiment: Resolved, request: dict[str, Any]) -> Identity:
     settings = {
         "format": 1,
         "dataset": without_location(described(experiment.dataset)),
-        "model": _as_before(described(experiment.model)),
+        "model": _as_before(described(original_file.model_section(experiment))),
         "train": plain(experiment.train),
         "precision": experiment.precision,
         "order": seeds["order"],
