@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from junlearn.many import Many, pick
     from junlearn.methods import METHODS
     from junlearn.models import MODELS
+    from junlearn.models.weight_torch import from_torch, to_torch
     from junlearn.parts import class_statistics, example_scores
     from junlearn.plugins.registry import register
     from junlearn.reports.tables import summary
@@ -74,6 +75,7 @@ __all__ = [
     "entanglement",
     "evaluate",
     "example_scores",
+    "from_torch",
     "initial",
     "load_variables",
     "logits_many",
@@ -84,6 +86,7 @@ __all__ = [
     "run",
     "split_off",
     "summary",
+    "to_torch",
     "train",
     "train_many",
     "unlearn",
@@ -103,6 +106,7 @@ _NAMES = {
     "many": ("Many", "pick"),
     "methods": ("METHODS",),
     "models": ("MODELS",),
+    "models.weight_torch": ("from_torch", "to_torch"),
     "parts": ("class_statistics", "example_scores"),
     "plugins.registry": ("register",),
     "reports.tables": ("summary",),

@@ -18,6 +18,7 @@ COMMANDS = {
     "cache": "junlearn.commands.cache",
     "check": "junlearn.commands.check",
     "compat": "junlearn.compat",
+    "export": "junlearn.commands.export",
     "help": "junlearn.commands.guide",
     "list": "junlearn.commands.listing",
     "prepare": "junlearn.commands.prepare",

@@ -7,11 +7,12 @@ network or networks of their own (`junlearn.experiment.scoring`).
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh
 
 from junlearn.engine import processes
 from junlearn.engine.run import place
-from junlearn.experiment import scoring
+from junlearn.experiment import original_file, scoring
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Renewal
 from junlearn.experiment.resolved import NamedConfig, Resolved, method_of
@@ -21,7 +22,7 @@ from junlearn.experiment.setup import Setup, choose, read, seeds_of, within_memo
 from junlearn.methods import build
 from junlearn.scenarios import remarks
 from junlearn.train import everything
-from junlearn.types import Dataset, Split
+from junlearn.types import Dataset, Model, Split, Variables
 
 __all__ = ["prepare"]
 
@@ -76,16 +77,10 @@ def _unsettled(
     for label in experiment.methods:
         config = method_of(experiment, label)
         build(thing_of(config), config, model)
-    sources = place(dataset.sources, mesh)
+    sources, request = place(dataset.sources, mesh), everything(dataset.sources)
     return Setup(
-        experiment,
-        dataset,
-        model,
-        everything(sources),
-        sources,
-        seeds_of(experiment),
-        mesh,
-        surrogate,
+        *(experiment, dataset, model, request, sources, seeds_of(experiment), mesh, surrogate),
+        given=_given(experiment, model, dataset, mesh),
     )
 
 
@@ -108,7 +103,18 @@ def _settled(
         reporter.say(line)
     sources = place(dataset.sources, mesh)
     chosen_by = "" if scored is None else scored.digest
-    return Setup(experiment, dataset, model, split, sources, seeds, mesh, surrogate, chosen_by)
+    given = _given(experiment, model, dataset, mesh)
+    return Setup(
+        *(experiment, dataset, model, split, sources, seeds, mesh, surrogate, chosen_by, given)
+    )
+
+
+def _given(
+    experiment: Resolved, model: Model, dataset: Dataset, mesh: Mesh | None
+) -> Variables | None:
+    """The original network that comes from a file."""
+    found = original_file.network(experiment, model, dataset.sources)
+    return None if found is None else place(jax.tree.map(jnp.asarray, found), mesh)
 
 
 def _remarks(

@@ -13,11 +13,12 @@ from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import Precision, in_precision
 from junlearn.engine.settings import Progress, RunOptions
 from junlearn.errors import ConfigError
+from junlearn.experiment import original_file
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import NamedConfig, Resolved, surrogate_of
 from junlearn.experiment.schema import plain, thing_of
 from junlearn.memo import remembered
-from junlearn.types import Dataset, Key, Model, Sources, Split
+from junlearn.types import Dataset, Key, Model, Sources, Split, Variables
 
 __all__ = [
     "METHOD",
@@ -55,6 +56,8 @@ class Setup(NamedTuple):
     """Where the source "surrogate" comes from."""
     scores: str = ""
     """What determines the scores that the request was chosen by, as a digest; empty where there are none."""
+    given: Variables | None = None
+    """The original network, where it comes from a file."""
 
 
 def read(
@@ -92,7 +95,10 @@ def choose(
     """
     seeds = seeds_of(experiment)
     model = _network(
-        experiment.model, len(dataset.classes), dataset.input_shape, experiment.precision
+        original_file.model_section(experiment),
+        len(dataset.classes),
+        dataset.input_shape,
+        experiment.precision,
     )
     scenario = thing_of(experiment.scenario)
     key = key_for(seeds["scenario"], SCENARIO)

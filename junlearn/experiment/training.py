@@ -10,6 +10,7 @@ from junlearn.experiment.identity import Identity, network_code
 from junlearn.experiment.locks import exclusive
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Renewal
+from junlearn.experiment.records import SECONDS
 from junlearn.experiment.schema import digest
 from junlearn.experiment.setup import ORIGINAL, RETRAIN, Setup, key_for, run_options
 from junlearn.methods import METHODS
@@ -31,7 +32,12 @@ def trained(
     renewal: Renewal,
     reporter: Reporter,
 ) -> Result:
-    """The original or the retrained network, trained or read back; two runs that want the same one take turns."""
+    """The original or the retrained network, trained or read back; two runs that want the same one take turns.
+
+    An original that comes from a file is the network in it.
+    """
+    if role == "original" and setup.given is not None:
+        return Result(setup.model, setup.given, [], dict.fromkeys(SECONDS, 0.0), {}, {})
     other = role == "retrain" and setup.experiment.retrain_init == "other"
     store = Store(shared / digest(identity), digest(identity))
     split = setup.split if role == "retrain" else everything(setup.sources)

@@ -73,6 +73,9 @@ class Model(NamedTuple):
     """`(variables, x[B,H,W,C]) -> {path in params: rows[B,P,D]}` in eval mode: what every dense layer and convolution
     multiplies by its kernel, whose axes but the last are D, at P positions. Layers of other kinds are not there, and
     None: none is known."""
+    tables: tuple[Any, ...] = ()
+    """The names of its arrays in PyTorch, a `junlearn.models.Table` for each library that has the network; the first is
+    the one that is written. Empty: none are known."""
 
     def example(self, sources: Sources) -> Array:
         """Zeros [1,H,W,C] of the shape that the network takes: what `init` wants."""
