@@ -14,8 +14,9 @@ from junlearn.experiment.schema import digest
 from junlearn.experiment.setup import ORIGINAL, RETRAIN, Setup, key_for, run_options
 from junlearn.methods import METHODS
 from junlearn.train import everything, train
+from junlearn.types import Key
 
-__all__ = ["about", "shared_directory", "spent", "trained"]
+__all__ = ["about", "shared_directory", "spent", "trained", "training_key"]
 
 
 def shared_directory(cache_dir: str | None) -> Path:
@@ -32,7 +33,6 @@ def trained(
     reporter: Reporter,
 ) -> Result:
     """The original or the retrained network, trained or read back; two runs that want the same one take turns."""
-    other = role == "retrain" and setup.experiment.retrain_init == "other"
     store = Store(shared / digest(identity), digest(identity))
     split = setup.split if role == "retrain" else everything(setup.sources)
     with exclusive(store.directory, waiting=reporter.say), reporter.following(role) as progress:
@@ -43,11 +43,17 @@ def trained(
             setup.model,
             setup.sources,
             split,
-            key=key_for(setup.seeds["initialisation"], RETRAIN if other else ORIGINAL),
+            key=training_key(setup, role),
             **run_options(setup, progress, store=store),
         )
     reporter.say(f"{role}: {spent(result)}")
     return result
+
+
+def training_key(setup: Setup, role: str) -> Key:
+    """What the initial weights and the augmentation of the original or the retrained network come from."""
+    other = role == "retrain" and setup.experiment.retrain_init == "other"
+    return key_for(setup.seeds["initialisation"], RETRAIN if other else ORIGINAL)
 
 
 def about(setup: Setup, label: str) -> dict[str, str]:
