@@ -25,7 +25,7 @@ from junlearn.experiment.setup import Setup
 from junlearn.files import replace
 from junlearn.methods import METHODS
 
-__all__ = ["audit_experiment", "bank_directory", "section_of"]
+__all__ = ["audit_experiment", "bank_directory", "check_scenario", "section_of"]
 
 
 def bank_directory(cache_dir: str | None) -> Path:
@@ -46,6 +46,7 @@ def audit_experiment(
     directory, and stay. A method that fails does not keep the others from being judged. Raises ConfigError for settings
     that no audit can be made with.
     """
+    check_scenario(experiment)
     auditing = section_of(experiment)
     if experiment.loop.distributed or experiment.loop.devices == "all":
         raise ConfigError(
@@ -72,6 +73,15 @@ def audit_experiment(
             banks = bank_directory(cache_dir)
             done = carry(inquiry, auditing, banks, kept, reporter, failures.__setitem__)
             return done._replace(failures=failures)
+
+
+def check_scenario(experiment: Resolved) -> None:
+    """Raise ConfigError for a scenario of several requests."""
+    if thing_of(experiment.scenario).sequence is not None:
+        raise ConfigError(
+            f"audit: the scenario {experiment.scenario.name} is of several requests, and an audit is of one: choose "
+            "another, such as rows"
+        )
 
 
 def section_of(experiment: Resolved) -> Auditing:

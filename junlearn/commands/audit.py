@@ -102,12 +102,13 @@ def _plan(experiment: Any, cache_dir: str | None, shift: float) -> int:
     from rich.console import Console
 
     from junlearn.audit import power as seen
-    from junlearn.audit.conduct import section_of
+    from junlearn.audit.conduct import check_scenario, section_of
     from junlearn.experiment import scoring
     from junlearn.experiment.auditing import twins
     from junlearn.experiment.preparing import prepare
     from junlearn.experiment.progress import Reporter
 
+    check_scenario(experiment)
     auditing = section_of(experiment)
     setup = prepare(experiment, cache_dir, Reporter(Console(quiet=True)), training=False)
     examples = len(setup.split.forget)

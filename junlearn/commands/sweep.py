@@ -104,6 +104,7 @@ def command(arguments: list[str]) -> int:
     finally:
         # Whatever ends the sweep: what was measured is in the tables.
         if processes.is_first() and found:
+            found = sweep.by_request(found)
             try:
                 runs = sweep.best(found, options.select, options.over)
             except ConfigError as error:

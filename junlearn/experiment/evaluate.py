@@ -108,13 +108,17 @@ class _RecordMaker:
 
     @cached_property
     def request(self) -> dict[str, Any]:
-        """What was to be forgotten."""
-        section, data, split = self.setup.experiment.scenario, self.setup.dataset, self.setup.split
-        return processes.first(lambda: request.summary(section, data, split, self.log.parent))
+        """What was to be forgotten; of a stream all of it so far, which request it is, and how much it added."""
+        setup = self.setup
+        section, data, split = setup.experiment.scenario, setup.dataset, setup.split
+        told = processes.first(lambda: request.summary(section, data, split, self.log.parent))
+        if setup.number:
+            told |= {"number": setup.number, "new": len(setup.asked.forget)}
+        return told
 
     def record_of(self, case: Case) -> Record:
         """The record of a network, made now where there is none or it is due."""
-        name = record_hash(self.setup.experiment, case.identity, self.reference)
+        name = record_hash(self.setup, case.identity, self.reference)
         place = (name, case.role, case.label)
         record = self.known.get(place)
         if record is not None and not self.renewal.due(place, not self.differences(case, record)):
@@ -192,8 +196,8 @@ def _idle(setup: Setup, case: Case, context: Context) -> str:
     """In words, that a method changed nothing, and why if it knows; empty where it did, or has no step to do it."""
     config = method_of(setup.experiment, case.label)
     method = build(thing_of(config), config, setup.model)
-    text = without_effect(context) if method.plan(setup.split) else ""
-    reason = "" if method.idle is None else method.idle(setup.split)
+    text = without_effect(context) if method.plan(setup.asked) else ""
+    reason = "" if method.idle is None else method.idle(setup.asked)
     return f"{text}: {reason or HINT}" if text else ""
 
 

@@ -12,12 +12,14 @@ from functools import cache, lru_cache, partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import jax
+
 from junlearn.engine import processes
 from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import matmuls
 from junlearn.engine.run import Result, Staged, finish_run, run_stages
 from junlearn.engine.settings import stage_options
-from junlearn.experiment import original_file, provenance, request, stored
+from junlearn.experiment import original_file, provenance, request, sequence, stored
 from junlearn.experiment.evaluate import Case, Outcome, evaluate_cases
 from junlearn.experiment.identity import Identity, identities, network_code
 from junlearn.experiment.locks import exclusive
@@ -70,20 +72,31 @@ def execute(
     """
     renewal = Renewal(fresh)
     setup = prepared(experiment, cache_dir, reporter, renewal)
-    cases = _cases(setup, workdir, cache_dir, renewal, reporter)
+    shared = shared_directory(cache_dir)
+    networks = _Networks(setup, shared, workdir / "checkpoints", renewal, reporter)
+    cases = networks.cases(networks.setups[0])
     with exclusive(workdir):
         text = json.dumps(plain(experiment), indent=2) + "\n"
         processes.first(lambda: replace(workdir / "config.json", text))
         section, data, split = experiment.scenario, setup.dataset, setup.split
         processes.first(lambda: request.write(section, data, split, workdir))
-        outcome = evaluate_cases(setup, cases, workdir / "records.jsonl", renewal, reporter)
+        outcome = Outcome([], {})
+        for each in networks.setups:
+            if each.number:
+                reporter.say(sequence.title(each))
+                cases = networks.cases(each)
+            # A method that failed has no network to go on from.
+            going = [case for case in cases if case.label not in outcome.failures]
+            found = evaluate_cases(each, going, workdir / "records.jsonl", renewal, reporter)
+            outcome = Outcome(outcome.records + found.records, outcome.failures | found.failures)
         processes.first(lambda: _tell_copies(setup, cache_dir, reporter))
         return outcome
 
 
 def _tell_copies(setup: Setup, cache_dir: str | None, reporter: Reporter) -> None:
-    """After a request for rows: where their images are still."""
-    if setup.experiment.scenario.name != "rows":
+    """After a request for rows, or several: where their images are still."""
+    scenario = setup.experiment.scenario
+    if scenario.name != "rows" and not getattr(scenario, "files", ()):
         return
     original = shared_directory(cache_dir) / digest(identities(setup).original)
     found = stored.copies(setup.dataset.fingerprint, [original], cache_dir)
@@ -117,97 +130,118 @@ def prepared(
 def cases_of(
     experiment: Resolved, workdir: Path, cache_dir: str | None, reporter: Reporter
 ) -> tuple[Setup, list[Case]]:
-    """The networks of an experiment as they are found in `workdir` and in the cache; nothing is trained yet."""
+    """The networks of an experiment as they are found in `workdir` and in the cache; nothing is trained yet.
+
+    Of a stream those after its last request.
+    """
     setup = prepared(experiment, cache_dir, reporter)
-    return setup, _cases(setup, workdir, cache_dir, Renewal("nothing"), reporter)
+    shared, own = shared_directory(cache_dir), workdir / "checkpoints"
+    networks = _Networks(setup, shared, own, Renewal("nothing"), reporter)
+    cases = [networks.cases(each) for each in networks.setups]
+    return networks.setups[-1], cases[-1]
 
 
-def _cases(
-    setup: Setup, workdir: Path, cache_dir: str | None, renewal: Renewal, reporter: Reporter
-) -> list[Case]:
-    """The original, the retrained reference where there is one, then one case a method."""
-    experiment, shared, own = setup.experiment, shared_directory(cache_dir), workdir / "checkpoints"
-    names = identities(setup)
+class _Networks:
+    """The networks of an experiment, made or read back when they are asked for."""
 
-    def network(role: str, identity: Identity) -> Callable[[], Result]:
-        return cache(lambda: trained(setup, role, identity, shared, renewal, reporter))
+    def __init__(
+        self, setup: Setup, shared: Path, own: Path, renewal: Renewal, reporter: Reporter
+    ) -> None:
+        self.shared, self.own, self.renewal, self.reporter = shared, own, renewal, reporter
+        self.setups = sequence.setups(setup)
+        self.original = self._trained(setup, "original", identities(setup).original)
+        self.references = cache(lambda: sequence.references(self.setups, shared, renewal, reporter))
+        self.chain = sequence.Chain()
+        # What was left by the last one alone is kept: what was left before can be read back.
+        self.staged = lru_cache(maxsize=1)(self._staged)
 
-    original = network("original", names.original)
-    places = () if setup.given is not None else (shared / digest(names.original),)
-    code = network_code(setup, METHODS["retrain"])
-    cases = [Case("original", "original", names.original, code, original, places)]
-    if experiment.reference:
-        reference = network("retrain", names.retrain)
-        own_place = (shared / digest(names.retrain),)
-        cases.append(Case("retrain", "retrain", names.retrain, code, reference, own_place))
+    def cases(self, setup: Setup) -> list[Case]:
+        """The original, the retrained reference where there is one, then one case a method."""
+        experiment = setup.experiment
+        names = identities(setup)
+        code = network_code(setup, METHODS["retrain"])
+        places = () if setup.given is not None else (self.shared / digest(names.original),)
+        cases = [Case("original", "original", names.original, code, self.original, places)]
+        if experiment.reference:
+            reference = self._trained(setup, "retrain", names.retrain)
+            place = (self.shared / digest(names.retrain),)
+            cases.append(Case("retrain", "retrain", names.retrain, code, reference, place))
 
-    # What was left by the last one alone is kept: what was left before can be read back.
-    @lru_cache(maxsize=1)
-    def staged(label: str, store: Store, begun: Store | None) -> Staged:
-        return _unlearn(setup, label, store, begun, original, renewal, reporter)
+        def stages(config: NamedConfig, after: NamedConfig) -> str:
+            """What names the stages of a method with this section, where `after` has left what it goes on from."""
+            method = build(thing_of(config), config, setup.model)
+            return digest(names.stages(config, method.read_at_finish, after))
 
-    def stages(config: NamedConfig) -> str:
-        """What names the stages of a method with this section."""
+        stores: dict[str, tuple[str, Store]] = {}
+        for label in experiment.methods:
+            config = method_of(experiment, label)
+            # Built before anything is trained: a setting that cannot be is an error at once.
+            method = build(thing_of(config), config, setup.model)
+            original_file.check_method(experiment, label, method)
+            name = stages(config, config)
+            # Configurations that differ in what `finish` reads share the stages of the first of them,
+            first, store = stores.setdefault(
+                name, (label, Store(self.own / f"{label}-{name}", name))
+            )
+            # and those that only go on where another one ends go on from there.
+            begun = None
+            if method.beginning is not None:
+                _, begun = stores.get(stages(method.beginning, config), (None, None))
+            make = partial(self._finished, setup, method, label, (first, store, begun))
+            finished = self.chain.add(label, setup.number, make) if setup.number else make
+            code = network_code(setup, thing_of(config))
+            # A method without a stage leaves nothing of its own.
+            its = (*places, store.directory) if method.plan(setup.asked) else places
+            cases.append(Case("unlearn", label, names.unlearned(config), code, finished, its))
+        return cases
+
+    def _trained(self, setup: Setup, role: str, identity: Identity) -> Callable[[], Result]:
+        def network() -> Result:
+            if role == "retrain" and setup.number:
+                self.references()
+            return trained(setup, role, identity, self.shared, self.renewal, self.reporter)
+
+        return cache(network)
+
+    def _finished(
+        self, setup: Setup, method: Method, label: str, place: tuple[str, Store, Store | None]
+    ) -> Result:
+        staged = self.staged(setup.number, *place)
+        done = finish_run(method, setup.model, staged, setup.asked)
+        if setup.number > 1 and done.certificate and not method.afresh:
+            self.reporter.say(f"{label}: {sequence.UNPROVEN}")
+            done = done._replace(certificate={})
+        return done
+
+    def _staged(self, number: int, label: str, store: Store, begun: Store | None) -> Staged:
+        """The stages of a method, from where `begun` ends if that is there."""
+        setup = self.setups[max(number - 1, 0)]
+        config = method_of(setup.experiment, label)
         method = build(thing_of(config), config, setup.model)
-        return digest(names.stages(config, method.read_at_finish))
-
-    stores: dict[str, tuple[str, Store]] = {}
-    for label in experiment.methods:
-        config = method_of(experiment, label)
-        # Built before anything is trained: a setting that cannot be is an error at once.
-        method = build(thing_of(config), config, setup.model)
-        original_file.check_method(experiment, label, method)
-        name = stages(config)
-        # Configurations that differ in what `finish` reads share the stages of the first of them,
-        first, store = stores.setdefault(name, (label, Store(own / f"{label}-{name}", name)))
-        # and those that only go on where another one ends go on from there.
-        begun = None
-        if method.beginning is not None:
-            _, begun = stores.get(stages(method.beginning), (None, None))
-        finished = partial(_finished, setup, method, partial(staged, first, store, begun))
-        code = network_code(setup, thing_of(config))
-        # A method without a stage leaves nothing of its own.
-        its = (*places, store.directory) if method.plan(setup.split) else places
-        cases.append(Case("unlearn", label, names.unlearned(config), code, finished, its))
-    return cases
-
-
-def _finished(setup: Setup, method: Method, staged: Callable[[], Staged]) -> Result:
-    return finish_run(method, setup.model, staged(), setup.split)
-
-
-def _unlearn(
-    setup: Setup,
-    label: str,
-    store: Store,
-    begun: Store | None,
-    original: Callable[[], Result],
-    renewal: Renewal,
-    reporter: Reporter,
-) -> Staged:
-    """The stages of a method, from where `begun` ends if that is there."""
-    start = original().variables
-    config = method_of(setup.experiment, label)
-    method = build(thing_of(config), config, setup.model)
-    before_training = None
-    if method.with_initial is not None:
-        key = key_for(setup.seeds["initialisation"], ORIGINAL)
-        before_training = initial(setup.model, setup.sources, key=key)
-    code, told = network_code(setup, thing_of(config)), about(setup, label)
-    # A record names one set of versions: what others left is not gone on from.
-    if begun is not None and not provenance.current(begun, code):
-        begun = None
-    provenance.attribute(store, label, code, renewal, reporter.say, told)
-    with reporter.following(label) as progress:
-        staged = run_stages(
-            method,
-            setup.model,
-            start,
-            setup.sources,
-            setup.split,
-            key=key_for(setup.seeds["method"], METHOD),
-            initial=before_training,
-            **stage_options(run_options(setup, progress, store=store, begun=begun)),
-        )
-    reporter.say(f"{label}: {spent(staged)}")
-    return staged
+        key = key_for(setup.seeds["method"], METHOD)
+        if number > 1 and not method.afresh:
+            start, key = self.chain.start(label, setup), jax.random.fold_in(key, number)
+        else:
+            start = self.original().variables
+        before_training = None
+        if method.with_initial is not None:
+            initial_key = key_for(setup.seeds["initialisation"], ORIGINAL)
+            before_training = initial(setup.model, setup.sources, key=initial_key)
+        code, told = network_code(setup, thing_of(config)), about(setup, label)
+        # A record names one set of versions: what others left is not gone on from.
+        if begun is not None and not provenance.current(begun, code):
+            begun = None
+        provenance.attribute(store, label, code, self.renewal, self.reporter.say, told)
+        with self.reporter.following(label) as progress:
+            staged = run_stages(
+                method,
+                setup.model,
+                start,
+                setup.sources,
+                setup.asked,
+                key=key,
+                initial=before_training,
+                **stage_options(run_options(setup, progress, store=store, begun=begun)),
+            )
+        self.reporter.say(f"{label}: {spent(staged)}")
+        return staged

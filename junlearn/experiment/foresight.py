@@ -13,6 +13,7 @@ from junlearn.experiment.schema import digest, plain, thing_of
 from junlearn.experiment.scoring import asked, foreseen
 from junlearn.experiment.setup import choose, read, within_memory
 from junlearn.methods import build
+from junlearn.scenarios.partition import so_far
 
 __all__ = ["foresee"]
 
@@ -49,7 +50,8 @@ def _foresee(
             if asked(experiment) is not None:
                 scores, line = foreseen(experiment, dataset)
                 told[line] = None
-            seen, split, model, _ = choose(experiment, dataset, scores)
+            seen, requests, model, _ = choose(experiment, dataset, scores)
+            split = so_far(requests)
             for label in experiment.methods:
                 config = method_of(experiment, label)
                 original_file.check_method(

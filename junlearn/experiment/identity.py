@@ -61,20 +61,31 @@ class Identities(NamedTuple):
     retrain: Identity
     methods: Identity
     """What those of all methods have in common."""
+    before: "Identities | None" = None
+    """Of the networks after the request before, in a stream."""
 
     def unlearned(self, config: NamedConfig) -> Identity:
         """Of what a method with this section leaves."""
-        return self.methods | {"method": method_identity(config)}
+        return self.methods | self._begun(config) | {"method": method_identity(config)}
 
-    def stages(self, config: NamedConfig, read_at_finish: Collection[str]) -> Identity:
-        """Of what the stages of a method leave: without the fields that its `finish` alone reads."""
+    def stages(
+        self, config: NamedConfig, read_at_finish: Collection[str], after: NamedConfig | None = None
+    ) -> Identity:
+        """Of what the stages of a method leave: without the fields that its `finish` alone reads.
+
+        In a stream they begin from what the section `after` (None: the same) left of the request before.
+        """
         section = method_identity(config)
         early = {name: section[name] for name in section if name not in read_at_finish}
-        return self.methods | {"method": early}
+        return self.methods | self._begun(after or config) | {"method": early}
+
+    def _begun(self, config: NamedConfig) -> Identity:
+        """Of the network that a method goes on from, where that is not the original."""
+        return {} if self.before is None else {"from": digest(self.before.unlearned(config))}
 
 
 def identities(setup: Setup) -> Identities:
-    """Of all networks of an experiment."""
+    """Of all networks of an experiment; of a stream those after the request `setup.number`."""
     experiment = setup.experiment
     section = _request(setup)
     trained = _original(experiment, section) | {
@@ -86,7 +97,12 @@ def identities(setup: Setup) -> Identities:
     request = {"scenario": section, "scenario_seed": setup.seeds["scenario"]}
     retrain = trained | request | {"retrain_init": experiment.retrain_init}
     methods = retrain | file | surrogate_identity(setup) | {"method_seed": setup.seeds["method"]}
-    return Identities(trained | file, retrain, methods)
+    if setup.number == 0:
+        return Identities(trained | file, retrain, methods)
+    rows, classes = digest(setup.asked.forget.tolist()), list(setup.asked.classes)
+    methods |= {"request": {"rows": rows, "classes": classes}}
+    before = identities(setup.at(setup.number - 1)) if setup.number > 1 else None
+    return Identities(trained | file, retrain, methods, before)
 
 
 def original_settings(experiment: Resolved) -> Identity:
@@ -133,12 +149,15 @@ def _section(scenario: NamedConfig) -> dict[str, Any]:
 def _request(setup: Setup) -> dict[str, Any]:
     """The section of the scenario; where a file names what is forgotten, the rows that it names in its place.
 
-    Where scores choose it, what determines these stands beside the rows: another device can give other scores.
+    Where scores choose it, what determines these stands beside the rows: another device can give other scores. All that
+    a stream has deleted so far is named as if a file named it: it is the same network that is retrained.
     """
     section = _section(setup.experiment.scenario)
     rows = digest(setup.split.forget.tolist())
     if setup.scores:
         return section | {"scores": setup.scores, "rows": rows}
+    if setup.requests:
+        return {"name": "rows", "rows": rows}
     return {"name": section["name"], "rows": rows} if "file" in section else section
 
 
@@ -208,9 +227,13 @@ def judgement(experiment: Resolved) -> dict[str, Any]:
     return asked if experiment.sample is None else asked | {"sample": experiment.sample}
 
 
-def record_hash(experiment: Resolved, network: Identity, reference: Identity | None) -> str:
-    """The `config_hash` of a record: of a network, the retrained one if there is one, and how both are judged."""
-    return digest({"network": network, "reference": reference, **judgement(experiment)})
+def record_hash(setup: Setup, network: Identity, reference: Identity | None) -> str:
+    """The `config_hash` of a record: of a network, the retrained one if there is one, and how both are judged.
+
+    In a stream every network is judged after each request, the original too: on what is forgotten by then.
+    """
+    asked = {"network": network, "reference": reference, **judgement(setup.experiment)}
+    return digest(asked | ({"judged": _request(setup)} if setup.number else {}))
 
 
 def network_code(setup: Setup, method: Any) -> dict[str, str]:

@@ -86,7 +86,7 @@ def experiment_of(workdir: Path) -> Any:
 
 def _record(setup: Setup, cases: list[Case], case: Case, workdir: Path) -> Record | None:
     reference = next((c.identity for c in cases if c.role == "retrain"), None)
-    wanted = (record_hash(setup.experiment, case.identity, reference), case.role, case.label)
+    wanted = (record_hash(setup, case.identity, reference), case.role, case.label)
     for record in records.read(workdir / "records.jsonl"):
         if (record["config_hash"], record["role"], record["method"]) == wanted:
             return record

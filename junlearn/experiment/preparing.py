@@ -21,6 +21,7 @@ from junlearn.experiment.scoring import Scored
 from junlearn.experiment.setup import Setup, choose, read, seeds_of, within_memory
 from junlearn.methods import build
 from junlearn.scenarios import remarks
+from junlearn.scenarios.partition import so_far
 from junlearn.train import everything
 from junlearn.types import Dataset, Model, Split, Variables
 
@@ -92,20 +93,24 @@ def _settled(
     scored: Scored | None,
     reporter: Reporter,
 ) -> Setup:
-    dataset, split, model, seeds = choose(
+    dataset, requests, model, seeds = choose(
         experiment, dataset, None if scored is None else scored.scores
     )
+    split = so_far(requests)
+    streams = thing_of(experiment.scenario).sequence is not None
+    where = f" in {len(requests)} request{'s' * (len(requests) > 1)}" if streams else ""
     reporter.say(
-        f"{dataset.name} {dataset.version}: {len(split.forget):,} training examples to forget, "
+        f"{dataset.name} {dataset.version}: {len(split.forget):,} training examples to forget{where}, "
         f"{len(split.retain):,} to retain"
     )
     for line in _remarks(experiment.scenario, dataset, surrogate, split, scored):
         reporter.say(line)
     sources = place(dataset.sources, mesh)
     chosen_by = "" if scored is None else scored.digest
-    given = _given(experiment, model, dataset, mesh)
     return Setup(
-        *(experiment, dataset, model, split, sources, seeds, mesh, surrogate, chosen_by, given)
+        *(experiment, dataset, model, split, sources, seeds, mesh, surrogate, chosen_by),
+        given=_given(experiment, model, dataset, mesh),
+        requests=requests if streams else (),
     )
 
 

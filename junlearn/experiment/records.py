@@ -16,7 +16,7 @@ from junlearn.experiment import provenance, sealed_log
 from junlearn.experiment.provenance import Provenance
 from junlearn.experiment.sealed_log import Kind, Remark
 
-__all__ = ["Record", "amend", "append", "new", "read", "repair", "spent"]
+__all__ = ["Record", "amend", "append", "new", "number_of", "read", "repair", "spent"]
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Record(Provenance):
     """What a method with a proof guarantees, and what that assumes (`junlearn.types.Method.certificate`)."""
     request: NotRequired[dict[str, Any]]
     """What was to be forgotten, of which data: see `junlearn.experiment.request.summary`; not in records of earlier
-    versions."""
+    versions. In a stream it is all so far, with the "number" of the request, from 1 on, and how many were "new"."""
     preprocessing: NotRequired[dict[str, Any]]
     """What was done to the pixels before a network got them (`Dataset.preprocessing`), with its `input_shape`; not in
     records of earlier versions."""
@@ -101,6 +101,11 @@ def new(
     if result is not None and result.certificate:
         record["certificate"] = result.certificate
     return record
+
+
+def number_of(record: Record) -> int:
+    """Which request of a stream a record is of, from 1 on; 0 where there are no several."""
+    return int(record.get("request", {}).get("number", 0))
 
 
 def spent(record: Record) -> float:

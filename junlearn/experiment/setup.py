@@ -1,6 +1,6 @@
 """What an experiment is about before any network is trained: data, network, request and seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -18,6 +18,7 @@ from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import NamedConfig, Resolved, surrogate_of
 from junlearn.experiment.schema import plain, thing_of
 from junlearn.memo import remembered
+from junlearn.scenarios.partition import so_far
 from junlearn.types import Dataset, Key, Model, Sources, Split, Variables
 
 __all__ = [
@@ -58,6 +59,19 @@ class Setup(NamedTuple):
     """What determines the scores that the request was chosen by, as a digest; empty where there are none."""
     given: Variables | None = None
     """The original network, where it comes from a file."""
+    requests: tuple[Split, ...] = ()
+    """Of a stream its requests, one after the other; `split` is all of them up to `number`."""
+    number: int = 0
+    """Which request of a stream this is about, from 1 on; 0: all of them, or no stream."""
+
+    @property
+    def asked(self) -> Split:
+        """What a method is asked to forget: of a stream the request `number` alone, which leaves earlier ones out."""
+        return self.requests[self.number - 1] if self.number else self.split
+
+    def at(self, number: int) -> "Setup":
+        """The same of request `number` of a stream."""
+        return self._replace(number=number, split=so_far(self.requests[:number]))
 
 
 def read(
@@ -88,8 +102,8 @@ def read(
 
 def choose(
     experiment: Resolved, dataset: Dataset, scores: np.ndarray | None = None
-) -> tuple[Dataset, Split, Model, dict[str, int]]:
-    """The data as training sees them, what is forgotten, the network (not trained) and the seeds.
+) -> tuple[Dataset, tuple[Split, ...], Model, dict[str, int]]:
+    """The data as training sees them, the request (of a stream each), the network (not trained) and the seeds.
 
     `scores` are those of the training examples, for a scenario that chooses by them.
     """
@@ -104,8 +118,24 @@ def choose(
     key = key_for(seeds["scenario"], SCENARIO)
     chosen_by = () if scores is None else (scores,)
     made = scenario.make(experiment.scenario, dataset, key, *chosen_by)
-    dataset, split = made if scenario.manipulates else (dataset, made)
-    return dataset, split, model, seeds
+    dataset, made = made if scenario.manipulates else (dataset, made)
+    if scenario.sequence is None:
+        return dataset, (made,), model, seeds
+    _check_sequence(experiment.scenario.name, made)
+    return dataset, tuple(made), model, seeds
+
+
+def _check_sequence(name: str, requests: Sequence[Split]) -> None:
+    """Raises ConfigError where what a request has forgotten is in a set of a later one, or of its own retain set."""
+    gone = np.zeros(0, int)
+    for number, request in enumerate(requests, start=1):
+        gone = np.concatenate([gone, request.forget])
+        again = gone.size - np.unique(gone).size + np.isin(request.retain, gone).sum()
+        if again:
+            raise ConfigError(
+                f"scenario {name}: request {number} reads {again} examples that were forgotten before it, or retains "
+                "what it forgets"
+            )
 
 
 def within_memory(work: Callable[[], T]) -> T:

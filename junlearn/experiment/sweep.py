@@ -28,12 +28,15 @@ from junlearn.errors import ConfigError, short, unknown
 from junlearn.experiment import records, ruling, schema
 from junlearn.experiment.folders import folders, words
 from junlearn.experiment.identity import original_settings, without_location
-from junlearn.experiment.records import Record
+from junlearn.experiment.records import Record, number_of
 from junlearn.experiment.resolved import Resolved
+from junlearn.experiment.schema import thing_of
 
-__all__ = ["Point", "Trial", "best", "check", "done", "expand", "originals", "trials"]
+__all__ = ["Point", "Trial", "best", "by_request", "check", "done", "expand", "originals", "trials"]
 
 ROLES = ("original", "retrain")
+REQUEST = "request"
+"""The axis of the requests of a stream."""
 MOST = 100_000
 """Networks in one sweep: more are a mistake in an axis."""
 
@@ -48,6 +51,13 @@ class Point(NamedTuple):
     """Label of a method in the experiment -> its label in the sweep, and what the grid sets."""
     folder: str = "only"
     """Name of its directory, its own among the points of the sweep."""
+
+    @property
+    def requests(self) -> int:
+        """How many requests every network is judged after."""
+        scenario = self.experiment.scenario
+        sequence = thing_of(scenario).sequence
+        return 1 if sequence is None else sequence(scenario)
 
     def title(self) -> str:
         """Its place on the grid in words."""
@@ -198,9 +208,9 @@ def done(point: Point, workdir: Path, remark: Callable[[str], None]) -> int:
     ]
     found = 0
     log = point.directory(workdir) / "records.jsonl"
-    known = {record["method"]: record for record in records.read(log, remark)}
-    for label in wanted:
-        record = known.get(label)
+    known = {(r["method"], max(number_of(r), 1)): r for r in records.read(log, remark)}
+    for label, number in itertools.product(wanted, range(1, point.requests + 1)):
+        record = known.get((label, number))
         if record is None:
             continue
         section = {label: experiment["method"][label]} if label in point.settings else {}
@@ -224,6 +234,17 @@ def trials(point: Point, found: Sequence[Record]) -> list[Trial]:
         method, settings = point.settings.get(record["method"], (record["method"], {}))
         placed.append(Trial(point.axes, method, settings, record))
     return placed
+
+
+def by_request(found: Sequence[Trial]) -> list[Trial]:
+    """The trials with the number of the request as one more axis, if any of them is of a stream; others are of one."""
+    numbers = [number_of(trial.record) for trial in found]
+    if not any(numbers):
+        return list(found)
+    return [
+        trial._replace(axes=trial.axes | {REQUEST: max(number, 1)})
+        for trial, number in zip(found, numbers, strict=True)
+    ]
 
 
 def check(

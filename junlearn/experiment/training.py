@@ -15,8 +15,9 @@ from junlearn.experiment.schema import digest
 from junlearn.experiment.setup import ORIGINAL, RETRAIN, Setup, key_for, run_options
 from junlearn.methods import METHODS
 from junlearn.train import everything, train
+from junlearn.types import Key
 
-__all__ = ["about", "shared_directory", "spent", "trained"]
+__all__ = ["about", "shared_directory", "spent", "trained", "training_key"]
 
 
 def shared_directory(cache_dir: str | None) -> Path:
@@ -38,7 +39,6 @@ def trained(
     """
     if role == "original" and setup.given is not None:
         return Result(setup.model, setup.given, [], dict.fromkeys(SECONDS, 0.0), {}, {})
-    other = role == "retrain" and setup.experiment.retrain_init == "other"
     store = Store(shared / digest(identity), digest(identity))
     split = setup.split if role == "retrain" else everything(setup.sources)
     with exclusive(store.directory, waiting=reporter.say), reporter.following(role) as progress:
@@ -49,11 +49,17 @@ def trained(
             setup.model,
             setup.sources,
             split,
-            key=key_for(setup.seeds["initialisation"], RETRAIN if other else ORIGINAL),
+            key=training_key(setup, role),
             **run_options(setup, progress, store=store),
         )
     reporter.say(f"{role}: {spent(result)}")
     return result
+
+
+def training_key(setup: Setup, role: str) -> Key:
+    """What the initial weights and the augmentation of the original or the retrained network come from."""
+    other = role == "retrain" and setup.experiment.retrain_init == "other"
+    return key_for(setup.seeds["initialisation"], RETRAIN if other else ORIGINAL)
 
 
 def about(setup: Setup, label: str) -> dict[str, str]:

@@ -270,4 +270,7 @@ def make(config: Config, model: Model) -> Method:
     def finish(state: State) -> tuple[Model, Variables]:
         return ensemble(model, config.shards, config.aggregate), state.variables
 
-    return Method(init, plan, finish, report=lambda state: {"sisa/repeated": state.repeated})
+    def report(state: State) -> dict[str, Array]:
+        return {"sisa/repeated": state.repeated}
+
+    return Method(init, plan, finish, report=report, afresh=True)

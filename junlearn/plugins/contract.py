@@ -42,8 +42,9 @@ CALLS = {
 def adapted(kind: str, thing: Any, what: str) -> Any:
     """`thing` in the form of the registries: a method as it is, a metric as a function, others as a Component.
 
-    A module, or any other object, can be each of them; a scenario can have `MANIPULATES`, `REQUEST` and `SCORING`
-    beside (see `junlearn.types.Component`). Raises ConfigError, which begins with `what`, for what is missing.
+    A module, or any other object, can be each of them; a scenario can have `MANIPULATES`, `REQUEST`, `SCORING` and
+    `SEQUENCE` beside (see `junlearn.types.Component`). Raises ConfigError, which begins with `what`, for what is
+    missing.
     """
     if kind == "metric":
         return _metric(thing, what)
@@ -54,10 +55,12 @@ def adapted(kind: str, thing: Any, what: str) -> Any:
             f"{', '.join(part for part in PARTS[kind] if part != 'make')} and {CALLS[kind]})"
         )
     _check_config(kind, thing.Config, what)
-    scoring = None
+    scoring = sequence = None
     if kind == "scenario":
-        named = "scoring" if isinstance(thing, Component) else "SCORING"
-        scoring = getattr(thing, named, None)
+        scoring, sequence = (
+            getattr(thing, name if isinstance(thing, Component) else name.upper(), None)
+            for name in ("scoring", "sequence")
+        )
     places, names = ARGUMENTS[kind]
     call = CALLS[kind]
     if scoring is not None:
@@ -66,6 +69,14 @@ def adapted(kind: str, thing: Any, what: str) -> Any:
             raise ConfigError(f"{what} is no {kind}: its SCORING is not SCORING(config) -> Scoring")
         if getattr(thing, "MANIPULATES", False):
             raise ConfigError(f"{what} is no {kind}: with SCORING it cannot manipulate the data")
+    if sequence is not None:
+        call = "make(config, dataset, key) -> list of Splits"
+        if not _takes(sequence, 1, ()):
+            raise ConfigError(f"{what} is no {kind}: its SEQUENCE is not SEQUENCE(config) -> int")
+        if scoring is not None or getattr(thing, "MANIPULATES", False):
+            raise ConfigError(
+                f"{what} is no {kind}: with SEQUENCE it has no SCORING and no MANIPULATES"
+            )
     if not _takes(thing.make, places, names):
         raise ConfigError(f"{what} is no {kind}: its make is not {call}")
     if kind == "method":
@@ -80,6 +91,7 @@ def adapted(kind: str, thing: Any, what: str) -> Any:
         manipulates=bool(getattr(thing, "MANIPULATES", False)),
         request=tuple(getattr(thing, "REQUEST", ())),
         scoring=scoring,
+        sequence=sequence,
     )
 
 

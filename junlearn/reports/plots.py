@@ -1,4 +1,7 @@
-"""Records as pictures: loss curves of each method's stages, accuracies and relearning of all methods side by side."""
+"""Records as pictures: loss curves of each method's stages, accuracies and relearning of all methods side by side.
+
+Of a stream they are those of its last request, and there is one more: every network over all requests.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,17 +9,32 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from junlearn.experiment.records import Record
+from junlearn.experiment.records import Record, number_of
 from junlearn.files import replacing
+from junlearn.reports import requests
 from junlearn.reports.columns import first_columns
 from junlearn.text.terminal import printable
 
-__all__ = ["accuracies", "caption", "curves", "relearning", "save", "write"]
+__all__ = ["accuracies", "caption", "curves", "over_requests", "relearning", "save", "write"]
 
 GAP = "relearn_retain/gap/"
 """What the name of a metric begins with, before the number of steps."""
 MARK: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": "x-small"}
 """How a word stands in the place of a bar."""
+OVER_REQUESTS = {
+    requests.FORGOTTEN: "forgotten so far, % right",
+    requests.RETAINED: "retained, % right",
+    "accuracy/retain_test": "test, retained, % right",
+    "js/forget_train": "JS divergence to retraining",
+    "distance/retrain/total": "distance of weights to retraining",
+}
+"""What is drawn over the requests of a stream, with the titles of the panels."""
+LOOKS: dict[str, dict[str, Any]] = {
+    "original": {"color": "grey", "linestyle": ":"},
+    "retrain": {"color": "black", "linestyle": "--", "linewidth": 2},
+}
+"""Lines of the networks that every run has."""
+MARKERS = "osvD^P*X<>"
 COLUMNS = 3
 """Panels side by side in a figure of curves."""
 
@@ -24,8 +42,10 @@ COLUMNS = 3
 def write(records: Sequence[Record], directory: Path) -> list[Path]:
     """All pictures of a run as PNG files in `directory`, which is made; returns their paths."""
     directory.mkdir(parents=True, exist_ok=True)
-    figures = {f"curves_{record['method']}": curves(record) for record in records}
-    figures |= {"accuracies": accuracies(records), "relearning": relearning(records)}
+    shown = requests.last(records)
+    figures = {f"curves_{record['method']}": curves(record) for record in shown}
+    figures |= {"accuracies": accuracies(shown), "relearning": relearning(shown)}
+    figures |= {"requests": over_requests(records)}
     paths = []
     for name, figure in figures.items():
         if figure is None:
@@ -123,6 +143,39 @@ def relearning(records: Sequence[Record]) -> Figure | None:
     axis.set_xlabel("steps on the retain set")
     axis.set_ylabel("retain less forget train, points")
     axis.legend(fontsize="small")
+    figure.suptitle(_title(records[0], f"seed {records[0]['seed']}"))
+    return figure
+
+
+def over_requests(records: Sequence[Record]) -> Figure | None:
+    """Panels over the requests of a stream, a line a network: accuracy on all that is forgotten so far and on what is
+    retained, and distances to the retrained network; None where there are no several requests, or none of these.
+    """
+    present = {name for record in records for name in record["metrics"]}
+    panels = {metric: title for metric, title in OVER_REQUESTS.items() if metric in present}
+    if not any(map(number_of, records)) or not panels:
+        return None
+    columns = min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.6 * columns, 3.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flat
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    for axis, (metric, title) in zip(axes, panels.items(), strict=False):
+        factor = 100 if metric.startswith("accuracy/") else 1
+        for number, label in enumerate(requests.networks(records)):
+            points = requests.series(records, label, metric)
+            axis.plot(
+                list(points),
+                [factor * value for value in points.values()],
+                label=caption(label),
+                **LOOKS.get(label, {"marker": MARKERS[number % len(MARKERS)], "markersize": 4}),
+            )
+        axis.set_title(title, fontsize="medium")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize="small", loc="outside right upper", frameon=False)
+    figure.supxlabel("request", fontsize="medium")
     figure.suptitle(_title(records[0], f"seed {records[0]['seed']}"))
     return figure
 

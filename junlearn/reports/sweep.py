@@ -37,7 +37,7 @@ IDENTIFIED = "scenario.identified"
 def plan(points: Sequence[Point], workdir: Path, console: Console) -> None:
     """Print what there is to do before any of it is done."""
     first = points[0]
-    networks = sum(len(p.settings) + 1 + p.experiment.reference for p in points)
+    networks = sum((len(p.settings) + 1 + p.experiment.reference) * p.requests for p in points)
     remark = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     finished = sum(done(point, workdir, remark) for point in points)
     axes = {key: list(dict.fromkeys(in_words(p.axes[key]) for p in points)) for key in first.axes}

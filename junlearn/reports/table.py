@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from junlearn.experiment.effect import same_figures
-from junlearn.experiment.records import Record, spent
+from junlearn.experiment.records import Record, number_of, spent
+from junlearn.reports import requests
 from junlearn.reports.columns import FORGETTING, Column, first_columns, foreign_columns
 from junlearn.text.terminal import Terminal, printable
 
@@ -38,13 +39,18 @@ LEGEND = {
 
 
 def table(records: Sequence[Record], console: Console) -> None:
-    """Print one row a record; what does not fit the terminal's width stands below, in tables of its own."""
+    """Print one row a record; what does not fit the terminal's width stands below, in tables of its own.
+
+    Of a stream these are the records of its last request; below them every request has a line.
+    """
+    everything, records = records, requests.last(records)
     first = records[0]
+    request = number_of(first)
     console.print(
         "\n"
         + printable(
             f"{first['dataset']}, {first['model']}, scenario {first['scenario']}, "
-            f"seed {first['seed']}, on {first['device']}"
+            f"{f'request {request}, ' if request else ''}seed {first['seed']}, on {first['device']}"
         ),
         style="bold",
         markup=False,
@@ -63,10 +69,17 @@ def table(records: Sequence[Record], console: Console) -> None:
         ]
     for number, columns in enumerate(parts):
         console.print(_grid(records, columns, seconds=number == 0))
+    if request:
+        labels = requests.networks(everything)
+        for part in fitting(
+            labels, lambda part: _wide(requests.grid(everything, part)) <= console.width
+        ):
+            console.print(requests.grid(everything, part))
     families = {"", *(column.metric.split("/")[0] for part in parts for column in part)}
     if any(_idle(record, records) for record in records):
         families.add("=")
-    text = "\n".join(line for family, line in LEGEND.items() if family in families)
+    lines = [line for family, line in LEGEND.items() if family in families]
+    text = "\n".join([*lines, *([requests.LEGEND] if request else [])])
     console.print(text, style="dim", highlight=False)
 
 
@@ -82,7 +95,10 @@ def fitting(columns: Sequence[C], fits: Callable[[Sequence[C]], bool]) -> list[t
 
 
 def _width(records: Sequence[Record], columns: Sequence[Column], first: bool = False) -> int:
-    grid = _grid(records, columns, seconds=first)
+    return _wide(_grid(records, columns, seconds=first))
+
+
+def _wide(grid: Table) -> int:
     wide = Terminal(width=10_000)
     return Measurement.get(wide, wide.options, grid).maximum
 

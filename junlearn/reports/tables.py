@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from junlearn.errors import ConfigError
-from junlearn.experiment.records import Record
+from junlearn.experiment.records import Record, number_of
 from junlearn.files import replace, replacing
 from junlearn.metrics.aggregate import Measured, aus_with_error, measured
 
@@ -29,6 +29,8 @@ Row = dict[str, str | int | float | bool | None]
 
 FORMATS = (".csv", ".parquet")
 IDENTITY = ("dataset", "model", "scenario", "method", "role", "seed")
+FIRST = (*IDENTITY, "request")
+"""The first columns; the number of the request is in the records of a stream alone."""
 ENVIRONMENT = ("config_hash", "device", "time")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How cells begin that table software computes."""
@@ -39,9 +41,10 @@ GROUPS = ("seconds/", "versions/", "config/")
 def rows(records: Sequence[Record]) -> list[Row]:
     """A row for each record, all with the same columns in the same order.
 
-    `dataset`, `model`, `scenario`, `method`, `role` and `seed`; every metric under its own name; `seconds/...`;
-    `config_hash`, `device` and `time`; `versions/...`; `config/...`, the resolved configuration, one column a field,
-    where `config/method/FIELD` leaves the method's label out. What a record does not have is None; lists are JSON text.
+    `dataset`, `model`, `scenario`, `method`, `role` and `seed`, of a stream `request`; every metric under its own name;
+    `seconds/...`; `config_hash`, `device` and `time`; `versions/...`; `config/...`, the resolved configuration, one
+    column a field, where `config/method/FIELD` leaves the method's label out. What a record does not have is None;
+    lists are JSON text.
     """
     found = [_row(record) for record in records]
     columns = {name: None for row in found for name in row}
@@ -119,6 +122,7 @@ def _row(record: Record) -> Row:
     parts = zip(GROUPS, grouped, strict=True)
     return {
         **{name: record[name] for name in IDENTITY},  # type: ignore[literal-required]
+        **({"request": number} if (number := number_of(record)) else {}),
         **record["metrics"],
         **{name: record[name] for name in ENVIRONMENT},  # type: ignore[literal-required]
         **{f"{prefix}{name}": value for prefix, part in parts for name, value in part.items()},
@@ -140,12 +144,12 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> Row:
 
 def _place(name: str) -> int:
     """Where a column comes in a row."""
-    if name in IDENTITY:
-        return IDENTITY.index(name)
+    if name in FIRST:
+        return FIRST.index(name)
     for number, prefix in enumerate(GROUPS, start=1):
         if name.startswith(prefix):
-            return len(IDENTITY) + 2 * number
-    return len(IDENTITY) + (3 if name in ENVIRONMENT else 0)
+            return len(FIRST) + 2 * number
+    return len(FIRST) + (3 if name in ENVIRONMENT else 0)
 
 
 def _column(values: list[Any]) -> list[Any]:
@@ -160,7 +164,7 @@ def _column(values: list[Any]) -> list[Any]:
 
 def _measures(name: str) -> bool:
     """Whether a column is a metric or a time."""
-    return name.startswith("seconds/") or _place(name) == len(IDENTITY)
+    return name.startswith("seconds/") or _place(name) == len(FIRST)
 
 
 def _setting(row: Row, dropped: set[str]) -> str:
@@ -168,14 +172,14 @@ def _setting(row: Row, dropped: set[str]) -> str:
     kept = {
         name: value
         for name, value in row.items()
-        if name not in dropped and (name in IDENTITY or name.startswith("config/"))
+        if name not in dropped and (name in FIRST or name.startswith("config/"))
     }
     return json.dumps(kept, sort_keys=True)
 
 
 def _summarised(group: Sequence[Row], dropped: set[str], table: Sequence[Row]) -> Row:
     first = group[0]
-    shared = {n: v for n, v in first.items() if n in IDENTITY and n not in dropped}
+    shared = {n: v for n, v in first.items() if n in FIRST and n not in dropped}
     result: Row = {**shared, "runs": len(group)}
     for name in first:
         if _measures(name):

@@ -5,6 +5,8 @@ A scenario that `manipulates` the training data returns `(Dataset, Split)`: the 
 A scenario that chooses by a score of each example says so in `scoring`, and is called with the scores too, as
 `(config, dataset, key, scores)`. They are computed before, by `junlearn.hardness`.
 
+A scenario of several requests, one after the other, says in `sequence` how many, and returns a list of Splits.
+
 A scenario sees labels, names and images, never a network. It imports `datasets` and the contract, and of the engine
 what checks data at the door; never a method or a metric.
 
@@ -21,6 +23,7 @@ from junlearn.scenarios import (
     random_examples,
     random_swap,
     rows,
+    stream,
     subclass,
     worst_case,
 )
@@ -82,6 +85,12 @@ SCENARIOS: dict[str, Component] = {
         "the training examples that a text file names, by row, number or file name (deletion requests)",
         rows.Config,
         rows.split,
+    ),
+    "stream": Component(
+        "several requests, one after the other: random examples, classes, or what files name",
+        stream.Config,
+        stream.split,
+        sequence=stream.count,
     ),
     "subclass": Component(
         "fine classes of a dataset with coarse labels", subclass.Config, subclass.split

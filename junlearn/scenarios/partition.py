@@ -8,7 +8,7 @@ import numpy as np
 from junlearn.errors import ConfigError
 from junlearn.types import Key, Split
 
-__all__ = ["generator", "partition", "per_class"]
+__all__ = ["generator", "partition", "per_class", "so_far"]
 
 
 def generator(key: Key) -> np.random.Generator:
@@ -43,3 +43,23 @@ def per_class(
         members = np.flatnonzero(labels == label)
         drawn[rng.choice(members, int(fraction * members.size), replace=False)] = True
     return drawn
+
+
+def so_far(requests: Sequence[Split]) -> Split:
+    """All of several requests, one after the other, as one: a partition, and of a single request the request itself.
+
+    Its `classes` are those of all, where each is for whole classes.
+    """
+    if len(requests) == 1:
+        return requests[0]
+    last = requests[-1]
+    forget, forget_test = (
+        np.sort(np.concatenate([getattr(request, name) for request in requests]))
+        for name in ("forget", "forget_test")
+    )
+    classes = [request.classes for request in requests]
+    return last._replace(
+        forget=forget,
+        forget_test=forget_test,
+        classes=tuple(sorted(sum(classes, ()))) if all(classes) else (),
+    )

@@ -27,6 +27,8 @@ def meanings(config: Any, dataset: Dataset) -> Iterator[str]:
         counts = np.bincount(train.fine if kind == "sub-class" else labels, minlength=len(names))
         value = getattr(config, field)
         wanted = value if isinstance(value, tuple) else (value,)
+        if not wanted:
+            continue
         title = kind if field in ("classes", "subclasses") else f"{field}: {kind}"
         yield ", ".join(
             f'{title} "{names[k]}" (row {k}): {counts[k]:,} example{"" if counts[k] == 1 else "s"}'

@@ -14,6 +14,8 @@ __all__ = ["IMPOSSIBLE", "Problem", "initial_weights", "make_problem", "tiny", "
 CLASSES = 4
 FORGOTTEN = 1
 """The class that is forgotten."""
+DELETED = 3
+"""Training images that are in neither set, as if an earlier request had been for them."""
 SURROGATE = 22
 """Images of the surrogate set."""
 VALIDATION = 15
@@ -51,7 +53,7 @@ def make_problem(
     forget, forget_test = sources["train"].y == FORGOTTEN, sources["test"].y == FORGOTTEN
     split = Split(
         np.flatnonzero(forget),
-        np.flatnonzero(~forget),
+        np.flatnonzero(~forget)[:-DELETED],
         np.flatnonzero(forget_test),
         np.flatnonzero(~forget_test),
         (FORGOTTEN,),

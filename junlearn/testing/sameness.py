@@ -94,12 +94,18 @@ def masked_rows(subject: Subject) -> None:
 
 
 def needs(subject: Subject) -> None:
-    """The result is the same, to the bit, where all that NEEDS does not name is NaN or an impossible label."""
+    """The result is the same, to the bit, where all that NEEDS does not name is NaN or an impossible label, and all
+    that is in neither set too.
+    """
     plain = _repeated(subject)
     problem = subject.dense
     hidden = [name for name in _columns(problem) if name not in subject.needs]
     if _same_without(subject, hidden, plain):
         return
+    assert _same_without(subject, [], plain), (
+        "the method reads training examples that are neither to be forgotten nor retained, as those are that an "
+        "earlier request has deleted: take rows of split.forget and split.retain alone"
+    )
     read = [name for name in hidden if not _same_without(subject, [name], plain)]
     raise AssertionError(f"the method reads {', '.join(read or hidden)}, which NEEDS does not name")
 
@@ -198,13 +204,15 @@ def _same_without(subject: Subject, hidden: list[str], plain: Result) -> bool:
 
 
 def _spoilt(problem: Problem, hidden: list[str]) -> Sources:
-    """The sources, in which the columns `hidden` hold nothing that anybody could use."""
+    """The sources, in which the columns `hidden`, and all rows of neither set, hold nothing that anybody could use."""
     sources = {
         name: data._replace(x=data.x.copy(), y=data.y.copy())
         for name, data in problem.sources.items()
     }
     rows: dict[str, Any] = {"forget": problem.split.forget, "retain": problem.split.retain}
-    for column in hidden:
+    everything = np.arange(sources["train"].y.shape[0])
+    rows["neither"] = np.setdiff1d(everything, np.concatenate(list(rows.values())))
+    for column in ("neither.x", "neither.y", *hidden):
         name, _, part = column.partition(".")
         data = sources["train" if name in rows else name]
         at = rows.get(name, slice(None))

@@ -33,6 +33,9 @@ class Component(NamedTuple):
     scoring: Callable[[Any], Scoring] | None = None
     """Of a scenario that chooses by a score of each example: `(config) -> Scoring`. `make` is then called as
     `(config, dataset, key, scores)` with float64[N]. One that manipulates cannot have it: scores are of the data."""
+    sequence: Callable[[Any], int] | None = None
+    """Of a scenario of several requests, one after the other: `(config) -> K`. `make` then returns K Splits; the
+    examples that one of them forgets are in no set of a later one. It neither manipulates nor has `scoring`."""
 
 
 class Preset(NamedTuple):

@@ -94,6 +94,9 @@ class Method(NamedTuple):
     read_at_finish: frozenset[str] = frozenset()
     """Fields of the Config that `finish` alone reads. Runs of the method that differ in no other field have the same
     stages, which an experiment carries out once for all of them."""
+    afresh: bool = False
+    """The networks are trained anew: nothing of the original's numbers is read. The second of several requests, one
+    after the other, then begins with nothing either, and with the key of the first: what is drawn once stays."""
     beginning: Any | None = None
     """A Config of the same method with whose stages these settings begin, one for one; None: there is none. An
     experiment that has run it goes on from where it ended."""

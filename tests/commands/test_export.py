@@ -16,8 +16,8 @@ from junlearn.errors import ConfigError
 from junlearn.experiment import kept_network, original_file, schema
 from junlearn.experiment.identity import identities, original_settings
 from junlearn.experiment.kept_network import read_network
-from junlearn.experiment.progress import Reporter
 from junlearn.experiment.preparing import prepare
+from junlearn.experiment.progress import Reporter
 from junlearn.models import MODELS
 from junlearn.models.weight_export import named_arrays, write
 from junlearn.types import Variables

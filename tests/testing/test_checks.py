@@ -63,6 +63,10 @@ def in_place(rng, state, feed, split):
     return feed
 
 
+def every_row(rng, state, feed, split):
+    return feeds.shuffled(rng, np.arange(46), 64)
+
+
 def without_mask(rng, state, feed, split):
     """Its batches are ragged, and the step below does not look at the mask."""
     return feeds.shuffled(rng, split.retain, 8)
@@ -180,6 +184,7 @@ WRONG = {
         "rows with mask False",
     ),
     "labels that it does not name": ({"needs": NEEDS - {"retain.y"}}, "needs", "reads retain.y, w"),
+    "rows of neither set": ({"feed": every_row}, "needs", "neither to be forgotten nor retained"),
     "a count of epochs": ({"make": counts_epochs}, "resume", "from a checkpoint ends otherwise"),
 }
 
