@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from junlearn import metrics, relearn
 from junlearn.engine import processes, saved
+from junlearn.engine.checkpoint import Store
 from junlearn.engine.run import Result
 from junlearn.errors import DivergedError, JunlearnError
 from junlearn.experiment import provenance, records, request
@@ -43,6 +44,8 @@ class Case(NamedTuple):
     """Digest of the code that makes the "network"."""
     result: Callable[[], Result]
     """Trains it, or reads it back; asked once."""
+    store: Store
+    """Where its snapshots are."""
 
 
 class Outcome(NamedTuple):

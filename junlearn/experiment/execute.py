@@ -39,7 +39,7 @@ from junlearn.methods import METHODS, build
 from junlearn.train import initial
 from junlearn.types import Method
 
-__all__ = ["execute", "original_network", "prepared"]
+__all__ = ["cases_of", "execute", "original_network", "prepared"]
 
 F = TypeVar("F", bound=Callable)
 
@@ -70,7 +70,7 @@ def execute(
     """
     renewal = Renewal(fresh)
     setup = prepared(experiment, cache_dir, reporter, renewal)
-    cases = _cases(setup, shared_directory(cache_dir), workdir / "checkpoints", renewal, reporter)
+    cases = cases_of(setup, shared_directory(cache_dir), workdir / "checkpoints", renewal, reporter)
     with exclusive(workdir):
         text = json.dumps(plain(experiment), indent=2) + "\n"
         processes.first(lambda: replace(workdir / "config.json", text))
@@ -111,22 +111,29 @@ def prepared(
     return setup
 
 
-def _cases(
+def cases_of(
     setup: Setup, shared: Path, own: Path, renewal: Renewal, reporter: Reporter
 ) -> list[Case]:
-    """The original, the retrained reference where there is one, then one case a method."""
+    """The original, the retrained reference where there is one, then one case a method; nothing is trained yet.
+
+    Those of the first two are below `shared`, those of the methods below `own`.
+    """
     experiment = setup.experiment
     names = identities(setup)
 
     def network(role: str, identity: Identity) -> Callable[[], Result]:
         return cache(lambda: trained(setup, role, identity, shared, renewal, reporter))
 
+    def below(identity: Identity) -> Store:
+        return Store(shared / digest(identity), digest(identity))
+
     original = network("original", names.original)
     code = network_code(setup, METHODS["retrain"])
-    cases = [Case("original", "original", names.original, code, original)]
+    cases = [Case("original", "original", names.original, code, original, below(names.original))]
     if experiment.reference:
         reference = network("retrain", names.retrain)
-        cases.append(Case("retrain", "retrain", names.retrain, code, reference))
+        store = below(names.retrain)
+        cases.append(Case("retrain", "retrain", names.retrain, code, reference, store))
 
     # What was left by the last one alone is kept: what was left before can be read back.
     @lru_cache(maxsize=1)
@@ -152,7 +159,7 @@ def _cases(
             _, begun = stores.get(stages(method.beginning), (None, None))
         finished = partial(_finished, setup, method, partial(staged, first, store, begun))
         code = network_code(setup, thing_of(config))
-        cases.append(Case("unlearn", label, names.unlearned(config), code, finished))
+        cases.append(Case("unlearn", label, names.unlearned(config), code, finished, store))
     return cases
 
 
