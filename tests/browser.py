@@ -86,7 +86,8 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media="", features=[scheme])
         before = self.loaded
-        self.call("Page.navigate", url=path.absolute().as_uri())
+        shown = self.call("Page.navigate", url=path.absolute().as_uri())
+        assert "errorText" not in shown, shown
         while self.loaded == before:
             self._next()
         opened = "document.querySelectorAll('details').forEach(d => d.open = true)"

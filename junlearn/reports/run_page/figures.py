@@ -160,9 +160,12 @@ def principal(points: np.ndarray) -> np.ndarray:
 def stochastic(points: np.ndarray) -> np.ndarray:
     """t-SNE of scikit-learn, float[M,2]; of fewer than 5 points the principal components."""
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     if len(points) < 5:
         return principal(points)
     near = min(30.0, (len(points) - 1) / 3)
-    found: np.ndarray = TSNE(perplexity=near, random_state=SEEDED).fit_transform(points)
+    # Its threads wait busily for each other: on a machine with other work they take many times longer than one.
+    with threadpool_limits(1):
+        found: np.ndarray = TSNE(perplexity=near, random_state=SEEDED).fit_transform(points)
     return found
