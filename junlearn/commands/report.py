@@ -1,4 +1,4 @@
-"""A report on what a run or a sweep did, as one file; and whether a signed one is as it was written."""
+"""A report on what a run, a sweep or a ledger did, as one file; and whether a signed one is as it was written."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ __all__ = ["command", "parser", "verify_parser"]
 
 NAMES = {"html": "report.html", "markdown": "report.md"}
 """Of the file in the directory, by format."""
-RECORDS, AUDIT = "records.jsonl", "audit.jsonl"
+RECORDS, AUDIT, LEDGER = "records.jsonl", "audit.jsonl", "ledger.jsonl"
 
 
 def parser() -> Parser:
@@ -33,7 +33,12 @@ keys, by OpenSSL:
   openssl pkey -in key.pem -pubout -out public.pem""",
     )
     add = parser.add_argument
-    add("directory", type=path, metavar="DIR", help="the working directory of a run or of a sweep")
+    add(
+        "directory",
+        type=path,
+        metavar="DIR",
+        help="the working directory of a run or of a sweep, or a ledger",
+    )
     add(
         "--output",
         type=path,
@@ -81,32 +86,51 @@ def command(arguments: list[str]) -> int:
 
 
 def _written(options: Any, console: Any) -> list[tuple[str, Path]]:
-    """Writes the files that are asked for, and returns what each is."""
-    from junlearn.audit import audit_log
+    """Write the files that are asked for, and return what each is."""
     from junlearn.commands import places
     from junlearn.files import replace
-    from junlearn.reports import run_page, signature
-    from junlearn.text.terminal import printable
+    from junlearn.reports import signature
 
     key = None if options.sign is None else signature.private_key(options.sign)
     output = options.output or options.directory / NAMES[options.format]
     if options.directory.is_dir():
         places.check_file("--output", output)
+    mark = "" if key is None else signature.fingerprint(key.public_key())
+    if (options.directory / LEDGER).exists():
+        replace(output, _of_ledger(options, mark))
+    else:
+        replace(output, _of_runs(options, mark, console))
+    files = [("report", output)]
+    if key is not None:
+        files.append(("signature", signature.sign(output, key)))
+    return files
+
+
+def _of_ledger(options: Any, mark: str) -> str:
+    """The report on a ledger."""
+    from junlearn.ledger.facts import facts
+    from junlearn.reports import ledger_page
+
+    write = ledger_page.card if options.format == "markdown" else ledger_page.page
+    found = facts(options.directory, options.cache_dir)
+    return write(found, names=not options.no_images, key=mark)
+
+
+def _of_runs(options: Any, mark: str, console: Any) -> str:
+    """The report on a run or a sweep."""
+    from junlearn.audit import audit_log
+    from junlearn.reports import run_page
+    from junlearn.text.terminal import printable
+
     remarks: list[str] = []
     gathered = _experiments(options, remarks)
-    mark = "" if key is None else signature.fingerprint(key.public_key())
     audits = audit_log.read(options.directory / AUDIT, remarks.append)
     for line in remarks:
         console.print(printable(line), soft_wrap=True)
     subject = run_page.Subject(gathered, audits, remarks, not options.no_images, mark)
     if options.format == "markdown":
-        replace(output, run_page.card(subject))
-    else:
-        replace(output, run_page.page(subject, tsne=options.tsne))
-    files = [("report", output)]
-    if key is not None:
-        files.append(("signature", signature.sign(output, key)))
-    return files
+        return run_page.card(subject)
+    return run_page.page(subject, tsne=options.tsne)
 
 
 def _experiments(options: Any, remarks: list[str]) -> list[Any]:
@@ -130,7 +154,7 @@ def _experiments(options: Any, remarks: list[str]) -> list[Any]:
             named = title if log.parent == root else f"{log.parent.name}: {title}"
             found.append((log.parent, Experiment(records, named, _listing(log.parent))))
     if not found:
-        why = remarks[0] if remarks else "give the --workdir of a run or of a sweep"
+        why = remarks[0] if remarks else "give the --workdir of a run or of a sweep, or a ledger"
         raise ConfigError(f"report {root}: there are no records in it; {why}")
     (folder, first), *others = found
     return [_asked(first, folder, options), *(experiment for _, experiment in others)]

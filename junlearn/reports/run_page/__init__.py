@@ -15,7 +15,7 @@ from junlearn.reports.run_page.body import body
 from junlearn.reports.run_page.figures import Project, pictures, principal, stochastic
 from junlearn.reports.run_page.reported import Experiment, Subject, heading
 
-__all__ = ["LIMIT", "Experiment", "Subject", "card", "heading", "page"]
+__all__ = ["LIMIT", "Experiment", "Subject", "card", "escaped", "heading", "page"]
 
 LIMIT = 3 * 2**20
 """Bytes of a page. Pictures that do not fit are left out, and the page says so."""
@@ -38,12 +38,12 @@ def page(subject: Subject, *, tsne: bool = False) -> str:
 
 def card(subject: Subject) -> str:
     """The report as a model card in Markdown, without pictures."""
-    template = environment(autoescape=False, mark=_escaped).get_template("card.md")
+    template = environment(autoescape=False, mark=escaped).get_template("card.md")
     found: dict[str, Any] = body(subject)
     return template.render(found, fenced=_fenced)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text in one line that Markdown shows as it is."""
     return SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
