@@ -118,13 +118,15 @@ def revisit(
     """What the networks of `records`, all of the experiment `config` in `workdir`, say; `images`: some are shown.
 
     Without `images`, and where the request is private, nothing of an example is in the result but its label. Raises
-    ConfigError for a configuration that cannot be read, DataError or another JunlearnError where the data cannot.
+    ConfigError for a configuration that cannot be read, DataError or another JunlearnError where the data cannot, where
+    they are others than those of the records, and where no network is there.
     """
     experiment = schema.parse(dict(config))
     with matmuls(experiment.matmul_precision):
         reporter = _Reading()
         quiet = Reporter(Terminal(quiet=True))
         setup = prepare(experiment, cache_dir, quiet, training=False)
+        _check_request(setup, records[0])
         shown = images and not getattr(experiment.scenario, "private", False)
         shared = shared_directory(cache_dir)
         cases = cases_of(setup, shared, workdir / "checkpoints", Renewal("nothing"), reporter)
@@ -135,6 +137,8 @@ def revisit(
                 networks.append(asking.ask(record, *_network(setup, cases, record, workdir)))
             except (JunlearnError, DivergedError, OSError) as error:
                 missing.append(f"{record['method']}: {error}")
+        if not networks:
+            raise _NotKeptError("; ".join(missing))
         copies = stored.copies(setup.dataset.fingerprint, [cases[0].store.directory], cache_dir)
     train = setup.dataset.sources["train"]
     tests = setup.dataset.sources.get("test")
@@ -204,7 +208,9 @@ def _network(
         case is None
         or record_hash(setup.experiment, case.identity, retrained) != record["config_hash"]
     ):
-        raise _NotKeptError(_changed(setup, record))
+        raise _NotKeptError(
+            "what this configuration names now is another network than the record's"
+        )
     needed = [case.store] if record["role"] != "unlearn" else [case.store, cases[0].store]
     if all(checkpoint.exists(store) for store in needed):
         done = case.result()
@@ -216,11 +222,20 @@ def _network(
     raise _NotKeptError(f"its network is not kept, there is nothing in {absent}")
 
 
-def _changed(setup: Setup, record: Record) -> str:
-    before = cast(Mapping[str, Any], record.get("request", {})).get("data")
-    if before is not None and before != setup.dataset.fingerprint:
-        return f"the data are others now (fingerprint {setup.dataset.fingerprint}, of the record {before})"
-    return "what is named by this configuration now is another network than that of the record"
+def _check_request(setup: Setup, record: Record) -> None:
+    """Raise JunlearnError where the data, or what is forgotten of them, are others than those of the record."""
+    told = cast(Mapping[str, Any], record.get("request", {}))
+    now = {
+        "data": setup.dataset.fingerprint,
+        "rows": schema.digest(setup.split.forget.tolist()),
+        "forget": len(setup.split.forget),
+    }
+    names = {"data": "fingerprint of the data", "rows": "hash of the rows", "forget": "number"}
+    for part, value in now.items():
+        if told.get(part, value) != value:
+            raise _NotKeptError(
+                f"what was forgotten is not found again: {names[part]} {value}, of the record {told[part]}"
+            )
 
 
 def _places(count: int) -> np.ndarray:

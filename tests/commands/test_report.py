@@ -78,20 +78,25 @@ def test_weights_serve_where_checkpoints_are_gone_and_what_is_gone_is_named(run,
     shutil.rmtree(away / "run" / "weights")
     found = written(away, capsys)
     assert "finetune: there are no weights in" in found.text
+    assert "Nothing can be shown here" in found.text
 
 
-def test_other_data_are_noticed(run, capsys, tmp_path):
-    away = tmp_path / "away"
-    shutil.copytree(run, away)
-    log = away / "run" / "records.jsonl"
-    for changed in records.read(log):
-        changed["config_hash"] = "another"
-        changed["request"]["data"] = "another"
-        records.append(log, changed)
-    lines = log.read_text().splitlines()[3:]
-    log.write_text("\n".join(lines) + "\n")
-    found = written(away, capsys)
-    assert found.text.count("the data are others now (fingerprint") == 3
+@pytest.mark.parametrize(
+    ("changes", "asked", "said"),
+    [
+        ({}, {"data": "another"}, "is not found again: fingerprint of the data"),
+        ({}, {"rows": "another"}, "is not found again: hash of the rows"),
+        ({"config_hash": "another"}, {}, "finetune: what this configuration names now is another"),
+    ],
+)
+def test_other_examples_or_networks_are_not_shown(run, capsys, tmp_path, changes, asked, said):
+    log = tmp_path / "run" / "records.jsonl"
+    for found in records.read(run / "run" / "records.jsonl"):
+        put(log.parent, found | changes | {"request": found["request"] | asked})
+    shutil.copytree(run / "cache" / "models", tmp_path / "cache" / "models")
+    found = written(tmp_path, capsys)
+    assert said in found.text and "Nothing can be shown here" in found.text
+    assert not [attrs for attrs in found.all("img") if "png" in attrs["src"]]
 
 
 def test_data_that_cannot_be_read_leave_a_page(tmp_path, capsys):
@@ -187,3 +192,19 @@ def test_a_ledger_is_told_by_its_file(tmp_path, capsys, monkeypatch):
     found = written(tmp_path, capsys, "--no-images")
     assert "The ledger fits" in found.text and "are not named" in found.text
     assert asked == [(tmp_path / "run", str(tmp_path / "cache"))]
+
+
+def test_a_private_request_shows_nothing_of_an_example(tmp_path, capsys):
+    from junlearn.main import main
+
+    asked = tmp_path / "request.txt"
+    asked.write_text("17\n421\n")
+    scenario = {"name": "rows", "by": "row", "file": str(asked), "private": True}
+    assert main(tiny_run.arguments(tmp_path, scenario=scenario)) == 0
+    capsys.readouterr()
+    found = written(tmp_path, capsys)
+    assert "left out, since the request is private" in found.text
+    assert "Hash of the list" in found.text and "Hash of the rows" not in found.text
+    assert not [attrs for attrs in found.all("img") if "png" in attrs["src"]]
+    assert "and the probability that it gives" not in found.text
+    assert "What the forgotten examples are taken for" in found.text

@@ -94,6 +94,15 @@ def test_verdicts_of_an_audit_stand_first():
     assert places == sorted(places) and "No audit lies" not in found.text
 
 
+def test_embeddings_by_t_sne():
+    seen = revisited()
+    one = subject(seen._replace(networks=seen.networks[:1]), [record("original")])
+    drawn = [check(run_page.page(one, tsne=tsne), run_page.LIMIT) for tsne in (False, True)]
+    assert "by t-SNE" in drawn[1].text and "by the first two principal" in drawn[0].text
+    first, second = ([a["src"] for a in found.all("img") if "cross" in a["alt"]] for found in drawn)
+    assert len(first) == 1 and first != second
+
+
 def test_what_is_not_there_is_said():
     first = subject().experiments[0]
     bare = subject(experiments=[first._replace(absent="the data could not be read")])
