@@ -22,6 +22,7 @@ COMMANDS = {
     "help": "junlearn.commands.guide",
     "list": "junlearn.commands.listing",
     "prepare": "junlearn.commands.prepare",
+    "report": "junlearn.commands.report",
     "statistics": "junlearn.commands.statistics",
     "sweep": "junlearn.commands.sweep",
 }

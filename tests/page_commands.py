@@ -8,7 +8,17 @@ import sys
 import tomllib
 
 from junlearn import cli, compat
-from junlearn.commands import audit, cache, catalogue, export, guide, listing, prepare, statistics
+from junlearn.commands import (
+    audit,
+    cache,
+    catalogue,
+    export,
+    guide,
+    listing,
+    prepare,
+    report,
+    statistics,
+)
 from junlearn.commands import check as check_command
 from junlearn.commands import sweep as sweep_command
 from junlearn.datasets import DATASETS
@@ -102,6 +112,13 @@ def check_cache(words):
         check_run(["--config", str(options.config), *rest])
 
 
+def check_report(words):
+    if words[:1] == ["verify"]:
+        assert report.verify_parser().parse_args(words[1:]).key
+    else:
+        assert report.parser().parse_args(words).directory
+
+
 COMMANDS = {
     "audit": check_audit,
     "cache": check_cache,
@@ -111,6 +128,7 @@ COMMANDS = {
     "help": lambda words: guide.show(words[0] if words else "", words[1:]),
     "list": check_list,
     "prepare": check_prepare,
+    "report": check_report,
     "statistics": check_statistics,
     "sweep": check_sweep,
 }

@@ -61,8 +61,9 @@ def test_the_wheel_holds_code_types_and_configurations_alone(wheel):
     }
     configs = {path.relative_to(ROOT).as_posix() for path in (ROOT / "configs").rglob("*.toml")}
     assert configs and {f"junlearn/{path}" for path in configs} < set(names)
-    templates = "junlearn/reports/audit_page/templates"
-    assert {f"{templates}/{name}" for name in ("page.html", "style.css", "sort.js")} < set(names)
+    templates = "junlearn/reports/page/templates"
+    own = {f"{templates}/{path.name}" for path in (ROOT / templates).iterdir()}
+    assert f"{templates}/skeleton.html" in own < set(names)
     assert {"junlearn/py.typed", "junlearn/first_run.toml"} < set(names)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from junlearn import cli, compat
 from junlearn.commands import audit as audit_command
 from junlearn.commands import cache as cache_command
-from junlearn.commands import catalogue, export, listing, prepare, statistics, sweep
+from junlearn.commands import catalogue, export, listing, prepare, report, statistics, sweep
 from junlearn.commands import check as check_command
 from junlearn.commands.fieldtable import field_lines, fields_of
 from junlearn.errors import ConfigError, unknown
@@ -48,6 +48,7 @@ Every field of the configuration is an option. With yours, for example:
   python -m junlearn.main list [KIND [NAME]]      methods, models, datasets ...
   python -m junlearn.main sweep --config FILE     a grid of experiments
   python -m junlearn.main audit [--config FILE]   told from retraining, or not?
+  python -m junlearn.main report DIR              what a run did, as one page
   python -m junlearn.main statistics FILE.npz     class statistics, for SCAR
   python -m junlearn.main prepare NAME ...        download datasets through TFDS
   python -m junlearn.main export DIR --to FILE    a network of a run for PyTorch
@@ -91,6 +92,7 @@ def show(about: str, arguments: Sequence[str] = ()) -> None:
         "audit": audit_command.parser,
         "list": listing.parser,
         "prepare": prepare.parser,
+        "report": report.parser,
         "statistics": statistics.parser,
         "sweep": sweep.parser,
         "cache": cache_command.parser,

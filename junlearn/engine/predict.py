@@ -20,7 +20,7 @@ from junlearn.memo import remembered
 from junlearn.parts import feeds, losses
 from junlearn.types import Array, Data, Model, Sources, Variables, View
 
-__all__ = ["evaluate_accuracy", "logits", "logits_many"]
+__all__ = ["embeddings", "evaluate_accuracy", "logits", "logits_many"]
 
 How = Literal["auto", "vmap", "loop"]
 
@@ -39,6 +39,19 @@ def _predictor(model: Model, view: View, mesh: Mesh | None = None) -> Any:
         return model.apply(variables, view(data.take(index), keys))[0]
 
     return predict
+
+
+@remembered
+def _embedder(model: Model, view: View) -> Any:
+    """The compiled forward pass up to the head."""
+
+    @jax.jit
+    def embed(variables: Variables, data: Data, index: Array) -> Array:
+        keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(0), index)
+        found = model.apply(variables, view(data.take(index), keys))[1]["embedding"]
+        return found.reshape(len(index), -1).astype(jnp.float32)
+
+    return embed
 
 
 @remembered
@@ -81,6 +94,25 @@ def logits(
             jax.block_until_ready(outputs[-1])
             progress(min(number * feed.index.shape[1], len(indices)), len(indices))
     return np.concatenate(jax.device_get(outputs))[: len(indices)]
+
+
+def embeddings(
+    model: Model,
+    variables: Variables,
+    data: Data,
+    indices: np.ndarray,
+    *,
+    view: View,
+    batch_size: int = 512,
+) -> np.ndarray:
+    """float32[N,D] of the rows `indices` of `data`, in eval mode: `features["embedding"]`, which the head reads, flat.
+
+    Raises KeyError for a network that does not tell it.
+    """
+    embed = _embedder(model, view)
+    feed = feeds.sequential(indices, min(batch_size, 1 << (len(indices) - 1).bit_length()))
+    found = [embed(variables, data, index) for index in feed.index]
+    return np.concatenate(jax.device_get(found))[: len(indices)]
 
 
 def _mesh_of(arrays: Iterable[Any]) -> Mesh | None:

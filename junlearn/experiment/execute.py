@@ -128,13 +128,12 @@ def prepared(
 
 
 def cases_of(
-    experiment: Resolved, workdir: Path, cache_dir: str | None, reporter: Reporter
+    setup: Setup, workdir: Path, cache_dir: str | None, reporter: Reporter
 ) -> tuple[Setup, list[Case]]:
     """The networks of an experiment as they are found in `workdir` and in the cache; nothing is trained yet.
 
-    Of a stream those after its last request.
+    Of a stream those after its last request, and what stands before them then.
     """
-    setup = prepared(experiment, cache_dir, reporter)
     shared, own = shared_directory(cache_dir), workdir / "checkpoints"
     networks = _Networks(setup, shared, own, Renewal("nothing"), reporter)
     cases = [networks.cases(each) for each in networks.setups]

@@ -61,7 +61,8 @@ def read_network(
     again = (
         f"python -m junlearn.main --config {workdir / 'config.json'} --workdir {workdir} makes it"
     )
-    setup, cases = execute.cases_of(experiment, workdir, cache_dir, reporter)
+    prepared = execute.prepared(experiment, cache_dir, reporter)
+    setup, cases = execute.cases_of(prepared, workdir, cache_dir, reporter)
     case = next(case for case in cases if case.label == label)
     record = _record(setup, cases, case, workdir)
     if record is None:

@@ -16,7 +16,7 @@ from junlearn.experiment import provenance, sealed_log
 from junlearn.experiment.provenance import Provenance
 from junlearn.experiment.sealed_log import Kind, Remark
 
-__all__ = ["Record", "amend", "append", "new", "number_of", "read", "repair", "spent"]
+__all__ = ["SECONDS", "Record", "amend", "append", "new", "number_of", "read", "repair", "spent"]
 
 log = logging.getLogger(__name__)
 

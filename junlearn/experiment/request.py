@@ -20,7 +20,7 @@ from junlearn.files import replacing
 from junlearn.scenarios.naming import By, numbers
 from junlearn.types import Dataset, Split
 
-__all__ = ["FORGOTTEN", "salted_hash", "summary", "write"]
+__all__ = ["FORGOTTEN", "listed", "salted_hash", "summary", "write"]
 
 FORGOTTEN = "forgotten.txt"
 SALT = re.compile(r"^# salt: ([0-9a-f]{32})$", re.MULTILINE)
@@ -47,7 +47,7 @@ def summary(
 
 def write(scenario: NamedConfig, dataset: Dataset, split: Split, directory: Path) -> None:
     """Write the list of what is forgotten into `directory`. A private list that says the same already stays."""
-    by, names = _list(scenario, dataset, split)
+    by, names = listed(scenario, dataset, split)
     path = directory / FORGOTTEN
     title = f"# {len(names):,} of {len(names) + len(split.retain):,} training examples of {_plain(dataset.name)}"
     head = [f"{title}, forgotten", f'# dataset {dataset.fingerprint}, scenario.by = "{by}"']
@@ -71,7 +71,7 @@ def salted_hash(name: str, salt: str) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def _list(scenario: NamedConfig, dataset: Dataset, split: Split) -> tuple[By, list[str]]:
+def listed(scenario: NamedConfig, dataset: Dataset, split: Split) -> tuple[By, list[str]]:
     """What the examples are named by, and the names: as the request did, else by ids where each has one."""
     rows = [str(row) for row in split.forget.tolist()]
     ids = None if getattr(scenario, "by", "id") == "row" else _ids(dataset, split)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from junlearn.reports.audit_cells import Row, cell, label, networks
+from junlearn.reports.audit_cells import Row, cell, label, networks, tone
 from junlearn.reports.audit_columns import columns, name, nulls
 
 __all__ = [
@@ -12,12 +12,21 @@ __all__ = [
     "power_lines",
     "remark_lines",
     "title",
+    "verdict_entry",
     "verdict_lines",
     "worst_lines",
 ]
 
 SETS = ("forget", "retain", "test")
 """What a verdict is about: the first is the request, the others are what must stay useful."""
+
+WORDS = {
+    "told": ("≠", "can be told from retraining"),
+    "alike": ("≈", "not told from retraining"),
+    "closer": ("!", "closer than retraining is to itself"),
+    "none": ("?", "no verdict"),
+}
+"""A sign and words for each kind of verdict."""
 
 
 def title(row: Row) -> str:
@@ -65,6 +74,21 @@ def verdict_lines(rows: Sequence[Row], sets: Sequence[str] = SETS) -> list[str]:
                 f"{part} ({'all' if len(who) == len(rows) > 1 else _names(who)}): {verdict}"
             )
     return lines
+
+
+def verdict_entry(row: Row) -> dict[str, str]:
+    """The verdict of a row on the forget set as an entry of a list: a sign and words for its kind, and what it says."""
+    said = row.get("verdict", {}).get("forget", "")
+    kind = tone(said)
+    sign, words = WORDS[kind]
+    return {
+        "label": label(row),
+        "role": row["role"],
+        "kind": kind,
+        "sign": sign,
+        "words": words,
+        "forget": said,
+    }
 
 
 def worst_lines(rows: Sequence[Row]) -> list[str]:

@@ -4,9 +4,6 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-from matplotlib.figure import Figure
 
 from junlearn.reports.audit_cells import Row, label, methods_first, ordered
 from junlearn.reports.audit_curves import quantiles, roc
@@ -14,20 +11,10 @@ from junlearn.reports.audit_exposed import exposed
 from junlearn.reports.audit_histograms import histograms
 from junlearn.reports.audit_landscape import costs, planned
 from junlearn.reports.audit_style import Examples, example_of
+from junlearn.reports.page.drawings import Picture
 from junlearn.reports.plots import save
 
-__all__ = ["Picture", "names", "pictures", "write_plots"]
-
-
-class Picture(NamedTuple):
-    """A picture of an audit."""
-
-    name: str
-    """Of its file, without the ending."""
-    title: str
-    text: str
-    """What it shows, in plain words."""
-    figure: Figure
+__all__ = ["names", "pictures", "write_plots"]
 
 
 def pictures(rows: Sequence[Row], examples: Examples) -> Iterator[Picture]:

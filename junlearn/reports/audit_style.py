@@ -17,6 +17,7 @@ __all__ = [
     "BAND",
     "INK",
     "MIDDLE",
+    "OKABE_ITO",
     "Example",
     "Examples",
     "Style",

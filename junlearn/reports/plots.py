@@ -66,8 +66,11 @@ def caption(text: str) -> str:
     return printable(text).replace("$", r"\$")
 
 
-def curves(record: Record) -> Figure | None:
-    """A panel for every loss of every stage, its mean over each epoch; None if the method has no losses."""
+def curves(record: Record, columns: int = COLUMNS, *, titled: bool = True) -> Figure | None:
+    """A panel for every loss of every stage, its mean over each epoch; None if the method has no losses.
+
+    At most so many `columns` of panels stand side by side; `titled`: over them stands which run it is.
+    """
     series: dict[tuple[str, str], list[tuple[int, float]]] = {}
     for entry in record["history"]:
         for name, value in entry.items():
@@ -76,7 +79,7 @@ def curves(record: Record) -> Figure | None:
                 points.append((len(points) + 1, value))
     if not series:
         return None
-    columns = min(COLUMNS, len(series))
+    columns = min(columns, len(series))
     rows = -(-len(series) // columns)
     figure = Figure(figsize=(4 * columns, 2.8 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -88,7 +91,8 @@ def curves(record: Record) -> Figure | None:
         axis.set_ylabel(caption(name))
         axis.xaxis.get_major_locator().set_params(integer=True)
     figure.supxlabel("epoch", fontsize="medium")
-    figure.suptitle(_title(record, record["method"]))
+    if titled:
+        figure.suptitle(_title(record, record["method"]))
     return figure
 
 

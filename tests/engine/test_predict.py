@@ -43,6 +43,16 @@ def test_several_devices_give_the_logits_of_one(devices, rows, mlp):
     np.testing.assert_array_equal(ask(mlp.variables, data), several)
 
 
+def test_embeddings_are_what_the_head_reads(mlp):
+    train = mlp.sources["train"]
+    rows = np.array([5, 0, 7])
+    keys = jax.random.split(jax.random.key(0), 3)
+    _, features, _ = mlp.model.apply(mlp.variables, VIEW(train.take(rows), keys))
+    found = predict.embeddings(mlp.model, mlp.variables, train, rows, view=VIEW, batch_size=2)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, features["embedding"], rtol=1e-6, atol=1e-6)
+
+
 def cost(problem, batch, devices):
     """Floating-point operations that a device makes for a batch."""
     mesh = None if devices == 1 else mesh_of(devices)

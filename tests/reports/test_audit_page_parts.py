@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from junlearn.reports.audit_page.configuration import configurations, toml
-from junlearn.reports.audit_page.drawings import thumbnail
 from junlearn.reports.audit_page.glossary import glossary
 from junlearn.reports.audit_page.per_example import listing
+from junlearn.reports.page.configuration import configurations, toml
+from junlearn.reports.page.drawings import thumbnail
 from tests.reports.audit_rows import arrays, bank, row
 
 

@@ -1,28 +1,22 @@
 """An audit as one HTML file: it loads nothing, needs no script to be read, and can be printed.
 
-Read `content` first: what stands on the page, from rows and arrays. `drawings` makes pictures part of the page,
-`configuration` says how to repeat the audit, `glossary` what the numbers are, `templates` how it looks.
+Read `content` first: what stands on the page, from rows and arrays. `glossary` says what the numbers are. How it looks
+is in `junlearn.reports.page`, with what all pages have in common.
 """
 
-import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from junlearn.errors import ConfigError
 from junlearn.files import replace
 from junlearn.reports.audit_cells import Row
 from junlearn.reports.audit_page.content import content
-from junlearn.reports.audit_page.drawings import drawings
 from junlearn.reports.audit_plots import pictures
 from junlearn.reports.audit_style import Examples
 from junlearn.reports.audit_table import audits
-from junlearn.text.terminal import printable
+from junlearn.reports.page import rendered
 
 __all__ = ["LIMIT", "is_current", "page", "write_page"]
 
@@ -44,17 +38,8 @@ def page(rows: Sequence[Row], examples: Examples, command: str | None = None) ->
     groups = audits(rows)
     if len(groups) != 1:
         raise ConfigError(f"the page of an audit has the rows of one bank, not of {len(groups)}")
-    template = _environment().get_template("page.html")
-    script = Markup(resources.files(__name__).joinpath("templates", "sort.js").read_text("utf-8"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    text = content(groups[0], examples, command) | {
-        "script": script,
-        "digest": digest,
-        "mark": _mark(rows),
-    }
-    bare = template.render(text, drawn={}, left_out=[])
-    drawn, left_out = drawings(pictures(groups[0], examples), LIMIT - len(bare.encode()))
-    return template.render(text, drawn=drawn, left_out=left_out)
+    text = content(groups[0], examples, command) | {"mark": _mark(rows)}
+    return rendered("audit.html", text, lambda: pictures(groups[0], examples), LIMIT)
 
 
 def write_page(
@@ -78,15 +63,3 @@ def _mark(rows: Sequence[Row]) -> str:
     """Names what is on a page."""
     text = json.dumps([[row.get(name) for name in MARKED] for row in rows], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def _environment() -> Environment:
-    """Templates in which every string from outside is escaped, and has nothing that would turn or end a line."""
-    return Environment(
-        loader=PackageLoader(__name__),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: value if isinstance(value, Markup) else printable(value, keep="\n"),
-    )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from junlearn.reports.audit_cells import Row, cell, label, methods_first, tone
+from junlearn.reports.audit_cells import Row, cell, label, methods_first
 from junlearn.reports.audit_columns import columns
 from junlearn.reports.audit_notes import (
     SETS,
@@ -13,26 +13,20 @@ from junlearn.reports.audit_notes import (
     power_lines,
     remark_lines,
     title,
+    verdict_entry,
     verdict_lines,
     worst_lines,
 )
-from junlearn.reports.audit_page.configuration import configurations
-from junlearn.reports.audit_page.drawings import thumbnail
 from junlearn.reports.audit_page.glossary import glossary
 from junlearn.reports.audit_page.per_example import Listing, class_name, listing
 from junlearn.reports.audit_page.protocol import SCOPE, protocol
 from junlearn.reports.audit_plots import names
 from junlearn.reports.audit_style import Example, Examples, example_of
+from junlearn.reports.page.configuration import configurations
+from junlearn.reports.page.drawings import thumbnail
 
 __all__ = ["content"]
 
-WORDS = {
-    "told": ("≠", "can be told from retraining"),
-    "alike": ("≈", "not told from retraining"),
-    "closer": ("!", "closer than retraining is to itself"),
-    "none": ("?", "no verdict"),
-}
-"""A sign and words for each kind of verdict."""
 QUESTIONS = {
     "request": "Can networks that unlearned be told from networks that were retrained without the examples, by their "
     "outputs?",
@@ -65,7 +59,7 @@ def content(rows: Sequence[Row], examples: Examples, command: str | None) -> dic
         "title": title(first),
         "question": QUESTIONS.get(first["design"], ""),
         "references": [REFERENCES[row["role"]] for row in rows if row["role"] in REFERENCES],
-        "verdicts": [_verdict(row) for row in judged],
+        "verdicts": [verdict_entry(row) for row in judged],
         "useful": verdict_lines(rows, SETS[1:]),
         "forgotten": _forgotten(first, found),
         "headings": shown,
@@ -85,20 +79,6 @@ def content(rows: Sequence[Row], examples: Examples, command: str | None) -> dic
         "times": _times(rows),
         "configurations": configurations(rows),
         "command": command or "junlearn audit --config audit.toml",
-    }
-
-
-def _verdict(row: Row) -> dict[str, str]:
-    said = row.get("verdict", {}).get("forget", "")
-    kind = tone(said)
-    sign, words = WORDS[kind]
-    return {
-        "label": label(row),
-        "role": row["role"],
-        "kind": kind,
-        "sign": sign,
-        "words": words,
-        "forget": said,
     }
 
 
@@ -135,7 +115,7 @@ def _details(row: Row, name: str, own: Listing | None) -> dict[str, Any]:
     return {
         "label": label(row),
         "name": name,
-        "verdict": _verdict(row),
+        "verdict": verdict_entry(row),
         "values": list(_values(row)),
         "listing": own,
     }

@@ -4,7 +4,7 @@ import base64
 import io
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -13,9 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from junlearn.reports.audit_plots import Picture
-
-__all__ = ["drawings", "thumbnail"]
+__all__ = ["Picture", "drawings", "thumbnail"]
 
 SIDE = 64
 """Pixels of a thumbnail; smaller images are shown as they are."""
@@ -23,6 +21,17 @@ MARGIN = 2_000
 """Bytes that a picture needs besides itself, for what stands around it."""
 SETTINGS: Any = {"svg.hashsalt": "junlearn", "svg.fonttype": "path"}
 """The same figure gives the same bytes, and looks alike whatever letters the reader's machine has."""
+
+
+class Picture(NamedTuple):
+    """A picture of a page."""
+
+    name: str
+    """Of its file, without the ending."""
+    title: str
+    text: str
+    """What it shows, in plain words."""
+    figure: Figure
 
 
 def drawings(

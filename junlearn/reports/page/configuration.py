@@ -1,30 +1,44 @@
-"""The configurations of an audit's rows, as files that can be run again."""
+"""The configurations of rows of an audit, or of records, as files that can be run again."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from junlearn.reports.audit_cells import Row
+__all__ = ["configurations", "groups", "merged", "toml"]
 
-__all__ = ["configurations", "toml"]
+Row = TypeVar("Row", bound=Mapping[str, Any])
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 """Keys that stand in TOML without quotes."""
 
 
-def configurations(rows: Sequence[Row]) -> list[str]:
+def configurations(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The resolved configurations in TOML: one, with all methods, where the rows differ in nothing else."""
-    merged: dict[str, dict[str, Any]] = {}
+    return [toml(merged(group)) for group in groups(rows)]
+
+
+def groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows whose configurations differ in nothing but the method, together; in their order."""
+    found: dict[str, list[Row]] = {}
     for row in rows:
-        config = dict(row["config"])
-        methods, sections = config.pop("methods", []), config.pop("method", {})
-        found = merged.setdefault(
-            json.dumps(config, sort_keys=True), {**config, "methods": [], "method": {}}
-        )
-        found["methods"] += [name for name in methods if name not in found["methods"]]
-        found["method"].update(sections)
-    return [toml(config) for config in merged.values()]
+        shared = {
+            name: value
+            for name, value in row["config"].items()
+            if name not in ("methods", "method")
+        }
+        found.setdefault(json.dumps(shared, sort_keys=True), []).append(row)
+    return list(found.values())
+
+
+def merged(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The configuration of all rows of a group, with the methods of each."""
+    methods: list[str] = []
+    sections: dict[str, Any] = {}
+    for row in rows:
+        methods += [name for name in row["config"].get("methods", []) if name not in methods]
+        sections |= row["config"].get("method", {})
+    return {**rows[0]["config"], "methods": methods, "method": sections}
 
 
 def toml(table: Mapping[str, Any]) -> str:
