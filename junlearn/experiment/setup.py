@@ -30,6 +30,7 @@ __all__ = [
     "Setup",
     "choose",
     "key_for",
+    "network_of",
     "prepare",
     "read",
     "run_options",
@@ -110,7 +111,7 @@ def read(
 def choose(experiment: Resolved, dataset: Dataset) -> tuple[Dataset, Split, Model, dict[str, int]]:
     """The data as training sees them, what is forgotten, the network (not trained) and the seeds."""
     seeds = seeds_of(experiment)
-    model = _network(
+    model = network_of(
         experiment.model, len(dataset.classes), dataset.input_shape, experiment.precision
     )
     scenario = thing_of(experiment.scenario)
@@ -141,10 +142,13 @@ def within_memory(work: Callable[[], T]) -> T:
 
 
 @remembered
-def _network(
+def network_of(
     config: NamedConfig, classes: int, input_shape: tuple[int, int, int], precision: Precision
 ) -> Model:
-    """The same Model for equal arguments: what other experiments of this process compiled for it serves again."""
+    """The network of a section `[model]`, not trained yet.
+
+    It is the same object for equal arguments: what other experiments of this process compiled for it serves again.
+    """
     return in_precision(thing_of(config).make(config, classes, input_shape), precision)
 
 

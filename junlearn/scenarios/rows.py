@@ -22,7 +22,7 @@ from junlearn.scenarios.naming import By, finder
 from junlearn.scenarios.partition import partition
 from junlearn.types import Dataset, Key, Split
 
-__all__ = ["Config", "split"]
+__all__ = ["Config", "named", "split"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +49,22 @@ def split(config: Config, dataset: Dataset, key: Key) -> Split:
     """
     if not config.file:
         raise ConfigError("scenario.file is empty; rows needs a text file with an example a line")
-    find = finder(config.by, dataset)
     forget = np.zeros(dataset.sources["train"].y.size, bool)
+    forget[named(config.file, config.by, dataset, "scenario.file")] = True
+    return partition(forget, np.zeros(dataset.sources["test"].y.size, bool), key)
+
+
+def named(file: str, by: By, dataset: Dataset, option: str) -> list[int]:
+    """The rows that a request file names, in its order; `option` is what it was given by, for messages.
+
+    Raises ConfigError as `split` does.
+    """
+    find = finder(by, dataset)
     lines: dict[int, int] = {}
-    names = frozenset(dataset.names) if config.by == "id" else frozenset()
-    content = lines_of(Path(config.file), f"scenario.file {config.file}", ConfigError)
+    names = frozenset(dataset.names) if by == "id" else frozenset()
+    content = lines_of(Path(file), f"{option} {file}", ConfigError)
     for number, line in enumerate(content, start=1):
-        here = f"{config.file}, line {number}"
+        here = f"{file}, line {number}"
         if _is_comment(line):
             if line.strip() in names:
                 raise ConfigError(
@@ -70,10 +79,9 @@ def split(config: Config, dataset: Dataset, key: Key) -> Split:
         if row in lines:
             raise ConfigError(f"{here}: {line.strip()!r} stands on line {lines[row]} already")
         lines[row] = number
-        forget[row] = True
     if not lines:
-        raise ConfigError(f"{config.file} names no example")
-    return partition(forget, np.zeros(dataset.sources["test"].y.size, bool), key)
+        raise ConfigError(f"{file} names no example")
+    return list(lines)
 
 
 def _is_comment(line: str) -> bool:
