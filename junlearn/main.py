@@ -19,6 +19,7 @@ COMMANDS = {
     "check": "junlearn.commands.check",
     "compat": "junlearn.compat",
     "help": "junlearn.commands.guide",
+    "ledger": "junlearn.commands.ledger",
     "list": "junlearn.commands.listing",
     "prepare": "junlearn.commands.prepare",
     "statistics": "junlearn.commands.statistics",

@@ -10,6 +10,7 @@ import tomllib
 from junlearn import cli, compat
 from junlearn.commands import audit, cache, catalogue, guide, listing, prepare, statistics
 from junlearn.commands import check as check_command
+from junlearn.commands import ledger as ledger_command
 from junlearn.commands import sweep as sweep_command
 from junlearn.datasets import DATASETS
 from junlearn.experiment import schema, sweep
@@ -102,12 +103,21 @@ def check_cache(words):
         check_run(["--config", str(options.config), *rest])
 
 
+def check_ledger(words):
+    own, others = ledger_command.parser().parse_known_args(words)
+    if own.action == "init":
+        check_run(others)
+    else:
+        assert not others, words
+
+
 COMMANDS = {
     "audit": check_audit,
     "cache": check_cache,
     "check": check_command.parser().parse_args,
     "compat": compat.parse,
     "help": lambda words: guide.show(words[0] if words else "", words[1:]),
+    "ledger": check_ledger,
     "list": check_list,
     "prepare": check_prepare,
     "statistics": check_statistics,

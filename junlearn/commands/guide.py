@@ -9,6 +9,7 @@ from junlearn.commands import audit as audit_command
 from junlearn.commands import cache as cache_command
 from junlearn.commands import catalogue, listing, prepare, statistics, sweep
 from junlearn.commands import check as check_command
+from junlearn.commands import ledger as ledger_command
 from junlearn.commands.fieldtable import field_lines, fields_of
 from junlearn.errors import ConfigError, unknown
 from junlearn.plugins.contract import FIXED
@@ -48,7 +49,7 @@ Every field of the configuration is an option. With yours, for example:
   python -m junlearn.main list [KIND [NAME]]      methods, models, datasets ...
   python -m junlearn.main audit [--config FILE]   ensembles, nulls and verdicts
   python -m junlearn.main sweep --config FILE     a grid of experiments
-  python -m junlearn.main audit [--config FILE]   told from retraining, or not?
+  python -m junlearn.main ledger ACTION DIR       deletion requests as they come
   python -m junlearn.main statistics FILE.npz     class statistics, for SCAR
   python -m junlearn.main prepare NAME ...        download datasets through TFDS
   python -m junlearn.main cache list|purge        what lies in the cache
@@ -89,6 +90,7 @@ def show(about: str, arguments: Sequence[str] = ()) -> None:
     """
     commands = {
         "audit": audit_command.parser,
+        "ledger": ledger_command.parser,
         "list": listing.parser,
         "prepare": prepare.parser,
         "statistics": statistics.parser,
