@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from junlearn.many import Many, pick
     from junlearn.methods import METHODS
     from junlearn.models import MODELS
+    from junlearn.models.weight_torch import from_torch, to_torch
     from junlearn.parts import class_statistics
     from junlearn.plugins.registry import register
     from junlearn.reports.tables import summary
@@ -70,6 +71,7 @@ __all__ = [
     "__version__",
     "class_statistics",
     "evaluate",
+    "from_torch",
     "initial",
     "load_variables",
     "logits_many",
@@ -78,6 +80,7 @@ __all__ = [
     "run",
     "split_off",
     "summary",
+    "to_torch",
     "train",
     "train_many",
     "unlearn",
@@ -95,6 +98,7 @@ _NAMES = {
     "many": ("Many", "pick"),
     "methods": ("METHODS",),
     "models": ("MODELS",),
+    "models.weight_torch": ("from_torch", "to_torch"),
     "parts": ("class_statistics",),
     "plugins.registry": ("register",),
     "reports.tables": ("summary",),

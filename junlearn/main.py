@@ -18,6 +18,7 @@ COMMANDS = {
     "cache": "junlearn.commands.cache",
     "check": "junlearn.commands.check",
     "compat": "junlearn.compat",
+    "export": "junlearn.commands.export",
     "help": "junlearn.commands.guide",
     "ledger": "junlearn.commands.ledger",
     "list": "junlearn.commands.listing",

@@ -8,7 +8,7 @@ import sys
 import tomllib
 
 from junlearn import cli, compat
-from junlearn.commands import audit, cache, catalogue, guide, listing, prepare, statistics
+from junlearn.commands import audit, cache, catalogue, export, guide, listing, prepare, statistics
 from junlearn.commands import check as check_command
 from junlearn.commands import ledger as ledger_command
 from junlearn.commands import sweep as sweep_command
@@ -116,6 +116,7 @@ COMMANDS = {
     "cache": check_cache,
     "check": check_command.parser().parse_args,
     "compat": compat.parse,
+    "export": export.parser().parse_args,
     "help": lambda words: guide.show(words[0] if words else "", words[1:]),
     "ledger": check_ledger,
     "list": check_list,

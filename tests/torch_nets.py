@@ -88,8 +88,8 @@ def resnet(torch, imagenet, classes, bottleneck=False):
     return Net()
 
 
-def vit(torch, settings, shape, classes):
-    """Hugging Face's names for an image classifier, its pooler included."""
+def vit(torch, settings, shape, classes, pooler=True):
+    """Hugging Face's names for an image classifier, with the pooler of its bare network or without."""
     nn = torch.nn
     patch, width, heads = settings["patch"], settings["width"], settings["heads"]
 
@@ -124,7 +124,7 @@ def vit(torch, settings, shape, classes):
                 ),
                 encoder=group(layer=nn.ModuleList([block() for _ in range(settings["depth"])])),
                 layernorm=norm(),
-                pooler=group(dense=nn.Linear(width, width)),
+                **({"pooler": group(dense=nn.Linear(width, width))} if pooler else {}),
             )
             self.classifier = nn.Linear(width, classes)
 

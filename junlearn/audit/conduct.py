@@ -16,6 +16,7 @@ from junlearn.experiment.auditing import Auditing, check
 from junlearn.experiment.execute import prepared
 from junlearn.experiment.identity import identities, method_identity, network_code
 from junlearn.experiment.locks import exclusive
+from junlearn.experiment.original_file import TRAINED
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Fresh
 from junlearn.experiment.resolved import Resolved, method_of
@@ -55,6 +56,11 @@ def audit_experiment(
         raise ConfigError(
             f'audit: with precision = "{experiment.precision}" logits have steps too coarse to compare laws by; '
             'precision = "float32"'
+        )
+    if experiment.original != TRAINED:
+        raise ConfigError(
+            f'audit: original = "{experiment.original}" is a single network, and an audit trains as many as it '
+            'compares: original = "trained"'
         )
     with matmuls(experiment.matmul_precision):
         setup = prepared(experiment, cache_dir, reporter)

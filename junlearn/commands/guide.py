@@ -7,7 +7,7 @@ from typing import Any
 from junlearn import cli, compat
 from junlearn.commands import audit as audit_command
 from junlearn.commands import cache as cache_command
-from junlearn.commands import catalogue, listing, prepare, statistics, sweep
+from junlearn.commands import catalogue, export, listing, prepare, statistics, sweep
 from junlearn.commands import check as check_command
 from junlearn.commands import ledger as ledger_command
 from junlearn.commands.fieldtable import field_lines, fields_of
@@ -28,7 +28,6 @@ Without a file: the first run, digits, one class forgotten by several methods.
 
   python -m junlearn.main
   python -m junlearn.main --methods ssd scrub --scenario.classes 3 --plot
-  python -m junlearn.main --methods finetune --method.learning-rate 0.01
   python -m junlearn.main --dataset.name mnist --model.name laf_cnn --seed 1
   python -m junlearn.main --config configs/laf/mnist_class.toml --table all.csv
 
@@ -39,6 +38,7 @@ Without a file: the first run, digits, one class forgotten by several methods.
   --cache-dir DIR     where datasets and networks are kept that all runs share
   --plot              loss curves and accuracies as PNG below the workdir
   --table FILE        all records as a table, FILE.csv or FILE.parquet
+  --original FILE     the trained network that is to forget : safetensors, .pt
   --fresh [changed]   make everything anew, or what other code or versions made
   --methods NAME ...  and --dataset.name, --model.name, --scenario.name,
                       --surrogate.name, --metrics: what there is, `list` says
@@ -47,11 +47,11 @@ Every field of the configuration is an option. With yours, for example:
 {examples}
 
   python -m junlearn.main list [KIND [NAME]]      methods, models, datasets ...
-  python -m junlearn.main audit [--config FILE]   ensembles, nulls and verdicts
   python -m junlearn.main sweep --config FILE     a grid of experiments
   python -m junlearn.main ledger ACTION DIR       deletion requests as they come
   python -m junlearn.main statistics FILE.npz     class statistics, for SCAR
   python -m junlearn.main prepare NAME ...        download datasets through TFDS
+  python -m junlearn.main export DIR --to FILE    a network of a run for PyTorch
   python -m junlearn.main cache list|purge        what lies in the cache
   python -m junlearn.main check FILE.py           does a method do what all must
   python -m junlearn.main compat corrective ...   a released program's options
@@ -97,6 +97,7 @@ def show(about: str, arguments: Sequence[str] = ()) -> None:
         "sweep": sweep.parser,
         "cache": cache_command.parser,
         "check": check_command.parser,
+        "export": export.parser,
         "compat": compat.parser,
     }
     if about in commands:

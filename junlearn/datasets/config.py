@@ -28,7 +28,11 @@ class DatasetConfig:
     data_dir: str | None = None
     """Where TFDS prepared its datasets; None: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     image_size: ImageSize | None = None
-    """Side of the images that the network gets; None: as they are."""
+    """Side of the images that the network gets; None: as they are. With `crop` it is the shorter side of the
+    images before they are cropped, whose proportions stay."""
+    crop: ImageSize | None = None
+    """Side of the central square of each image that the network gets; None: the whole image. `image_size = 256` with
+    `crop = 224` is what torchvision does before its networks."""
     mean: tuple[float, ...] | None = None
     """Subtracted from pixels in [0, 1], one for each channel; None: the dataset's own."""
     std: tuple[float, ...] | None = None
@@ -46,6 +50,10 @@ class DatasetConfig:
     def __post_init__(self) -> None:
         if self.image_size is not None and self.image_size < 1:
             raise ConfigError(f"dataset.image_size must be at least 1, not {self.image_size}")
+        if None not in (self.crop, self.image_size) and self.crop > self.image_size:  # type: ignore[operator]
+            raise ConfigError(
+                f"dataset.crop {self.crop} must be at most dataset.image_size {self.image_size}"
+            )
         if self.std is not None and not all(value > 0 for value in self.std):
             raise ConfigError(f"dataset.std must be positive, not {self.std}")
         if self.augmentation not in AUGMENTATIONS:
@@ -90,11 +98,12 @@ def assemble(
     mean: Sequence[float],
     std: Sequence[float],
     fine_classes: tuple[str, ...] = (),
+    sized: bool = False,
 ) -> Dataset:
     """A `Dataset` from decoded arrays; `config` may override the defaults `mean` and `std`.
 
-    `digests` are those of the arrays in `sources`. Raises ConfigError if the configuration does not
-    fit the images.
+    `digests` are those of the arrays in `sources`, which are resized and cropped already if `sized`. Raises ConfigError
+    if the configuration does not fit the images.
     """
     channels = sources["train"].x.shape[-1]
     sizes = {"train": config.train_per_class, "test": config.test_per_class}
@@ -102,12 +111,22 @@ def assemble(
     part = "".join(f"-{name}-{size}" for name, size in sizes.items() if size is not None)
     mean = _statistics("mean", config.mean, mean, channels)
     std = _statistics("std", config.std, std, channels)
+    side, crop = (None, None) if sized else (config.image_size, config.crop)
+    shortest = side or min(sources["train"].x.shape[1:3])
+    if crop is not None and crop > shortest:
+        raise ConfigError(f"dataset.crop {crop} is more than the images have: {shortest}")
     return Dataset(
         name=name,
         version=version,
         fingerprint=fingerprint(digests) + part,
         sources=sources,
-        views=make_views(mean, std, config.image_size, config.augmentation, config.crop_padding),
+        views=make_views(mean, std, side, config.augmentation, config.crop_padding, crop),
         classes=classes,
         fine_classes=fine_classes,
+        preprocessing={
+            "mean": [float(value) for value in mean],
+            "std": [float(value) for value in std],
+            "image_size": config.image_size,
+            "crop": config.crop,
+        },
     )

@@ -16,6 +16,10 @@ __all__ = ["ImageFile", "decode"]
 PROGRESS_EVERY = 100
 
 
+Size = tuple[int | None, int | None]
+"""`image_size` and `crop` of a dataset."""
+
+
 class ImageFile(NamedTuple):
     """An image and the name of its class."""
 
@@ -27,7 +31,7 @@ def decode(
     root: Path,
     train: Sequence[ImageFile],
     test: Sequence[ImageFile],
-    image_size: int | None,
+    size: Size,
     progress: Progress | None,
 ) -> tuple[Sources, tuple[str, ...], tuple[str, ...]]:
     """`"train"` and `"test"`, the names of the classes, and remarks; `id` counts the images of both, train first.
@@ -40,7 +44,7 @@ def decode(
     if untrained:
         raise DataError(f"no training images of {', '.join(sorted(untrained))}")
     files = [image.path for image in [*train, *test]]
-    pixels, remarks = _stack(root, files, image_size, progress)
+    pixels, remarks = _stack(root, files, size, progress)
     numbers = {label: number for number, label in enumerate(classes)}
     y = np.array([numbers[image.label] for image in [*train, *test]], np.int32)
     whole = Data(x=pixels, y=y, id=np.arange(len(files), dtype=np.int32))
@@ -49,10 +53,10 @@ def decode(
 
 
 def _stack(
-    root: Path, files: Sequence[Path], image_size: int | None, progress: Progress | None
+    root: Path, files: Sequence[Path], size: Size, progress: Progress | None
 ) -> tuple[np.ndarray, list[str]]:
     """uint8[N,H,W,C], C = 1 where all images are grey, and remarks."""
-    first = picture(files[0], image_size).pixels
+    first = picture(files[0], *size).pixels
     height, width = first.shape[:2]
     x = np.empty((len(files), height, width, 3), np.uint8)
     coloured: list[str] = []
@@ -60,7 +64,7 @@ def _stack(
     frames: list[str] = []
     lost: list[str] = []
     for row, path in enumerate(files):
-        image = picture(path, image_size)
+        image = picture(path, *size)
         _check_size(files[0], (width, height), path, image)
         # A grey image has equal red, green and blue.
         x[row] = image.pixels if image.pixels.ndim == 3 else image.pixels[..., None]

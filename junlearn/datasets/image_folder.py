@@ -44,9 +44,8 @@ class Config(DatasetConfig):
     Links are followed, and what they reach twice counts once. An image that cannot be read is an error. Images are
     turned as their EXIF data say; transparent pixels are laid on white; of several frames the first is taken.
 
-    With `image_size` the images are resized when they are decoded (Pillow, bilinear with
-    antialias). Colour images are normalised by ImageNet's statistics, grey ones are only scaled to
-    [0, 1].
+    With `image_size` the images are resized when they are decoded (Pillow, bilinear with antialias), and with `crop`
+    cropped then. Colour images are normalised by ImageNet's statistics, grey ones are only scaled to [0, 1].
     """
 
     path: str = ""
@@ -83,10 +82,17 @@ def make(
     tree = _tree(root, config.test_fraction)
     if not tree.train:
         raise DataError(f"{root} has no training images (test_fraction is {config.test_fraction})")
-    identity = identify(_states(root, tree), config.image_size, DECODING)
+    identity = identify(
+        _states(root, tree),
+        config.image_size,
+        DECODING,
+        *(() if config.crop is None else (config.crop,)),
+    )
 
     def decode_all() -> Cached:
-        sources, classes, remarks = decode(root, tree.train, tree.test, config.image_size, progress)
+        sources, classes, remarks = decode(
+            root, tree.train, tree.test, (config.image_size, config.crop), progress
+        )
         return Cached(
             name=root.name,
             version=identity,
@@ -112,6 +118,7 @@ def make(
         classes=content.classes,
         mean=mean,
         std=std,
+        sized=True,
     )._replace(
         names=tuple(image.path.relative_to(root).as_posix() for image in tree.train + tree.test),
         root=str(root),

@@ -44,8 +44,10 @@ class Picture(NamedTuple):
     """Its EXIF data cannot be read: it is shown as it is stored."""
 
 
-def picture(path: Path, side: int | None) -> Picture:
+def picture(path: Path, side: int | None, crop: int | None = None) -> Picture:
     """Read an image, resized to `side`×`side` (bilinear with antialias) unless that is None.
+
+    With `crop` the shorter side becomes `side`, and the central `crop`×`crop` is kept.
 
     Raises DataError, naming the file, where it cannot be read or has more than 8 bits a channel.
     """
@@ -62,9 +64,29 @@ def picture(path: Path, side: int | None) -> Picture:
         if file.mode in PALETTES and _is_grey(image):
             image = image.getchannel(0)
         image = image.convert("L" if len(image.getbands()) == 1 else "RGB")
-        if side is not None and image.size != (side, side):
-            image = image.resize((side, side), Image.Resampling.BILINEAR)
+        image = _sized(path, image, side, crop)
         return Picture(np.asarray(image), transparent, _has_more(file), lost)
+
+
+def _sized(path: Path, image: Image.Image, side: int | None, crop: int | None) -> Image.Image:
+    """The image resized and cropped. Raises DataError where it is smaller than the crop."""
+    if side is not None:
+        width, height = image.size
+        shorter = min(width, height)
+        size = (side, side)
+        if crop is not None:
+            size = (width * side // shorter, height * side // shorter)
+        if image.size != size:
+            image = image.resize(size, Image.Resampling.BILINEAR)
+    if crop is None:
+        return image
+    width, height = image.size
+    if min(width, height) < crop:
+        raise DataError(
+            f"{path} is {width}×{height}, and dataset.crop {crop} is more: set image_size"
+        )
+    left, top = round((width - crop) / 2), round((height - crop) / 2)
+    return image.crop((left, top, left + crop, top + crop))
 
 
 @cache

@@ -24,6 +24,7 @@ from junlearn.types import Array, Data, Key, View
 __all__ = [
     "AUGMENTATIONS",
     "CROP_PADDING",
+    "centre",
     "crop_and_resize",
     "crop_at",
     "flip",
@@ -32,6 +33,7 @@ __all__ = [
     "pad_and_crop",
     "random_resized_crop",
     "resize",
+    "resize_shorter",
     "rotate",
     "rotate_by",
     "sample_crop",
@@ -146,6 +148,19 @@ def resize(x: Array, size: int | tuple[int, int]) -> Array:
     return crop_and_resize(x, 0, 0, height, width, size)
 
 
+def resize_shorter(x: Array, side: int) -> Array:
+    """Resize [..., H,W,C] as `resize` does, so that the shorter side is `side` and the proportions stay."""
+    height, width = x.shape[-3:-1]
+    shorter = min(height, width)
+    return resize(x, (height * side // shorter, width * side // shorter))
+
+
+def centre(x: Array, side: int) -> Array:
+    """The central `side`×`side` of [..., H,W,C]: torchvision's CenterCrop."""
+    top, left = (round((length - side) / 2) for length in x.shape[-3:-1])
+    return x[..., top : top + side, left : left + side, :]
+
+
 def sample_crop(
     key: Key,
     height: int,
@@ -235,17 +250,19 @@ def make_views(
     image_size: int | None,
     augmentation: str,
     padding: int = CROP_PADDING,
+    crop: int | None = None,
 ) -> Mapping[str, View]:
     """The views `"eval"`, and `"augment"`: the same around the named augmentation, whose crops pad by `padding` pixels.
 
     Images are normalised, then resized if `image_size` is given, in this order as in the published
     pre-processing. Normalising is affine and resizing averages with weights that sum to one, so the
-    order makes no difference but for rounding. Equal arguments give the same views. Raises ConfigError for an unknown
+    order makes no difference but for rounding. With `crop` the shorter side becomes `image_size`, and the network gets
+    the central square of that side. Equal arguments give the same views. Raises ConfigError for an unknown
     augmentation.
     """
     if augmentation not in AUGMENTATIONS:
         raise unknown("augmentation", augmentation, AUGMENTATIONS)
-    return _views(tuple(mean), tuple(std), image_size, augmentation, padding)
+    return _views(tuple(mean), tuple(std), image_size, augmentation, padding, crop)
 
 
 @remembered
@@ -255,11 +272,14 @@ def _views(
     image_size: int | None,
     augmentation: str,
     padding: int,
+    crop: int | None,
 ) -> Mapping[str, View]:
 
     def finish(x: Array) -> Array:
         x = normalise(x, mean, std)
-        return x if image_size is None else resize(x, image_size)
+        if crop is None:
+            return x if image_size is None else resize(x, image_size)
+        return centre(x if image_size is None else resize_shorter(x, image_size), crop)
 
     def evaluate(rows: Data, keys: Key) -> Array:
         del keys

@@ -10,7 +10,7 @@ from junlearn import metrics, relearn
 from junlearn.engine import processes, saved
 from junlearn.engine.run import Result
 from junlearn.errors import DivergedError, JunlearnError
-from junlearn.experiment import provenance, records, request
+from junlearn.experiment import original_file, provenance, records, request
 from junlearn.experiment.effect import without_effect
 from junlearn.experiment.evaluator import Evaluator, Relearning, Subject
 from junlearn.experiment.identity import Identity, metric_code, record_hash
@@ -23,6 +23,7 @@ from junlearn.experiment.setup import RANDOM, RELEARN, Setup, key_for, run_optio
 from junlearn.files import replace
 from junlearn.methods import build
 from junlearn.metrics import Context, Network, costly
+from junlearn.models.weights import file_digest
 from junlearn.plugins.registry import metrics_of
 
 __all__ = ["Case", "Outcome", "evaluate_cases", "evaluator_of", "of_the_machine"]
@@ -43,6 +44,8 @@ class Case(NamedTuple):
     """Digest of the code that makes the "network"."""
     result: Callable[[], Result]
     """Trains it, or reads it back; asked once."""
+    stores: tuple[Path, ...] = ()
+    """Where the networks lie, when they are finished, that it is read back from."""
 
 
 class Outcome(NamedTuple):
@@ -138,6 +141,10 @@ class _RecordMaker:
         config = _own_config(self.setup, case)
         record = records.new(config, name, case.role, case.label, values, done, self._code(case))
         record["request"] = self.request
+        shape = {"input_shape": list(self.setup.dataset.input_shape)}
+        record["preprocessing"] = {**self.setup.dataset.preprocessing, **shape}
+        if (file := original_file.file_of(self.setup.experiment)) is not None:
+            record["given"] = {"file": file, "sha256": file_digest(file)}
         if case.role == "unlearn" and (idle := _idle(self.setup, case, context)):
             record["effect"] = idle
         return record

@@ -18,12 +18,13 @@ from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import matmuls
 from junlearn.engine.run import Result, Staged, finish_run, run_stages
 from junlearn.engine.settings import stage_options
-from junlearn.experiment import provenance, request, stored
+from junlearn.experiment import original_file, provenance, request, stored
 from junlearn.experiment.evaluate import Case, Outcome, evaluate_cases
 from junlearn.experiment.identity import Identity, identities, network_code
 from junlearn.experiment.locks import exclusive
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Fresh, Renewal
+from junlearn.experiment.records import SECONDS
 from junlearn.experiment.resolved import NamedConfig, Resolved, method_of
 from junlearn.experiment.schema import digest, plain, thing_of
 from junlearn.experiment.setup import (
@@ -40,7 +41,7 @@ from junlearn.methods import METHODS, build
 from junlearn.train import everything, initial, train
 from junlearn.types import Method
 
-__all__ = ["execute", "original_network", "prepared"]
+__all__ = ["cases_of", "execute", "original_network", "prepared"]
 
 F = TypeVar("F", bound=Callable)
 
@@ -71,7 +72,7 @@ def execute(
     """
     setup = prepared(experiment, cache_dir, reporter)
     renewal = Renewal(fresh)
-    cases = _cases(setup, _shared(cache_dir), workdir / "checkpoints", renewal, reporter)
+    cases = _cases(setup, workdir, cache_dir, renewal, reporter)
     with exclusive(workdir):
         text = json.dumps(plain(experiment), indent=2) + "\n"
         processes.first(lambda: replace(workdir / "config.json", text))
@@ -87,7 +88,10 @@ def _tell_copies(setup: Setup, cache_dir: str | None, reporter: Reporter) -> Non
     if setup.experiment.scenario.name != "rows":
         return
     original = _shared(cache_dir) / digest(identities(setup).original)
-    if found := stored.copies(setup.dataset.fingerprint, [original], cache_dir):
+    found = stored.copies(setup.dataset.fingerprint, [original], cache_dir)
+    if (file := original_file.file_of(setup.experiment)) is not None:
+        reporter.say(f"the given original network {file} learned the forgotten images and stays")
+    if found:
         reporter.say(
             f"the forgotten images are still in {', '.join(found)}: cache purge --request removes them"
         )
@@ -99,6 +103,8 @@ def original_network(
 ) -> tuple[Setup, Result]:
     """The original network of an experiment, trained or read back, and what it was trained on."""
     setup = prepared(experiment, cache_dir, reporter)
+    if setup.given is not None:
+        return setup, _as_given(setup)
     identity, shared = identities(setup).original, _shared(cache_dir)
     return setup, _train(setup, "original", identity, shared, Renewal("nothing"), reporter)
 
@@ -115,22 +121,34 @@ def _shared(cache_dir: str | None) -> Path:
     return dataset_cache_dir(cache_dir).parent / "models"
 
 
+def cases_of(
+    experiment: Resolved, workdir: Path, cache_dir: str | None, reporter: Reporter
+) -> tuple[Setup, list[Case]]:
+    """The networks of an experiment as they are found in `workdir` and in the cache; nothing is trained yet."""
+    setup = prepared(experiment, cache_dir, reporter)
+    return setup, _cases(setup, workdir, cache_dir, Renewal("nothing"), reporter)
+
+
 def _cases(
-    setup: Setup, shared: Path, own: Path, renewal: Renewal, reporter: Reporter
+    setup: Setup, workdir: Path, cache_dir: str | None, renewal: Renewal, reporter: Reporter
 ) -> list[Case]:
     """The original, the retrained reference where there is one, then one case a method."""
-    experiment = setup.experiment
+    experiment, shared, own = setup.experiment, _shared(cache_dir), workdir / "checkpoints"
     names = identities(setup)
 
     def trained(role: str, identity: Identity) -> Callable[[], Result]:
         return cache(lambda: _train(setup, role, identity, shared, renewal, reporter))
 
     original = trained("original", names.original)
+    places: tuple[Path, ...] = (shared / digest(names.original),)
+    if setup.given is not None:
+        original, places = cache(lambda: _as_given(setup)), ()
     code = network_code(setup, METHODS["retrain"])
-    cases = [Case("original", "original", names.original, code, original)]
+    cases = [Case("original", "original", names.original, code, original, places)]
     if experiment.reference:
         reference = trained("retrain", names.retrain)
-        cases.append(Case("retrain", "retrain", names.retrain, code, reference))
+        own_place = (shared / digest(names.retrain),)
+        cases.append(Case("retrain", "retrain", names.retrain, code, reference, own_place))
 
     # What was left by the last one alone is kept: what was left before can be read back.
     @lru_cache(maxsize=1)
@@ -147,6 +165,7 @@ def _cases(
         config = method_of(experiment, label)
         # Built before anything is trained: a setting that cannot be is an error at once.
         method = build(thing_of(config), config, setup.model)
+        original_file.check_method(experiment, label, method)
         name = stages(config)
         # Configurations that differ in what `finish` reads share the stages of the first of them,
         first, store = stores.setdefault(name, (label, Store(own / f"{label}-{name}", name)))
@@ -156,7 +175,9 @@ def _cases(
             _, begun = stores.get(stages(method.beginning), (None, None))
         finished = partial(_finished, setup, method, partial(staged, first, store, begun))
         code = network_code(setup, thing_of(config))
-        cases.append(Case("unlearn", label, names.unlearned(config), code, finished))
+        # A method without a stage leaves nothing of its own.
+        its = (*places, store.directory) if method.plan(setup.split) else places
+        cases.append(Case("unlearn", label, names.unlearned(config), code, finished, its))
     return cases
 
 
@@ -197,6 +218,12 @@ def _train(
         )
     reporter.say(f"{role}: {_spent(result)}")
     return result
+
+
+def _as_given(setup: Setup) -> Result:
+    """The original network from a file, which cost no time."""
+    assert setup.given is not None
+    return Result(setup.model, setup.given, [], dict.fromkeys(SECONDS, 0.0), {}, {})
 
 
 def _unlearn(

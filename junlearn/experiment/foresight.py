@@ -6,6 +6,7 @@ from typing import Any
 from junlearn import outputs
 from junlearn.engine import processes
 from junlearn.errors import JunlearnError
+from junlearn.experiment import original_file
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import Resolved, method_of, surrogate_of
 from junlearn.experiment.schema import digest, plain, thing_of
@@ -43,7 +44,10 @@ def _foresee(
             seen, split, model, _ = choose(experiment, dataset)
             for label in experiment.methods:
                 config = method_of(experiment, label)
-                build(thing_of(config), config, model)
+                original_file.check_method(
+                    experiment, label, build(thing_of(config), config, model)
+                )
+            original_file.network(experiment, model, seen.sources)
         except JunlearnError as error:
             raise type(error)(f"{title}: {error}" if title else str(error)) from error
         clean = outputs.clean(seen.sources, split, seen.views)

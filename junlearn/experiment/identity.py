@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from junlearn import metrics, outputs
 from junlearn.engine import run
+from junlearn.experiment import original_file
 from junlearn.experiment.code_digest import code_digest
 from junlearn.experiment.resolved import NamedConfig, Resolved, surrogate_of
 from junlearn.experiment.schema import described, digest, plain, thing_of
@@ -42,6 +43,10 @@ Identity = dict[str, Any]
 LOCATION_FIELDS = ("data_dir", "path")
 """Fields of a dataset's section that say where it lies, not what it is."""
 
+LATER = {"crop": None, "epsilon": 1e-12}
+"""Fields that sections did not always have, and what held before: left out where they say so, so that networks from
+before are found again."""
+
 FORMER_NAMES = {"noisy_labels": "noise"}
 """Scenarios that had another name: what was made under it is found again."""
 
@@ -69,14 +74,16 @@ def identities(setup: Setup) -> Identities:
     """Of all networks of an experiment."""
     experiment = setup.experiment
     section = _request(setup)
-    original = _original(experiment, section) | {
+    trained = _original(experiment, section) | {
         "fingerprint": setup.dataset.fingerprint,
-        "model": model_identity(experiment.model),
+        "model": model_identity(original_file.model_section(experiment)),
     }
+    # The retrained network knows nothing of a file that the original is in.
+    file = original_file.identity(experiment)
     request = {"scenario": section, "scenario_seed": setup.seeds["scenario"]}
-    retrain = original | request | {"retrain_init": experiment.retrain_init}
-    methods = retrain | surrogate_identity(setup) | {"method_seed": setup.seeds["method"]}
-    return Identities(original, retrain, methods)
+    retrain = trained | request | {"retrain_init": experiment.retrain_init}
+    methods = retrain | file | surrogate_identity(setup) | {"method_seed": setup.seeds["method"]}
+    return Identities(trained | file, retrain, methods)
 
 
 def original_settings(experiment: Resolved) -> Identity:
@@ -87,7 +94,9 @@ def original_settings(experiment: Resolved) -> Identity:
     """
     shares = (experiment.held_out, experiment.validation)
     taken = [*shares, experiment.seed if any(shares) else None]
-    return _original(experiment, _section(experiment.scenario)) | {"taken": taken}
+    file = original_file.file_of(experiment)
+    named = {} if file is None else {"given": file}
+    return _original(experiment, _section(experiment.scenario)) | {"taken": taken} | named
 
 
 def _original(experiment: Resolved, request: dict[str, Any]) -> Identity:
@@ -96,7 +105,7 @@ def _original(experiment: Resolved, request: dict[str, Any]) -> Identity:
     settings = {
         "format": 1,
         "dataset": without_location(described(experiment.dataset)),
-        "model": described(experiment.model),
+        "model": _as_before(described(original_file.model_section(experiment))),
         "train": plain(experiment.train),
         "precision": experiment.precision,
         "order": seeds["order"],
@@ -136,7 +145,7 @@ def surrogate_identity(setup: Setup) -> Identity:
 
 def model_identity(config: NamedConfig) -> Identity:
     """The section of a model, with the content of its file of weights in the place of the path."""
-    return _by_content(described(config), "weights")
+    return _by_content(_as_before(described(config)), "weights")
 
 
 def method_identity(config: NamedConfig) -> Identity:
@@ -151,7 +160,13 @@ def _by_content(section: dict[str, Any], field: str) -> dict[str, Any]:
 
 def without_location(section: dict[str, Any]) -> dict[str, Any]:
     """The section of a dataset without the fields that say where it lies."""
-    return {name: value for name, value in section.items() if name not in LOCATION_FIELDS}
+    kept = {name: value for name, value in section.items() if name not in LOCATION_FIELDS}
+    return _as_before(kept)
+
+
+def _as_before(section: dict[str, Any]) -> dict[str, Any]:
+    """A section without the fields that came later and say nothing new."""
+    return {n: value for n, value in section.items() if n not in LATER or value != LATER[n]}
 
 
 def judgement(experiment: Resolved) -> dict[str, Any]:

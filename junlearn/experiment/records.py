@@ -51,6 +51,11 @@ class Record(Provenance):
     request: NotRequired[dict[str, Any]]
     """What was to be forgotten, of which data: see `junlearn.experiment.request.summary`; not in records of earlier
     versions."""
+    preprocessing: NotRequired[dict[str, Any]]
+    """What was done to the pixels before a network got them (`Dataset.preprocessing`), with its `input_shape`; not in
+    records of earlier versions."""
+    given: NotRequired[dict[str, str]]
+    """Where the original came from a file: `file`, and the `sha256` of its content."""
     weights: NotRequired[str]
     """Where the network lies below the run's directory, if it was asked for."""
 

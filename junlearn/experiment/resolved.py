@@ -33,6 +33,7 @@ class Resolved(Protocol):
     retrain_init: Literal["other", "same"]
     precision: Precision
     matmul_precision: MatmulPrecision
+    original: str
     reference: bool
     metrics: tuple[str, ...]
     train_view: Literal["eval", "augment"]

@@ -19,7 +19,7 @@ import msgspec
 from junlearn import metrics
 from junlearn.engine.precision import MatmulPrecision, Precision
 from junlearn.errors import ConfigError, short, unknown
-from junlearn.experiment import auditing, reading
+from junlearn.experiment import auditing, original_file, reading
 from junlearn.experiment.conversion import convert
 from junlearn.experiment.reading import INTEGERS, sound
 from junlearn.experiment.sections import (
@@ -121,6 +121,9 @@ class Experiment:
     matmul_precision: MatmulPrecision = "highest"
     """How a GPU or TPU multiplies float32. highest: as a CPU does; default: as JAX does by itself, in TF32 or bfloat16,
     which is faster and gives other numbers."""
+    original: str = "trained"
+    """Where the original network comes from. trained: `train` makes it; given: it is the network in `model.weights`;
+    else the file that it is in. The retrained network never starts from an original that was given."""
     reference: bool = True
     """Train the retrained network. Without it, the metrics that compare with it are left out."""
     metrics: tuple[str, ...] = DEFAULT_METRICS
@@ -248,6 +251,7 @@ def parse(table: Mapping[str, Any]) -> Any:
         raise ConfigError("metrics: a list of at least one metric is needed")
     registry.metrics_of(experiment.metrics)
     metrics.check(experiment.metrics)
+    original_file.check(experiment)
     if "audit" in extras:
         auditing.check(experiment.audit)
     if experiment.loop.distributed and experiment.loop.devices == "one":

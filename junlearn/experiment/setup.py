@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh
 
 from junlearn.datasets.holdout import hold_out, set_aside
@@ -14,12 +15,13 @@ from junlearn.engine.precision import Precision, in_precision
 from junlearn.engine.run import place
 from junlearn.engine.settings import Progress, RunOptions
 from junlearn.errors import ConfigError
+from junlearn.experiment import original_file
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import NamedConfig, Resolved, surrogate_of
 from junlearn.experiment.schema import plain, thing_of
 from junlearn.memo import remembered
 from junlearn.scenarios import remarks
-from junlearn.types import Dataset, Key, Model, Sources, Split
+from junlearn.types import Dataset, Key, Model, Sources, Split, Variables
 
 __all__ = [
     "METHOD",
@@ -57,6 +59,8 @@ class Setup(NamedTuple):
     mesh: Mesh | None
     surrogate: Dataset | None = None
     """Where the source "surrogate" comes from."""
+    given: Variables | None = None
+    """The original network, where it comes from a file."""
 
 
 def prepare(experiment: Resolved, cache_dir: str | None, reporter: Reporter) -> Setup:
@@ -78,8 +82,11 @@ def _prepare(experiment: Resolved, cache_dir: str | None, reporter: Reporter) ->
     )
     for line in _remarks(experiment.scenario, dataset, surrogate, split):
         reporter.say(line)
+    original = original_file.network(experiment, model, dataset.sources)
+    if original is not None:
+        original = place(jax.tree.map(jnp.asarray, original), mesh)
     sources = place(dataset.sources, mesh)
-    return Setup(experiment, dataset, model, split, sources, seeds, mesh, surrogate)
+    return Setup(experiment, dataset, model, split, sources, seeds, mesh, surrogate, original)
 
 
 def read(
@@ -112,7 +119,10 @@ def choose(experiment: Resolved, dataset: Dataset) -> tuple[Dataset, Split, Mode
     """The data as training sees them, what is forgotten, the network (not trained) and the seeds."""
     seeds = seeds_of(experiment)
     model = network_of(
-        experiment.model, len(dataset.classes), dataset.input_shape, experiment.precision
+        original_file.model_section(experiment),
+        len(dataset.classes),
+        dataset.input_shape,
+        experiment.precision,
     )
     scenario = thing_of(experiment.scenario)
     made = scenario.make(experiment.scenario, dataset, key_for(seeds["scenario"], SCENARIO))

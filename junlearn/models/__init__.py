@@ -21,6 +21,7 @@ from junlearn.models.resnet import ResNetConfig, make_resnet
 from junlearn.models.resnet9 import ResNet9Config, make_resnet9
 from junlearn.models.vgg import Vgg11Config, Vgg16BnConfig, make_vgg11, make_vgg16
 from junlearn.models.vit import VitBase16Config, VitConfig, make_vit
+from junlearn.models.weight_tables import Row, Table
 from junlearn.models.weights import load_weights
 from junlearn.models.wide_resnet import WideResNetConfig, make_wide_resnet
 from junlearn.types import Component, Variables
@@ -28,7 +29,7 @@ from junlearn.types import Component, Variables
 if TYPE_CHECKING:
     from junlearn.models.nnx import from_nnx
 
-__all__ = ["MODELS", "count_parameters", "from_linen", "from_nnx", "load_weights"]
+__all__ = ["MODELS", "Row", "Table", "count_parameters", "from_linen", "from_nnx", "load_weights"]
 
 MODELS: dict[str, Component] = {
     "mlp": Component("dense layers with ReLU on the flattened image", MlpConfig, make_mlp),

@@ -17,6 +17,7 @@ from junlearn.errors import ConfigError
 from junlearn.fields import Count, Fraction
 from junlearn.models.linen import from_linen
 from junlearn.models.modules import BatchNorm, Conv, Dense
+from junlearn.models.weight_tables import own_table
 from junlearn.types import Array, Model
 
 __all__ = ["AllCnn", "AllCnnConfig", "make_allcnn"]
@@ -120,12 +121,17 @@ def make_allcnn(config: AllCnnConfig, num_classes: int, input_shape: tuple[int, 
             f"model 'allcnn' needs images of {SMALLEST}×{SMALLEST} or more, not {height}×{width}"
         )
     convolutions = [f"conv{number}" for number in range(1, len(CONVOLUTIONS) + 1)]
-    return from_linen(
+    model = from_linen(
         AllCnn(num_classes, config.width, config.hidden, config.dropout),
         layers=(*convolutions, "head"),
         depths=(*(1 for _ in convolutions), 2),
         input_shape=input_shape,
     )
+    paths = [(name, part) for name in convolutions for part in ("conv", "norm")]
+    # Two convolutions with stride 2 and then the windows.
+    down, across = (-(-length // 4) // WINDOW for length in (height, width))
+    head = [("head", "dense1"), ("head", "dense2")]
+    return model._replace(tables=own_table([*paths, *head], {head[0]: (down, across)}))
 
 
 def _window_means(x: Array) -> Array:

@@ -21,6 +21,7 @@ from junlearn.errors import ConfigError
 from junlearn.fields import Count
 from junlearn.models.linen import from_linen
 from junlearn.models.modules import BatchNorm, Conv, Dense, zeros
+from junlearn.models.weight_tables import own_table
 from junlearn.types import Array, Model
 
 __all__ = ["CifarResNet", "CifarResNetConfig", "make_cifar_resnet"]
@@ -108,9 +109,12 @@ def make_cifar_resnet(
         )
     blocks = (depth - 2) // 6
     names = [f"stage{stage}_block{block}" for stage in (1, 2, 3) for block in range(1, blocks + 1)]
-    return from_linen(
+    model = from_linen(
         CifarResNet(num_classes, blocks, config.widths),
         layers=("stem", *names, "head"),
         depths=(1, *(2 for _ in names), 1),
         input_shape=input_shape,
     )
+    parts = ("conv1", "norm1", "conv2", "norm2", "shortcut_conv", "shortcut_norm")
+    paths = [("stem", "conv"), ("stem", "norm"), *((n, part) for n in names for part in parts)]
+    return model._replace(tables=own_table([*paths, ("head",)]))

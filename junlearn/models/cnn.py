@@ -13,6 +13,7 @@ from junlearn.fields import Count
 from junlearn.models.convolution import max_pool
 from junlearn.models.linen import from_linen
 from junlearn.models.modules import BatchNorm, Conv, Dense
+from junlearn.models.weight_tables import own_table
 from junlearn.types import Array, Model
 
 __all__ = ["LafCnn", "LafCnnConfig", "SmallCnn", "SmallCnnConfig", "make_laf_cnn", "make_small_cnn"]
@@ -109,7 +110,9 @@ def make_laf_cnn(
     """LAF's CNN for `input_shape` (H, W, C). Raises ConfigError for images under 4×4."""
     _check_pools("laf_cnn", 2, input_shape)
     module = LafCnn(num_classes, config.channels, config.embedding, config.hidden)
-    return from_linen(module, layers=("conv1", "conv2", "fc1", "head"), input_shape=input_shape)
+    model = from_linen(module, layers=("conv1", "conv2", "fc1", "head"), input_shape=input_shape)
+    paths = [("conv1",), ("conv2",), ("fc1",), ("head", "dense1"), ("head", "dense2")]
+    return model._replace(tables=own_table(paths, {("fc1",): _halved(input_shape, 2)}))
 
 
 def make_small_cnn(
@@ -119,8 +122,16 @@ def make_small_cnn(
     blocks = len(config.channels)
     _check_pools("small_cnn", blocks, input_shape)
     module = SmallCnn(num_classes, config.channels, config.embedding)
-    layers = (*(f"block{number}" for number in range(1, blocks + 1)), "fc1", "head")
-    return from_linen(module, layers=layers, input_shape=input_shape)
+    names = [f"block{number}" for number in range(1, blocks + 1)]
+    model = from_linen(module, layers=(*names, "fc1", "head"), input_shape=input_shape)
+    paths = [(name, part) for name in names for part in ("conv", "norm")]
+    tables = own_table([*paths, ("fc1",), ("head",)], {("fc1",): _halved(input_shape, blocks)})
+    return model._replace(tables=tables)
+
+
+def _halved(input_shape: tuple[int, int, int], times: int) -> tuple[int, int]:
+    """Height and width of the map behind so many pools."""
+    return input_shape[0] // 2**times, input_shape[1] // 2**times
 
 
 def _check_pools(name: str, pools: int, input_shape: tuple[int, int, int]) -> None:

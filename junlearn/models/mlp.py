@@ -9,6 +9,7 @@ from junlearn.errors import ConfigError
 from junlearn.fields import Count
 from junlearn.models.linen import from_linen
 from junlearn.models.modules import Dense
+from junlearn.models.weight_tables import own_table
 from junlearn.types import Array, Model
 
 __all__ = ["Mlp", "MlpConfig", "make_mlp"]
@@ -45,6 +46,7 @@ def make_mlp(config: MlpConfig, num_classes: int, input_shape: tuple[int, int, i
     if math.prod(input_shape) < 1:
         raise ConfigError(f"model 'mlp' needs images with at least one pixel, not {input_shape}")
     hidden = tuple(f"dense{number}" for number in range(1, len(config.hidden) + 1))
-    return from_linen(
-        Mlp(num_classes, config.hidden), layers=(*hidden, "head"), input_shape=input_shape
-    )
+    layers = (*hidden, "head")
+    model = from_linen(Mlp(num_classes, config.hidden), layers=layers, input_shape=input_shape)
+    tables = own_table([(layer,) for layer in layers], {(layers[0],): input_shape[:2]})
+    return model._replace(tables=tables)

@@ -31,7 +31,8 @@ from junlearn.models.modules import (
     he_normal_fan_out,
     uniform_fan_in,
 )
-from junlearn.models.weights import Pretrained, Row, pretrained
+from junlearn.models.weight_tables import Row, Table
+from junlearn.models.weights import Pretrained, pretrained
 from junlearn.types import Array, Model
 
 __all__ = [
@@ -246,14 +247,17 @@ def make_resnet(
     return pretrained(
         model,
         config,
-        weight_names(DEPTHS[depth]),
+        weight_names(DEPTHS[depth], embedding=bool(embedding)),
         (*embedding, "head"),
         fresh=("stem.conv",) if config.weights_stem == "fresh" else (),
     )
 
 
-def weight_names(depth: Depth) -> list[Row]:
-    """Torchvision's names, and `shortcut` and `linear` for its `downsample` and `fc`."""
+def weight_names(depth: Depth, embedding: bool = False) -> tuple[Table]:
+    """Torchvision's names, and `shortcut` and `linear` for its `downsample` and `fc`; its and timm's are the same.
+
+    A linear embedding, which neither has, is `embedding` before the `fc`.
+    """
     rows = [Row(("stem", "conv"), ("conv1",)), Row(("stem", "norm"), ("bn1",))]
     for stage, block in depth.places():
         here, there = f"stage{stage}_block{block}", f"layer{stage}.{block - 1}"
@@ -263,4 +267,5 @@ def weight_names(depth: Depth) -> list[Row]:
         for index, part in enumerate(("conv", "norm")):
             names = (f"{there}.downsample.{index}", f"{there}.shortcut.{index}")
             rows.append(Row((here, f"shortcut_{part}"), names))
-    return [*rows, Row(("head",), ("fc", "linear"))]
+    rows += [Row(("fc1",), ("embedding",))] if embedding else []
+    return (Table("torchvision", (*rows, Row(("head",), ("fc", "linear")))),)

@@ -23,6 +23,7 @@ from junlearn.fields import Count
 from junlearn.models.convolution import max_pool
 from junlearn.models.linen import from_linen
 from junlearn.models.modules import BatchNorm, Conv, Dense, zeros
+from junlearn.models.weight_tables import own_table
 from junlearn.types import Array, Model
 
 __all__ = ["ResNet9", "ResNet9Config", "make_resnet9"]
@@ -116,4 +117,9 @@ def make_resnet9(
             f"model 'resnet9' needs images of {SMALLEST}×{SMALLEST} or more, not {height}×{width}"
         )
     module = ResNet9(num_classes, config.widths)
-    return from_linen(module, layers=LAYERS, depths=DEPTHS, input_shape=input_shape)
+    model = from_linen(module, layers=LAYERS, depths=DEPTHS, input_shape=input_shape)
+    units: list[tuple[str, ...]] = []
+    for name in LAYERS[:-1]:
+        units += [(name, "unit1"), (name, "unit2")] if name.startswith("res") else [(name,)]
+    parts = [(*unit, part) for unit in units for part in ("conv", "norm")]
+    return model._replace(tables=own_table([*parts, ("fc",)]))

@@ -27,7 +27,8 @@ from junlearn.fields import Count, Fraction
 from junlearn.models.convolution import max_pool
 from junlearn.models.linen import from_linen
 from junlearn.models.modules import BatchNorm, Conv, Dense, he_normal_fan_out, normal, zeros
-from junlearn.models.weights import Pretrained, Row, pretrained
+from junlearn.models.weight_tables import Row, Table
+from junlearn.models.weights import Pretrained, pretrained
 from junlearn.types import Array, Model
 
 __all__ = ["Vgg", "Vgg11Config", "Vgg16BnConfig", "adaptive_mean_pool", "make_vgg11", "make_vgg16"]
@@ -192,7 +193,7 @@ def _make(
 ) -> Model:
     layers = (*_conv_names(module.convolutions), *(row.path[0] for row in linear))
     model = from_linen(module, layers=layers, input_shape=input_shape)
-    return pretrained(model, config, [*_rows(module), *linear])
+    return pretrained(model, config, (Table("torchvision", (*_rows(module), *linear)),))
 
 
 def _conv_names(convolutions: tuple[int, ...]) -> list[str]:

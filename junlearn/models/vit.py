@@ -21,16 +21,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from junlearn.errors import ConfigError
-from junlearn.fields import Count, Fraction
+from junlearn.fields import Count, Fraction, Positive
 from junlearn.models.linen import from_linen
 from junlearn.models.modules import Dense, normal, zeros
-from junlearn.models.weights import Pretrained, Row, pretrained
+from junlearn.models.weight_tables import Row, Table
+from junlearn.models.weights import Pretrained, pretrained
 from junlearn.types import Array, Model
 
 __all__ = ["Vit", "VitBase16Config", "VitConfig", "make_vit"]
-
-EPSILON = 1e-12
-"""Of every LayerNorm, as in the released checkpoints."""
 
 small_normal = partial(normal, std=0.02)
 
@@ -50,6 +48,8 @@ class VitConfig(Pretrained):
     """Hidden width of the MLP in a block."""
     dropout: Fraction = 0.0
     """On the embedded patches, and on what each attention and MLP adds."""
+    epsilon: Positive = 1e-12
+    """Of every LayerNorm: 1e-12 in the checkpoints that Google released, 1e-6 in those of timm and torchvision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +105,7 @@ class Block(nn.Module):
     heads: int
     mlp: int
     dropout: float
+    epsilon: float = 1e-12
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
@@ -113,8 +114,8 @@ class Block(nn.Module):
         def drop(x: Array) -> Array:
             return nn.Dropout(self.dropout, deterministic=not train)(x)
 
-        x = x + drop(Attention(self.heads, name="attention")(_norm("norm1")(x)))
-        y = nn.gelu(_dense(self.mlp, "mlp1")(_norm("norm2")(x)), approximate=False)
+        x = x + drop(Attention(self.heads, name="attention")(_norm(self.epsilon, "norm1")(x)))
+        y = nn.gelu(_dense(self.mlp, "mlp1")(_norm(self.epsilon, "norm2")(x)), approximate=False)
         return x + drop(_dense(x.shape[-1], "mlp2")(y))
 
 
@@ -128,6 +129,7 @@ class Vit(nn.Module):
     heads: int
     mlp: int
     dropout: float = 0.0
+    epsilon: float = 1e-12
 
     @nn.compact
     def __call__(
@@ -138,10 +140,11 @@ class Vit(nn.Module):
         features = {}
         x = Embedding(self.patch, self.width, name="embed")(x)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        block = partial(Block, self.heads, self.mlp, self.dropout, self.epsilon)
         for number in range(1, self.depth + 1):
             name = f"block{number}"
-            x = features[name] = Block(self.heads, self.mlp, self.dropout, name=name)(x, train)
-        x = _norm("norm")(x[:, 0])
+            x = features[name] = block(name=name)(x, train)
+        x = _norm(self.epsilon, "norm")(x[:, 0])
         return _dense(self.num_classes, "head")(x), {**features, "embedding": x}
 
 
@@ -169,20 +172,25 @@ def make_vit(config: VitConfig, num_classes: int, input_shape: tuple[int, int, i
         config.heads,
         config.mlp,
         config.dropout,
+        config.epsilon,
     )
     blocks = [f"block{number}" for number in range(1, config.depth + 1)]
     model = from_linen(module, layers=("embed", *blocks, "norm", "head"), input_shape=input_shape)
-    return pretrained(model, config, _rows(config))
+    return pretrained(model, config, _tables(config))
 
 
-def _rows(config: VitConfig) -> list[Row]:
-    """The names of Hugging Face."""
-    embeddings = "embeddings.patch_embeddings.projection"
-    rows = [
-        Row(("embed", "token"), ("embeddings.cls_token",)),
-        Row(("embed", "positions"), ("embeddings.position_embeddings",)),
-        Row(("embed", "patch"), (embeddings,), reads=(config.patch, config.patch)),
-    ]
+def _tables(config: VitConfig) -> tuple[Table, ...]:
+    """The names of Hugging Face, of timm, whose attention has one layer for three, and of torchvision."""
+    return (_hugging_face(config), _timm(config), _torchvision(config))
+
+
+def _hugging_face(config: VitConfig) -> Table:
+    rows = _embedding(
+        config,
+        "embeddings.cls_token",
+        "embeddings.position_embeddings",
+        "embeddings.patch_embeddings.projection",
+    )
     for number in range(config.depth):
         block, layer = f"block{number + 1}", f"encoder.layer.{number}"
         rows += [
@@ -195,12 +203,65 @@ def _rows(config: VitConfig) -> list[Row]:
             Row((block, "mlp1"), (f"{layer}.intermediate.dense",)),
             Row((block, "mlp2"), (f"{layer}.output.dense",)),
         ]
-    return [*rows, Row(("norm",), ("layernorm",)), Row(("head",), ("classifier", "head"))]
+    rows.append(Row(("norm",), ("layernorm",)))
+    # Its classifier has all but the head in `vit`; its bare network has no head.
+    inner = [row._replace(whole="vit.") for row in rows]
+    return Table("huggingface", (*inner, Row(("head",), ("classifier", "head"))))
+
+
+def _timm(config: VitConfig) -> Table:
+    rows = _embedding(config, "cls_token", "pos_embed", "patch_embed.proj")
+    for number in range(config.depth):
+        block, layer = f"block{number + 1}", f"blocks.{number}"
+        rows += [
+            Row((block, "norm1"), (f"{layer}.norm1",)),
+            *_attention(block, Row((), (f"{layer}.attn.qkv",))),
+            Row((block, "attention", "out"), (f"{layer}.attn.proj",)),
+            Row((block, "norm2"), (f"{layer}.norm2",)),
+            Row((block, "mlp1"), (f"{layer}.mlp.fc1",)),
+            Row((block, "mlp2"), (f"{layer}.mlp.fc2",)),
+        ]
+    return Table("timm", (*rows, Row(("norm",), ("norm",)), Row(("head",), ("head",))))
+
+
+def _torchvision(config: VitConfig) -> Table:
+    rows = _embedding(config, "class_token", "encoder.pos_embedding", "conv_proj")
+    for number in range(config.depth):
+        block, layer = f"block{number + 1}", f"encoder.layers.encoder_layer_{number}"
+        rows += [
+            Row((block, "norm1"), (f"{layer}.ln_1",)),
+            *_attention(block, Row((), (f"{layer}.self_attention.in_proj",), joint="_")),
+            Row((block, "attention", "out"), (f"{layer}.self_attention.out_proj",)),
+            Row((block, "norm2"), (f"{layer}.ln_2",)),
+            Row((block, "mlp1"), (f"{layer}.mlp.0", f"{layer}.mlp.linear_1")),
+            Row((block, "mlp2"), (f"{layer}.mlp.3", f"{layer}.mlp.linear_2")),
+        ]
+    return Table(
+        "torchvision", (*rows, Row(("norm",), ("encoder.ln",)), Row(("head",), ("heads.head",)))
+    )
+
+
+def _embedding(config: VitConfig, token: str, positions: str, patch: str) -> list[Row]:
+    reads = (config.patch, config.patch)
+    return [
+        Row(("embed", "token"), (token,)),
+        Row(("embed", "positions"), (positions,)),
+        Row(("embed", "patch"), (patch,), reads=reads, convolution=True),
+    ]
+
+
+def _attention(block: str, row: Row) -> list[Row]:
+    """Query, key and value as the parts of one layer."""
+    names = ("query", "key", "value")
+    return [
+        row._replace(path=(block, "attention", name), part=(number, 3))
+        for number, name in enumerate(names)
+    ]
 
 
 def _dense(features: int, name: str) -> Dense:
     return Dense(features, kernel_init=small_normal, bias_init=zeros, name=name)
 
 
-def _norm(name: str) -> nn.LayerNorm:
-    return nn.LayerNorm(EPSILON, use_fast_variance=False, name=name)
+def _norm(epsilon: float, name: str) -> nn.LayerNorm:
+    return nn.LayerNorm(epsilon, use_fast_variance=False, name=name)

@@ -20,7 +20,7 @@ import numpy as np
 from junlearn.errors import CheckpointError, ConfigError
 from junlearn.models.weight_kinds import SAVE, SUFFIXES, kind_of
 
-__all__ = ["Entry", "read_entries"]
+__all__ = ["Entry", "entries_of", "read_entries"]
 
 STATES = (
     *("state_dict", "model_state_dict", "model_state", "net_state_dict", "model", "net", "network"),
@@ -130,12 +130,21 @@ def _read_torch(path: Path) -> dict[str, Entry]:
         ) from error
     state = _state(path, content, torch.is_tensor)
     try:
-        return {name: _entry(torch, tensor) for name, tensor in state.items()}
+        return entries_of(state)
     except (RuntimeError, TypeError, NotImplementedError) as error:
         raise CheckpointError(
             f"weights {path}: it holds tensors that have no numbers of their own ({_first_line(error)}); "
             f"in PyTorch, with plain tensors: {SAVE}"
         ) from error
+
+
+def entries_of(state: Mapping[str, Any]) -> dict[str, Entry]:
+    """Every tensor of a `state_dict` by its name; PyTorch is installed, as there are tensors of it."""
+    import torch
+
+    return {
+        name: _entry(torch, tensor) for name, tensor in state.items() if torch.is_tensor(tensor)
+    }
 
 
 def _state(path: Path, content: Any, is_tensor: Any, depth: int = 3) -> dict[str, Any]:

@@ -1,16 +1,10 @@
-"""Pretrained weights: initial values of a network from a file that PyTorch or safetensors wrote.
+"""Weights of a network from a file that PyTorch or safetensors wrote, by the tables of `weight_tables`.
 
-A model says in a table of `Row`s which names its layers have in such a file. Every name and every shape is checked;
-a name that is missing, left over or of another shape is an error that names it. What changes on the way:
-
-    convolution   weight [D,C,h,w]       -> kernel [h,w,C,D]
-    linear        weight [D,C]           -> kernel [C,D]
-    linear after a flattened map         -> rows from PyTorch's order (C,h,w) to ours (h,w,C)
-    BatchNorm     running_mean, _var     -> `Variables.stats`
-
-What wrappers and training programs put around names and arrays is recognised (`weight_names`, `weight_files`); nothing
-in a file is ever executed. Numbers that no training gives (NaN, infinite, a negative variance, nothing but zeros) and
-numbers that are no floating-point ones (quantised, sparse, complex ...) are errors too.
+Every name and every shape is checked; a name that is missing, left over or of another shape is an error that names it.
+Of a model's tables the one is taken that has most names of the file. What wrappers and training programs put around
+names and arrays is recognised (`weight_names`, `weight_files`); nothing in a file is ever executed. Numbers that no
+training gives (NaN, infinite, a negative variance, nothing but zeros) and numbers that are no floating-point ones
+(quantised, sparse, complex ...) are errors too.
 """
 
 import hashlib
@@ -25,32 +19,15 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from junlearn.errors import CheckpointError
-from junlearn.models.weight_files import read_entries
+from junlearn.models.weight_files import Entry, read_entries
 from junlearn.models.weight_misfits import Misfit, complaint
 from junlearn.models.weight_names import bare, ignored
+from junlearn.models.weight_tables import LEAVES, Row, Table, kernel, shapes
 from junlearn.types import Array, Key, Model, Variables
 
-__all__ = ["Pretrained", "Row", "file_digest", "load_weights", "pretrained"]
+__all__ = ["Pretrained", "file_digest", "fit", "load_weights", "pretrained"]
 
-LEAVES = {
-    "kernel": "weight",
-    "scale": "weight",
-    "bias": "bias",
-    "mean": "running_mean",
-    "var": "running_var",
-}
-"""The leaves of a layer here and in PyTorch."""
-
-
-class Row(NamedTuple):
-    """One layer, or one array, and its name in a file."""
-
-    path: tuple[str, ...]
-    """Where it is in `params`."""
-    names: tuple[str, ...]
-    """Its name in a file, and other names that are in use."""
-    reads: tuple[int, int] | None = None
-    """Of a linear layer: height and width of the map or patch that it reads flattened."""
+FRESH_HEAD = "weights_head=fresh draws a random head instead"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,23 +44,24 @@ class Pretrained:
 def pretrained(
     model: Model,
     config: Pretrained,
-    rows: Sequence[Row],
+    tables: tuple[Table, ...],
     head: tuple[str, ...] = ("head",),
     *,
     fresh: tuple[str, ...] = (),
 ) -> Model:
-    """`model` with an `init` that puts the arrays of `config.weights` in the place of what it draws.
+    """`model` with its tables, and an `init` that puts the arrays of `config.weights` in the place of what it draws.
 
     `head` names the groups of parameters that stay random with `weights_head="fresh"`, `fresh` those that do in any
     case. The file is read here, once.
     Raises as `load_weights` does.
     """
+    model = model._replace(tables=tables)
     if config.weights is None:
         return model
     shape = (1, *model.input_shape)  # type: ignore[misc]  # every registered model has one
     drawn = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))
     fresh = (*fresh, *head) if config.weights_head == "fresh" else fresh
-    loaded = jax.tree.leaves(load_weights(config.weights, rows, drawn, fresh=fresh))
+    loaded = jax.tree.leaves(load_weights(config.weights, tables, drawn, fresh=fresh))
     arrays = [leaf for leaf in loaded if isinstance(leaf, np.ndarray)]
 
     def init(key: Key, x: Array) -> Variables:
@@ -103,64 +81,79 @@ def pretrained(
 
 
 def load_weights(
-    path: str | Path, rows: Sequence[Row], variables: Variables, *, fresh: Iterable[str] = ()
+    path: str | Path,
+    tables: Sequence[Table],
+    variables: Variables,
+    *,
+    fresh: Iterable[str] = (),
+    remedy: str = FRESH_HEAD,
 ) -> Variables:
-    """`variables` with numpy arrays from the file at `path` in the place of all that `rows` name, the head's row last.
+    """`variables` with numpy arrays from the file at `path` in the place of all that a table names.
 
     `variables` may be abstract (`jax.eval_shape`). The groups in `fresh` (a top-level one, or a layer in it as
-    "stem.conv") stay as they are, and what the file holds below their names is passed over.
+    "stem.conv") stay as they are, and what the file holds below their names is passed over. `remedy` is said where the
+    head does not fit.
 
     Raises CheckpointError where the file does not exist, cannot be read without running code, or does not fit;
     ConfigError where the library that reads it is not installed.
     """
     path = Path(path).expanduser()
-    entries = read_entries(path)
+    what = f"weights {path} do not fit the model"
+    return fit(read_entries(path), tables, variables, what, fresh=fresh, remedy=remedy)
+
+
+def fit(
+    entries: Mapping[str, Entry],
+    tables: Sequence[Table],
+    variables: Variables,
+    what: str,
+    *,
+    fresh: Iterable[str] = (),
+    remedy: str = "",
+) -> Variables:
+    """As `load_weights`, from the arrays of a file. `what` begins the errors."""
     flat = flatten_dict({"params": variables.params, **variables.stats})
-    passed, targets = _targets(rows, flat, [tuple(name.split(".")) for name in fresh])
-    wanted = {name for target in targets for name in target.names}
-    fillers = {f"{name}.{leaf}" for name in passed for leaf in LEAVES.values()}
+    left = [tuple(name.split(".")) for name in fresh]
     try:
-        given = bare(entries, wanted | fillers)
+        reading = _best(entries, tables, flat, left)
     except ValueError as error:
-        raise CheckpointError(f"weights {path} do not fit the model; {error}") from error
-    entries = {own: entries[name] for name, own in given.items()}
-    unexpected = [
-        name
-        for name in entries
-        if name not in wanted
-        and not ignored(name)
-        and not any(name.startswith(f"{each}.") for each in passed)
-    ]
-    misfit = Misfit([], [], [], [], unexpected)
-    kernels = []
-    for target in targets:
-        name = next((name for name in target.names if name in entries), target.names[0])
-        if name not in entries:
-            misfit.missing.append(name)
+        raise CheckpointError(f"{what}; {error}") from error
+    found = reading.entries
+    misfit = Misfit([], [], [], [], reading.unexpected)
+    kernels: list[np.ndarray] = []
+    wrong_names: set[str] = set()
+    for target in reading.targets:
+        name = next((name for name in target.names if name in found), target.names[0])
+        # Several layers here can be one there.
+        if name in wrong_names:
             continue
-        shape, kind, array = entries[name]
-        if array is None:
-            misfit.kinds.append((name, kind))
-        elif shape not in target.shapes:
-            misfit.shapes.append((name, shape, target.shapes[0]))
+        wrong_names.add(name)
+        entry = found.get(name)
+        if entry is None:
+            misfit.missing.append(name)
+        elif entry.value is None:
+            misfit.kinds.append((name, entry.kind))
+        elif entry.shape not in target.shapes:
+            misfit.shapes.append((name, entry.shape, target.shapes[0]))
         else:
-            value = _cast(array, flat[target.place].dtype)
+            value = _cast(entry.value, flat[target.place].dtype)
             if wrong := _impossible(value, target.leaf):
                 misfit.values.append(f"{name!r} {wrong}")
+            else:
+                wrong_names.remove(name)
+            value = kernel(target.row, target.leaf, value)
             if target.leaf == "kernel":
-                value = _kernel(value, target.reads)
                 kernels.append(value)
-            flat[target.place] = np.ascontiguousarray(value)
+            flat[target.place] = np.array(value, order="C")
     if kernels and not any(kernel.any() for kernel in kernels):
         misfit.values.append("every weight is zero")
     if any(misfit):
-        text = complaint(misfit, entries)
-        head = rows[-1].names[0]
-        if any(
-            n.startswith(f"{head}.") for n in (*misfit.missing, *(n for n, *_ in misfit.shapes))
-        ):
-            text += "; weights_head=fresh draws a random head instead"
-        raise CheckpointError(f"weights {path} do not fit the model; {text}")
+        text = complaint(misfit, found)
+        head = f"{reading.table.rows[-1].names[0]}."
+        missing = (*misfit.missing, *(name for name, *_ in misfit.shapes))
+        if remedy and any(name.startswith(head) for name in missing):
+            text += f"; {remedy}"
+        raise CheckpointError(f"{what}; {text}")
     collections = unflatten_dict(flat)
     return Variables(collections.pop("params"), collections)
 
@@ -178,29 +171,73 @@ class _Target(NamedTuple):
     """An array of the network that a file must have."""
 
     place: tuple[str, ...]
+    row: Row
     leaf: str | None
     names: list[str]
     shapes: list[tuple[int, ...]]
     """Those that it may have in a file; the first is the usual one."""
-    reads: tuple[int, int] | None
 
 
-def _targets(
-    rows: Sequence[Row], flat: Mapping[tuple[str, ...], Any], left: Sequence[tuple[str, ...]]
-) -> tuple[list[str], list[_Target]]:
-    """Names of the layers that stay as they are (those below a path in `left`), and the arrays of all others."""
-    passed: list[str] = []
+class _Reading(NamedTuple):
+    """A file by the names of one table."""
+
+    table: Table
+    targets: list[_Target]
+    entries: dict[str, Entry]
+    """The arrays of the file under the network's own names."""
+    unexpected: list[str]
+
+    @property
+    def found(self) -> int:
+        """How many arrays of the network are there."""
+        return sum(any(name in self.entries for name in target.names) for target in self.targets)
+
+
+def _best(
+    entries: Mapping[str, Entry],
+    tables: Sequence[Table],
+    flat: Mapping[tuple[str, ...], Any],
+    left: Sequence[tuple[str, ...]],
+) -> _Reading:
+    """The file by the table that has most of its names; as many: the first. Raises ValueError as `bare` does."""
+    readings = []
+    errors = []
+    for table in tables:
+        try:
+            readings.append(_read(entries, table, flat, left))
+        except ValueError as error:
+            errors.append(error)
+    if not readings:
+        raise errors[0]
+    return max(readings, key=lambda reading: reading.found)
+
+
+def _read(
+    entries: Mapping[str, Entry],
+    table: Table,
+    flat: Mapping[tuple[str, ...], Any],
+    left: Sequence[tuple[str, ...]],
+) -> _Reading:
+    passed: list[Row] = []
     targets: list[_Target] = []
-    for row in rows:
+    for row in table.rows:
         if any(row.path[: len(path)] == path for path in left):
-            passed += row.names
+            passed.append(row)
             continue
         for place in [place for place in flat if place[1 : 1 + len(row.path)] == row.path]:
             leaf = place[-1] if len(place) == len(row.path) + 2 else None
-            names = [name if leaf is None else f"{name}.{LEAVES[leaf]}" for name in row.names]
-            shapes = _shapes_in_file(flat[place].shape, leaf, row.reads)
-            targets.append(_Target(place, leaf, names, shapes, row.reads))
-    return passed, targets
+            fitting = shapes(row, leaf, flat[place].shape)
+            targets.append(_Target(place, row, leaf, row.full(leaf), fitting))
+    wanted = {name for target in targets for name in target.names}
+    fillers = {name for row in passed for leaf in LEAVES for name in row.full(leaf)}
+    below = tuple(f"{name}." for row in passed for name in row.names)
+    named = {own: entries[name] for name, own in bare(entries, wanted | fillers).items()}
+    unexpected = [
+        name
+        for name in named
+        if name not in wanted and not ignored(name) and not name.startswith(below)
+    ]
+    return _Reading(table, targets, named, unexpected)
 
 
 def _cast(array: np.ndarray, dtype: Any) -> np.ndarray:
@@ -216,26 +253,3 @@ def _impossible(value: np.ndarray, leaf: str | None) -> str:
     if not np.isfinite(value).all():
         return "has infinite numbers"
     return "has negative variances" if leaf == "var" and (value < 0).any() else ""
-
-
-def _shapes_in_file(
-    shape: tuple[int, ...], leaf: str | None, reads: tuple[int, int] | None
-) -> list[tuple[int, ...]]:
-    """The shapes that an array may have in a file; the first is the usual one."""
-    if leaf != "kernel":
-        return [shape]
-    if len(shape) == 4:
-        height, width, inputs, outputs = shape
-        return [(outputs, inputs, height, width)]
-    inputs, outputs = shape
-    if reads is None:
-        return [(outputs, inputs)]
-    return [(outputs, inputs), (outputs, inputs // (reads[0] * reads[1]), *reads)]
-
-
-def _kernel(weight: np.ndarray, reads: tuple[int, int] | None) -> np.ndarray:
-    """The kernel of a convolution or linear layer from PyTorch's weight."""
-    if reads is not None:
-        outputs = weight.shape[0]
-        return weight.reshape(outputs, -1, *reads).transpose(2, 3, 1, 0).reshape(-1, outputs)
-    return weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T

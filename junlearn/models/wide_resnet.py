@@ -31,6 +31,7 @@ from junlearn.models.modules import (
     uniform_fan_in,
     zeros,
 )
+from junlearn.models.weight_tables import own_table
 from junlearn.types import Array, Model
 
 __all__ = ["FORMS", "WideResNet", "WideResNetConfig", "make_wide_resnet"]
@@ -148,7 +149,10 @@ def make_wide_resnet(
     depths = {"stem": 1} | dict.fromkeys(names, 2)
     depths |= {"norm": 0, "head": 1} if module.form.final_norm else {"head": 1}
     layers, counts = tuple(depths), tuple(depths.values())
-    return from_linen(module, layers=layers, depths=counts, input_shape=input_shape)
+    model = from_linen(module, layers=layers, depths=counts, input_shape=input_shape)
+    parts = ("norm1", "conv1", "norm2", "conv2", "shortcut_conv", "shortcut_norm")
+    paths = [(name, part) for name in names for part in parts]
+    return model._replace(tables=own_table([("stem",), *paths, ("norm",), ("head",)]))
 
 
 def _conv(form: Form, features: int, size: int, stride: int, name: str) -> Conv:

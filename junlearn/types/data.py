@@ -73,6 +73,9 @@ class Dataset(NamedTuple):
     apart: Mapping[str, str] = {}
     """Sources whose `id` is in the numbering of the training set, and what their examples are, for messages:
     `"test"` -> `"a test image (test_fraction = 0.2)"`."""
+    preprocessing: Mapping[str, Any] = {}
+    """What the views do to pixels in [0, 1] before the network gets them: `mean` and `std` of each channel, the side
+    `image_size` that images are resized to and the side `crop` of their central square (None: neither is done)."""
     remarks: tuple[str, ...] = ()
     """What a person should know of how the images were read: what was left out or changed, a line each."""
 

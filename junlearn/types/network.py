@@ -69,6 +69,9 @@ class Model(NamedTuple):
     """`(variables, x[B,H,W,C], power) -> (params -> logits[B,K]) | None`: the network in eval mode on `x` with another
     derivative. Where a backward pass would give the gradient of a sum over examples, it gives the sum over them of
     |gradient of the example|^power (1 or 2). None, here or of a call: not known; see `junlearn.parts.gradients`."""
+    tables: tuple[Any, ...] = ()
+    """The names of its arrays in PyTorch, a `junlearn.models.Table` for each library that has the network; the first is
+    the one that is written. Empty: none are known."""
 
     def example(self, sources: Sources) -> Array:
         """Zeros [1,H,W,C] of the shape that the network takes: what `init` wants."""
