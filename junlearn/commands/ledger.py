@@ -1,6 +1,5 @@
-"""`python -m junlearn.main ledger init|forget|status|verify|report DIR`: deletion requests as they come."""
+"""`python -m junlearn.main ledger init|forget|status|verify|report|export DIR`: deletion requests as they come."""
 
-import argparse
 import json
 import os
 import sys
@@ -8,129 +7,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from junlearn.commands.arguments import PROGRAM, Parser, path, text
+from junlearn.commands.ledger_arguments import parser, parsers
 from junlearn.errors import ConfigError
 
 __all__ = ["command", "parser"]
 
-EXAMPLES = f"""\
-examples:
-  {PROGRAM} ledger init orders --config ledger/digits --retrain-every 5
-  {PROGRAM} ledger forget orders --request request.txt --by id
-  {PROGRAM} ledger forget orders --request request.txt --near 10 --dry-run
-  {PROGRAM} ledger status orders
-  {PROGRAM} ledger verify orders"""
-ACTIONS = {
-    "init": "begin a ledger: the data, the original network, a method and a policy; options change the experiment",
-    "forget": "carry out a request, from the current network to the next",
-    "status": "where a ledger stands",
-    "verify": "compute the chain and the hashes of all files again, and name the first line that does not fit",
-    "report": "what was asked and done, what is left, and whether it fits, as text",
-}
-
-
-def parser() -> Parser:
-    """The arguments of `ledger`."""
-    return _parsers()[0]
-
-
-def _parsers() -> tuple[Parser, dict[str, Any]]:
-    """The parser, and that of each action."""
-    parser = Parser(
-        prog=f"{PROGRAM} ledger",
-        description="Deletion requests as they come: one network in use, and a chained line on\n"
-        "every request that changed it.",
-        epilog=EXAMPLES,
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS))
-    made = {}
-    for name, does in ACTIONS.items():
-        made[name] = actions.add_parser(name, help=does, description=does)
-        made[name].add_argument("directory", type=path, metavar="DIR")
-    _init(made["init"])
-    _forget(made["forget"])
-    for name in ("status", "verify", "report"):
-        made[name].add_argument("--json", action="store_true", help="for programs")
-    made["report"].add_argument("--cache-dir", type=text, help="where copies are looked for, too")
-    return parser, made
-
-
-def _init(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--weights",
-        type=path,
-        metavar="FILE",
-        help="the original network, in the place of training one",
-    )
-    parser.add_argument(
-        "--private", action="store_true", help="salted hashes in the place of names, in every line"
-    )
-    parser.add_argument(
-        "--retrain-every", type=int, metavar="K", help="train anew after every K requests"
-    )
-    parser.add_argument(
-        "--drift",
-        metavar="METRIC:BOUND",
-        help="train anew when a metric is farther from the last exact network's: accuracy/retain_train:0.01, "
-        "or distance:2.5 for that of the weights",
-    )
-
-
-def _forget(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--request",
-        type=path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="an example a line; several files are requests one after the other",
-    )
-    parser.add_argument(
-        "--by", choices=("row", "id"), help="what the lines are (default: id, where there are ids)"
-    )
-    parser.add_argument("--private", action="store_true", help="salted hashes in this line")
-    parser.add_argument("--with-twins", action="store_true", help="delete exact copies along")
-    parser.add_argument(
-        "--skip-known", action="store_true", help="pass over what was deleted before"
-    )
-    parser.add_argument(
-        "--near",
-        type=_count,
-        default=0,
-        metavar="N",
-        help="name the N retained images that look most alike",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="say it and change nothing")
-    parser.add_argument(
-        "--purge",
-        action="store_true",
-        help="then remove earlier networks, and the data's images and networks in the cache; "
-        "alone: remove them now",
-    )
-    parser.add_argument(
-        "--cache-dir", type=text, help="default: JUNLEARN_CACHE_DIR, else ~/.cache/junlearn"
-    )
-
-
-def _count(value: str) -> int:
-    number = int(value)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {value!r}")
-    return number
-
 
 def command(arguments: list[str]) -> int:
     """Carry out what the arguments say; returns the exit status. Raises ConfigError for mistakes."""
-    parsed, made = _parsers()
+    parsed, made = parsers()
     options, rest = parsed.parse_known_args(arguments)
     if options.action == "init":
         return _begin(options, rest)
     if rest:
         # The parser of the action knows what a misspelt option can have meant.
         made[options.action].parse_args(rest)
-    return {"forget": _carry_out, "status": _status, "verify": _verify, "report": _report}[
-        options.action
-    ](options)
+    actions = {"forget": _carry_out, "status": _status, "verify": _verify, "report": _report}
+    return (actions | {"export": _write})[options.action](options)
 
 
 def _begin(own: Any, others: list[str]) -> int:
@@ -155,17 +48,18 @@ def _begin(own: Any, others: list[str]) -> int:
     if options.config is not None and "scenario" not in schema.read(options.config):
         # Requests say what is forgotten: a configuration for ledgers alone need not.
         setattr(options, "scenario.name", "rows")
+    if own.weights is not None:
+        if not own.weights.is_file():
+            raise ConfigError(f"--weights {own.weights}: there is no such file")
+        rest = [*rest, "--original", str(own.weights.absolute())]
     experiment = cli.experiment(options, rest)
     places.check_folder("ledger init", own.directory)
-    if own.weights is not None and not own.weights.is_file():
-        raise ConfigError(f"--weights {own.weights}: there is no such file")
     reporter = _reporter()
     cli.keep_compilations(options.cache_dir)
     beginning.begin(
         own.directory,
         experiment,
         policy=policy,
-        weights=own.weights,
         private=own.private,
         cache_dir=options.cache_dir,
         reporter=reporter,
@@ -261,6 +155,24 @@ def _report(options: Any) -> int:
     else:
         sys.stdout.write(printable(told(found), keep="\n"))
     return 0 if found["verified"]["fits"] else 2
+
+
+def _write(options: Any) -> int:
+    from junlearn import ledger
+    from junlearn.commands import places
+    from junlearn.models.weight_export import check_library, named_arrays, write
+    from junlearn.text.terminal import printable
+
+    check_library(options.to)
+    places.check_file("--to", options.to)
+    found = ledger.open(options.directory)
+    model, variables = found.current()
+    arrays = named_arrays(model, variables, names=options.names, dtype=options.dtype)
+    now = found.status()
+    kept = ("dataset", "model", "method", "requests", "deleted", "network", "hash", "changed")
+    write(options.to, arrays, {"ledger": {name: now[name] for name in kept}})
+    print(printable(f"{now['network']}: {len(arrays)} arrays: {options.to}"))
+    return 0
 
 
 def _reporter() -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from junlearn.engine.precision import matmuls
 from junlearn.errors import ConfigError
-from junlearn.experiment import provenance
+from junlearn.experiment import original_file, provenance
 from junlearn.experiment.identity import method_identity, metric_code, network_code
 from junlearn.experiment.locks import exclusive
 from junlearn.experiment.progress import Reporter
@@ -35,7 +35,6 @@ def begin(
     experiment: Resolved,
     *,
     policy: Policy,
-    weights: Path | None,
     private: bool,
     cache_dir: str | None,
     reporter: Reporter,
@@ -50,7 +49,9 @@ def begin(
     experiment = resolved(experiment)
     data = read_data(experiment, cache_dir, reporter, None)
     scene = scene_of(experiment, data)
-    _check(scene, weights)
+    method = build(scene.thing, scene.section, scene.setup.model)
+    original_file.check_method(experiment, scene.label, method)
+    file = original_file.file_of(experiment)
     with exclusive(directory, waiting=reporter.say), matmuls(experiment.matmul_precision):
         if chain.is_there(directory):
             found = chain.read(directory)
@@ -60,7 +61,7 @@ def begin(
                 )
             chain.mend(directory, found)
         replace(directory / CONFIG, json.dumps(plain(experiment), indent=2) + "\n")
-        done = carrying.original(scene, weights, directory, reporter)
+        done = carrying.original(scene, directory, reporter)
         trained = time.perf_counter()
         name = network_archive.save(directory, done.variables)
         values = carrying.measured(scene, scene.setup.split, done.variables, "original", reporter)
@@ -86,7 +87,7 @@ def begin(
             "private": private,
             "salt": secrets.token_hex(16),
             "by": names_of(scene.setup.dataset, "").by,
-            "original": {"file": None if weights is None else file_digest(weights)},
+            "original": {"file": None if file is None else file_digest(file)},
             "network": {"after": name},
             "metrics": values,
             "seconds": rounded(seconds),
@@ -111,16 +112,6 @@ def now() -> str:
 def rounded(seconds: dict[str, float]) -> dict[str, float]:
     """Seconds to the tenth of a millisecond."""
     return {name: round(value, 4) for name, value in seconds.items()}
-
-
-def _check(scene: Scene, weights: Path | None) -> None:
-    """Raise ConfigError where the method does not go with the network."""
-    method = build(scene.thing, scene.section, scene.setup.model)
-    if weights is not None and method.with_initial is not None:
-        raise ConfigError(
-            f"{scene.label} asks for the weights that the training of the original began from, which nobody knows of a "
-            "network from a file: choose another method"
-        )
 
 
 def _dataset(scene: Scene) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """The networks of a ledger: the original, one after each request, and the retrained ones; and what is measured."""
 
-import dataclasses
 import math
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from junlearn import metrics
@@ -14,17 +14,18 @@ from junlearn.engine import checkpoint
 from junlearn.engine.checkpoint import Store
 from junlearn.engine.run import Result, run
 from junlearn.errors import ConfigError
+from junlearn.experiment import original_file
 from junlearn.experiment.evaluate import evaluator_of
 from junlearn.experiment.evaluator import Subject
 from junlearn.experiment.identity import method_identity, network_code
 from junlearn.experiment.progress import Reporter
+from junlearn.experiment.records import SECONDS
 from junlearn.experiment.schema import digest, plain
 from junlearn.experiment.setup import (
     METHOD,
     ORIGINAL,
     RETRAIN,
     key_for,
-    network_of,
     run_options,
 )
 from junlearn.files import remove_listed, tree
@@ -50,10 +51,10 @@ class Start(NamedTuple):
     """Its hash."""
 
 
-def original(scene: Scene, weights: Path | None, directory: Path, reporter: Reporter) -> Result:
-    """The network that a ledger begins with: trained on all data, or the one in the file `weights`."""
-    if weights is not None:
-        return _given(scene, weights)
+def original(scene: Scene, directory: Path, reporter: Reporter) -> Result:
+    """The network that a ledger begins with: trained on all data, or the one in a file."""
+    if original_file.file_of(scene.setup.experiment) is not None:
+        return _given(scene, reporter)
     if scene.thing is sisa:
         return _sisa(scene, scene.setup.split, None, directory, reporter)
     return _trained(scene, ORIGINAL, "original", directory, reporter)
@@ -173,23 +174,16 @@ def _sisa(
         return run(method, setup.model, networks, setup.sources, split, key=key, **options)
 
 
-def _given(scene: Scene, weights: Path) -> Result:
-    """The network in a file, as a result that took no time."""
+def _given(scene: Scene, reporter: Reporter) -> Result:
+    """The network in the file that `original` of the experiment names, as a result that took no time."""
     setup = scene.setup
-    section: Any = setup.experiment.model
     if scene.thing is sisa:
-        raise ConfigError(
-            "sisa begins with networks of its own shards: --weights has no place here"
-        )
-    if "weights" not in {field.name for field in dataclasses.fields(section)}:
-        raise ConfigError(f"--weights: the model {section.name!r} reads no files of weights")
-    changed = dataclasses.replace(section, weights=str(weights))
-    shape = setup.dataset.input_shape
-    experiment = setup.experiment
-    model = network_of(changed, len(setup.dataset.classes), shape, experiment.precision)
-    variables = model.fresh(jax.random.key(0), setup.sources)
-    none = {"compile": 0.0, "run": 0.0, "evaluate": 0.0, "total": 0.0}
-    return Result(setup.model, variables, [], none, {}, {})
+        raise ConfigError("sisa begins with networks of its own shards, and no file holds these")
+    found = original_file.network(setup.experiment, setup.model, setup.sources)
+    assert found is not None
+    reporter.say(f"original: {original_file.file_of(setup.experiment)}, nothing is trained")
+    variables = jax.tree.map(jnp.asarray, found)
+    return Result(setup.model, variables, [], dict.fromkeys(SECONDS, 0.0), {}, {})
 
 
 def _store(scene: Scene, split: Split, directory: Path, about: list[Any]) -> Store:

@@ -10,7 +10,7 @@ import numpy as np
 
 from junlearn.engine.run import place
 from junlearn.errors import ConfigError, DamagedError
-from junlearn.experiment import schema
+from junlearn.experiment import original_file, schema
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import NamedConfig, Resolved, method_of
 from junlearn.experiment.schema import plain, thing_of
@@ -139,10 +139,11 @@ def models_of(
     experiment: Resolved, classes: int, input_shape: tuple[int, int, int]
 ) -> tuple[Model, Model]:
     """The network that is trained, and the one that is in use."""
-    base = network_of(experiment.model, classes, input_shape, experiment.precision)
-    section: Any = method_of(experiment, experiment.methods[0])
-    if thing_of(section) is sisa:
-        return base, sisa.ensemble(base, section.shards, section.aggregate)
+    section = original_file.model_section(experiment)
+    base = network_of(section, classes, input_shape, experiment.precision)
+    method: Any = method_of(experiment, experiment.methods[0])
+    if thing_of(method) is sisa:
+        return base, sisa.ensemble(base, method.shards, method.aggregate)
     return base, base
 
 

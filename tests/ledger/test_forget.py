@@ -217,7 +217,9 @@ def test_another_dataset_is_refused(place, capsys, monkeypatch):
         (("--drift", "mia/x:1"), {}, "has no metric 'mia/x'"),
         (("--loop.devices", "all"), {}, "one process on one device"),
         (("--weights", "nowhere.pt"), {}, "there is no such file"),
-        (("--weights", __file__), {}, "reads no files of weights"),
+        (("--weights", __file__), {}, "test_forget.py"),
+        (("--weights", __file__, "--methods", "sisa"), {}, "no file holds these"),
+        (("--weights", __file__, "--methods", "unrolling"), {}, "asks for the weights"),
         (
             (),
             {"scenario": {"name": "poisoning"}},
