@@ -111,16 +111,14 @@ def _carry_out(options: Any) -> int:
 
 def _status(options: Any) -> int:
     from junlearn.ledger.facts import status
+    from junlearn.ledger.facts import status_text as told
     from junlearn.text.terminal import printable
 
     found = status(options.directory)
     if options.json:
         print(json.dumps(found, indent=2))
         return 0
-    for name, value in found.items():
-        if name == "metrics":
-            value = ", ".join(f"{metric} {number:.4f}" for metric, number in value.items())
-        print(printable(f"{name.replace('_', ' ')}: {value}"))
+    sys.stdout.write(printable(told(found), keep="\n"))
     return 0
 
 
@@ -167,6 +165,10 @@ def _write(options: Any) -> int:
     places.check_file("--to", options.to)
     found = ledger.open(options.directory)
     model, variables = found.current()
+    if not model.tables:
+        raise ConfigError(
+            "ledger export: PyTorch has no names for this network (the shards of sisa are several)"
+        )
     arrays = named_arrays(model, variables, names=options.names, dtype=options.dtype)
     now = found.status()
     kept = ("dataset", "model", "method", "requests", "deleted", "network", "hash", "changed")

@@ -10,7 +10,7 @@ from junlearn.ledger.remains import in_words, remains_of
 from junlearn.ledger.standing import deleted_by, standing_of
 from junlearn.ledger.verification import verify
 
-__all__ = ["facts", "status", "text"]
+__all__ = ["facts", "status", "status_text", "text"]
 
 
 def status(directory: Path) -> dict[str, Any]:
@@ -67,11 +67,8 @@ def text(found: dict[str, Any]) -> str:
     now, first, checked = found["status"], found["begin"], found["verified"]
     data = first["dataset"]
     lines = [
-        f"ledger {now['directory']}, begun {now['began']}, last changed {now['changed']}",
         f"data: {data['name']} {data['version']}, fingerprint {data['fingerprint']}, {data['train']:,} training images",
-        f"network: {first['model']}; method: {now['method']}; policy: {_policy(now['policy'])}",
-        f"requests: {now['requests']}, deleted: {now['deleted']:,}, retained: {now['retained']:,}",
-        f"current network: {now['network']} ({_exactness(now)})",
+        *_standing(now),
         "",
         *(_row(step) for step in found["steps"]),
         "",
@@ -79,9 +76,31 @@ def text(found: dict[str, Any]) -> str:
         f"verified: {checked['lines']} lines, {checked['networks']} networks"
         if checked["fits"]
         else f"DOES NOT FIT: {checked['reason']}",
-        f"hash of the last line: {now['hash']}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def status_text(now: dict[str, Any]) -> str:
+    """Where a ledger stands as plain text."""
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in now["metrics"].items())
+    return "\n".join([*_standing(now), f"metrics: {metrics}"]) + "\n"
+
+
+def _standing(now: dict[str, Any]) -> list[str]:
+    due = {
+        "retrain": "it retrains first",
+        "decision": "the policy decides first",
+        "": "nothing is due",
+    }
+    return [
+        f"ledger {now['directory']}: {now['lines']} lines, begun {now['began']}, last changed {now['changed']}",
+        f"dataset: {now['dataset']}; network: {now['model']}; method: {now['method']}",
+        f"policy: {_policy(now['policy'])}; next command: {due[now['due']]}",
+        f"requests: {now['requests']}, deleted: {now['deleted']:,}, retained: {now['retained']:,}",
+        f"current network: {now['file']} ({_exactness(now)})",
+        f"seconds of all steps: {now['seconds']:.1f}",
+        f"hash of the last line: {now['hash']}",
+    ]
 
 
 def _step(line: dict[str, Any]) -> dict[str, Any]:

@@ -143,7 +143,9 @@ def models_of(
     base = network_of(section, classes, input_shape, experiment.precision)
     method: Any = method_of(experiment, experiment.methods[0])
     if thing_of(method) is sisa:
-        return base, sisa.ensemble(base, method.shards, method.aggregate)
+        # The names that PyTorch has are of one network, and not of several side by side.
+        together = sisa.ensemble(base, method.shards, method.aggregate)
+        return base, together._replace(tables=())
     return base, base
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from junlearn.ledger import scene
-from tests.ledger.small import forget, ids, init, lines, networks, opened
+from junlearn.main import main
+from tests.ledger.small import forget, ids, init, lines, networks, one_line, opened
 
 COPY, OTHER = 40, 41
 """Rows that show the images of rows 0 and 7."""
@@ -125,6 +126,9 @@ def test_sisa_trains_the_shards_concerned_alone(tmp_path, capsys):
     line, decision = lines(tmp_path)[1:]
     assert line["exact"] and not decision["retrain"]
     assert decision["because"] == "the network is exact"
+    to = str(tmp_path / "now.safetensors")
+    assert main(["ledger", "export", str(tmp_path / "ledger"), "--to", to]) == 2
+    one_line(capsys, "the shards of sisa are several")
 
 
 def test_drift_by_distance(tmp_path):

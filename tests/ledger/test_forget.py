@@ -236,6 +236,14 @@ def test_a_ledger_is_begun_once(place, capsys):
     refused(capsys, init(place), "is a ledger already")
 
 
+def test_a_method_that_diverges_leaves_everything_as_it_was(tmp_path, capsys):
+    recipe = {"epochs": 1, "batch_size": 256, "learning_rate": 1e38}
+    assert init(tmp_path, method={"finetune": recipe}) == 0
+    assert forget(tmp_path, ids(0)) == 1
+    one_line(capsys, "the run diverged")
+    assert verify(tmp_path / "ledger")["lines"] == 1 and len(networks(tmp_path)) == 1
+
+
 @pytest.mark.parametrize("action", ["status", "verify", "report", "forget"])
 def test_nothing_is_no_ledger(tmp_path, capsys, action):
     words = ["ledger", action, str(tmp_path / "no")]
