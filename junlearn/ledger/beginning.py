@@ -15,19 +15,24 @@ from junlearn.experiment.locks import exclusive
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import Resolved
 from junlearn.experiment.schema import plain
-from junlearn.files import replace
+from junlearn.files import TEMPORARY, replace
 from junlearn.ledger import carrying, chain, network_archive
-from junlearn.ledger.chain import START_OF_CHAIN, Line
+from junlearn.ledger.carrying import WORK
+from junlearn.ledger.chain import HEAD, LEDGER, START_OF_CHAIN, Line
 from junlearn.ledger.names import names_of
+from junlearn.ledger.network_archive import FOLDER
 from junlearn.ledger.policy import DISTANCE, Policy
 from junlearn.ledger.scene import CONFIG, Scene, check, config_digest, read_data, resolved, scene_of
-from junlearn.methods import METHODS, build
+from junlearn.methods import METHODS
 from junlearn.models.weights import file_digest
 from junlearn.plugins.registry import metrics_of
 
 __all__ = ["begin", "made_with", "now", "rounded"]
 
 FORMAT = 1
+
+OURS = {".lock", CONFIG, LEDGER, HEAD, FOLDER, WORK}
+"""What lies in the directory of a ledger."""
 
 
 def begin(
@@ -46,22 +51,22 @@ def begin(
     """
     began = time.perf_counter()
     check(experiment)
+    _check_place(directory)
     experiment = resolved(experiment)
     data = read_data(experiment, cache_dir, reporter, None)
     scene = scene_of(experiment, data)
-    method = build(scene.thing, scene.section, scene.setup.model)
-    original_file.check_method(experiment, scene.label, method)
+    found = carrying.given(scene)
     file = original_file.file_of(experiment)
     with exclusive(directory, waiting=reporter.say), matmuls(experiment.matmul_precision):
         if chain.is_there(directory):
-            found = chain.read(directory)
-            if found.lines:
+            there = chain.read(directory)
+            if there.lines:
                 raise ConfigError(
                     f"{directory} is a ledger already: `ledger status {directory}` shows it"
                 )
-            chain.mend(directory, found)
+            chain.mend(directory, there)
         replace(directory / CONFIG, json.dumps(plain(experiment), indent=2) + "\n")
-        done = carrying.original(scene, directory, reporter)
+        done = carrying.original(scene, found, directory, reporter)
         trained = time.perf_counter()
         name = network_archive.save(directory, done.variables)
         values = carrying.measured(scene, scene.setup.split, done.variables, "original", reporter)
@@ -112,6 +117,16 @@ def now() -> str:
 def rounded(seconds: dict[str, float]) -> dict[str, float]:
     """Seconds to the tenth of a millisecond."""
     return {name: round(value, 4) for name, value in seconds.items()}
+
+
+def _check_place(directory: Path) -> None:
+    """Raise ConfigError where something else is in the directory, such as a run: its `config.json` would be lost."""
+    names = sorted(p.name for p in directory.iterdir()) if directory.is_dir() else []
+    other = next((n for n in names if n not in OURS and not TEMPORARY.fullmatch(n)), None)
+    if other is not None:
+        raise ConfigError(
+            f"{directory} holds {other!r}, which is no part of a ledger: choose another directory"
+        )
 
 
 def _dataset(scene: Scene) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from junlearn.plugins.registry import metrics_of
 from junlearn.train import initial, train
 from junlearn.types import Key, Split, Variables
 
-__all__ = ["Start", "clear", "distance", "measured", "original", "retrained", "unlearned"]
+__all__ = ["Start", "clear", "distance", "given", "measured", "original", "retrained", "unlearned"]
 
 WORK = "work"
 """Folder of the snapshots that a command which was cut off goes on from."""
@@ -51,10 +51,25 @@ class Start(NamedTuple):
     """Its hash."""
 
 
-def original(scene: Scene, directory: Path, reporter: Reporter) -> Result:
-    """The network that a ledger begins with: trained on all data, or the one in a file."""
-    if original_file.file_of(scene.setup.experiment) is not None:
-        return _given(scene, reporter)
+def given(scene: Scene) -> Variables | None:
+    """The network in the file that `original` of the experiment names; None where it is to be trained.
+
+    Raises ConfigError and CheckpointError for a file that cannot be the beginning of this ledger.
+    """
+    setup = scene.setup
+    method = build(scene.thing, scene.section, setup.model)
+    original_file.check_method(setup.experiment, scene.label, method)
+    if scene.thing is sisa and original_file.file_of(setup.experiment) is not None:
+        raise ConfigError("sisa begins with networks of its own shards, and no file holds these")
+    found = original_file.network(setup.experiment, setup.model, setup.sources)
+    return None if found is None else jax.tree.map(jnp.asarray, found)
+
+
+def original(scene: Scene, found: Variables | None, directory: Path, reporter: Reporter) -> Result:
+    """The network that a ledger begins with: the one that was `found` in a file, or one trained on all data."""
+    if found is not None:
+        reporter.say("original: from a file, nothing is trained")
+        return Result(scene.setup.model, found, [], dict.fromkeys(SECONDS, 0.0), {}, {})
     if scene.thing is sisa:
         return _sisa(scene, scene.setup.split, None, directory, reporter)
     return _trained(scene, ORIGINAL, "original", directory, reporter)
@@ -172,18 +187,6 @@ def _sisa(
     with reporter.following(scene.label) as progress:
         options = run_options(setup, progress, store=store)
         return run(method, setup.model, networks, setup.sources, split, key=key, **options)
-
-
-def _given(scene: Scene, reporter: Reporter) -> Result:
-    """The network in the file that `original` of the experiment names, as a result that took no time."""
-    setup = scene.setup
-    if scene.thing is sisa:
-        raise ConfigError("sisa begins with networks of its own shards, and no file holds these")
-    found = original_file.network(setup.experiment, setup.model, setup.sources)
-    assert found is not None
-    reporter.say(f"original: {original_file.file_of(setup.experiment)}, nothing is trained")
-    variables = jax.tree.map(jnp.asarray, found)
-    return Result(setup.model, variables, [], dict.fromkeys(SECONDS, 0.0), {}, {})
 
 
 def _store(scene: Scene, split: Split, directory: Path, about: list[Any]) -> Store:

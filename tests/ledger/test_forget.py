@@ -236,6 +236,12 @@ def test_a_ledger_is_begun_once(place, capsys):
     refused(capsys, init(place), "is a ledger already")
 
 
+def test_not_where_something_else_is(tmp_path, capsys):
+    (tmp_path / "ledger").mkdir()
+    (tmp_path / "ledger" / "records.jsonl").write_text("")
+    refused(capsys, init(tmp_path), "holds 'records.jsonl', which is no part of a ledger")
+
+
 def test_a_method_that_diverges_leaves_everything_as_it_was(tmp_path, capsys):
     recipe = {"epochs": 1, "batch_size": 256, "learning_rate": 1e38}
     assert init(tmp_path, method={"finetune": recipe}) == 0

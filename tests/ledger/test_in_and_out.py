@@ -1,6 +1,7 @@
 """A network comes from a file, forgets in a ledger, and goes out again."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -51,7 +52,23 @@ def test_a_file_of_another_network_is_refused(out, tmp_path, capsys):
     safetensors.save_file(arrays, tmp_path / "seven.safetensors")
     status = init(tmp_path, "--weights", str(tmp_path / "seven.safetensors"))
     refused(capsys, status, "an output for each class")
-    assert not (tmp_path / "ledger" / "ledger.jsonl").exists()
+    assert not (tmp_path / "ledger").exists()
+
+
+class Code:
+    """What runs when it is read back by pickle."""
+
+    def __reduce__(self):
+        return print, ("it ran",)
+
+
+def test_a_file_that_holds_code_is_refused(tmp_path, capsys):
+    path = tmp_path / "net.pt"
+    path.write_bytes(pickle.dumps({"head.weight": Code()}))
+    assert init(tmp_path, "--weights", str(path)) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1 and "net.pt" in captured.err
+    assert "it ran" not in captured.out and not (tmp_path / "ledger").exists()
 
 
 @pytest.mark.parametrize(
