@@ -48,6 +48,7 @@ Every field of the configuration is an option. With yours, for example:
 
   python -m junlearn.main list [KIND [NAME]]      methods, models, datasets ...
   python -m junlearn.main sweep --config FILE     a grid of experiments
+  python -m junlearn.main audit [--config FILE]   told from retraining, or not?
   python -m junlearn.main ledger ACTION DIR       deletion requests as they come
   python -m junlearn.main statistics FILE.npz     class statistics, for SCAR
   python -m junlearn.main prepare NAME ...        download datasets through TFDS
@@ -57,8 +58,7 @@ Every field of the configuration is an option. With yours, for example:
   python -m junlearn.main compat corrective ...   a released program's options
   python -m junlearn.main help COMMAND            the arguments of one of these
 
-  --help NAME         the fields of a method, model, dataset or scenario: ssd
-  --help SECTION      those of dataset, model, scenario, train, seeds or loop
+  --help NAME         the fields of a method, model ... (ssd), or section (loop)
   --help all          every option of this configuration
   --version           of junlearn, JAX and Python"""
 
