@@ -14,9 +14,9 @@ from rich.console import Console
 
 from junlearn.experiment.progress import Reporter
 from junlearn.ledger import chain, deletion, network_archive
+from junlearn.ledger.account import facts, status
 from junlearn.ledger.chain import Line
 from junlearn.ledger.deletion import Wishes
-from junlearn.ledger.facts import facts, status
 from junlearn.ledger.scene import load, models_of
 from junlearn.ledger.standing import standing_of
 from junlearn.ledger.verification import verify
@@ -40,11 +40,19 @@ class Ledger(NamedTuple):
     cache_dir: str | None = None
     reporter: Reporter = Reporter(Console(quiet=True))
 
-    def forget(self, ids: Iterable[Any], by: By = "id", **wishes: bool | int) -> Line:
+    def forget(
+        self,
+        ids: Iterable[Any],
+        by: By = "id",
+        *,
+        private: bool = False,
+        with_twins: bool = False,
+        skip_known: bool = False,
+    ) -> Line:
         """Delete the examples that `ids` names (or rows, with `by="row"`), and return the line that says so.
 
-        `wishes` are the fields of `deletion.Wishes`: `private`, `with_twins`, `skip_known`. Raises ConfigError as the
-        command does.
+        The keywords are those of `deletion.Wishes`. Raises ConfigError for a request that is refused, DamagedError for
+        a ledger that is not as it was written.
         """
         given = [str(one) for one in ids]
 
@@ -52,10 +60,8 @@ class Ledger(NamedTuple):
             find = finder(by, dataset)
             return [find(one) for one in given]
 
-        options = Wishes(**wishes)  # type: ignore[arg-type]
-        done = deletion.forget(
-            self.directory, rows, options._replace(dry_run=False), self.cache_dir, self.reporter
-        )
+        wishes = Wishes(private=private, with_twins=with_twins, skip_known=skip_known)
+        done = deletion.forget(self.directory, rows, wishes, self.cache_dir, self.reporter)
         assert done is not None
         return done
 

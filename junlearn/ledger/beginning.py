@@ -15,14 +15,15 @@ from junlearn.experiment.locks import exclusive
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import Resolved
 from junlearn.experiment.schema import plain
+from junlearn.experiment.setup import read
 from junlearn.files import TEMPORARY, replace
-from junlearn.ledger import carrying, chain, network_archive
+from junlearn.ledger import carrying, chain, network_archive, roll
 from junlearn.ledger.carrying import WORK
 from junlearn.ledger.chain import HEAD, LEDGER, START_OF_CHAIN, Line
 from junlearn.ledger.names import names_of
 from junlearn.ledger.network_archive import FOLDER
 from junlearn.ledger.policy import DISTANCE, Policy
-from junlearn.ledger.scene import CONFIG, Scene, check, config_digest, read_data, resolved, scene_of
+from junlearn.ledger.scene import CONFIG, Scene, check, config_digest, resolved, scene_of
 from junlearn.methods import METHODS
 from junlearn.models.weights import file_digest
 from junlearn.plugins.registry import metrics_of
@@ -31,7 +32,7 @@ __all__ = ["begin", "made_with", "now", "rounded"]
 
 FORMAT = 1
 
-OURS = {".lock", CONFIG, LEDGER, HEAD, FOLDER, WORK}
+OURS = {".lock", CONFIG, LEDGER, HEAD, FOLDER, WORK, roll.ROLL}
 """What lies in the directory of a ledger."""
 
 
@@ -53,7 +54,7 @@ def begin(
     check(experiment)
     _check_place(directory)
     experiment = resolved(experiment)
-    data = read_data(experiment, cache_dir, reporter, None)
+    data = read(experiment, cache_dir, reporter)
     scene = scene_of(experiment, data)
     found = carrying.given(scene)
     file = original_file.file_of(experiment)
@@ -74,6 +75,10 @@ def begin(
             raise ConfigError(
                 f"--drift: the original network has no metric {policy.metric!r}; it has {', '.join(sorted(values))}"
             )
+        names = names_of(data[0], secrets.token_hex(16))
+        # Of parts that are drawn anew with each number of images, nothing could be put back in its row.
+        drawn = experiment.held_out or experiment.validation
+        listed = None if names.by == "row" or drawn else roll.write(directory, data[0], names)
         seconds = {
             "training": trained - began,
             "steps": done.seconds["run"],
@@ -90,8 +95,9 @@ def begin(
             "exact": scene.exact,
             "policy": policy._asdict(),
             "private": private,
-            "salt": secrets.token_hex(16),
-            "by": names_of(scene.setup.dataset, "").by,
+            "salt": names.salt,
+            "by": names.by,
+            "roll": listed,
             "original": {"file": None if file is None else file_digest(file)},
             "network": {"after": name},
             "metrics": values,
@@ -137,6 +143,7 @@ def _dataset(scene: Scene) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "train": len(dataset.sources["train"].y),
         "test": len(dataset.sources["test"].y),
+        "other_digests": roll.other_digests(dataset),
         "classes": list(dataset.classes),
         "input_shape": list(dataset.input_shape),
     }

@@ -18,7 +18,7 @@ from junlearn.ledger.asked import Asked, sort_out
 from junlearn.ledger.beginning import made_with, now, rounded
 from junlearn.ledger.carrying import Start
 from junlearn.ledger.chain import Chain, Line
-from junlearn.ledger.names import Names, names_of, shown
+from junlearn.ledger.names import Names, shown
 from junlearn.ledger.policy import DISTANCE
 from junlearn.ledger.remains import in_words, remains_of, remove_entries
 from junlearn.ledger.scene import Scene, load, read_data, scene_of
@@ -85,14 +85,14 @@ def forget(
         experiment = load(directory, standing.first["config"])
         with matmuls(experiment.matmul_precision):
             began = time.perf_counter()
-            data = read_data(experiment, cache_dir, reporter, standing.first["dataset"])
-            names = names_of(data[0], standing.first["salt"])
-            known = names.known(standing.deleted)
-            scene = scene_of(experiment, data, known)
+            dataset, surrogate, names, known = read_data(
+                experiment, directory, standing, cache_dir, reporter
+            )
+            scene = scene_of(experiment, (dataset, surrogate), known)
             held = _Open(directory, found, standing, scene, names, known, reporter)
             if not wishes.dry_run:
                 held = _settled(_mended(held))
-            asked = sort_out(request(data[0]), known, held.standing, names, skip=wishes.skip_known)
+            asked = sort_out(request(dataset), known, held.standing, names, skip=wishes.skip_known)
             seconds = {"data": time.perf_counter() - began}
             done = _carried_out(held, asked, wishes, seconds)
             if done is None:
@@ -202,6 +202,7 @@ def _carried_out(
         "method": scene.label,
         "exact": scene.exact,
         "config": held.standing.first["config"],
+        "fingerprint": scene.setup.dataset.fingerprint,
         "metrics": values,
         "seconds": rounded(
             clock.seconds

@@ -32,16 +32,30 @@ class Names(NamedTuple):
         names = [self.plain[row] for row in rows]
         return sorted(HASHED + salted_hash(name, self.salt) for name in names) if private else names
 
-    def known(self, deleted: Mapping[str, int]) -> dict[int, int]:
-        """Row -> number of the line that deleted it, of all that was deleted. Raises DamagedError for other names."""
-        found = _found(self.plain, deleted)
-        if len(found) < len(deleted):
-            found |= _found([HASHED + salted_hash(name, self.salt) for name in self.plain], deleted)
-        if len(found) < len(deleted):
-            raise DamagedError(
-                f"{len(deleted) - len(found)} of the examples that were deleted are not in the dataset"
-            )
+    def hashes(self) -> list[str]:
+        """The salted hash of every name."""
+        return [salted_hash(name, self.salt) for name in self.plain]
+
+    def known(
+        self, deleted: Mapping[str, int], hashes: Sequence[str] | None = None
+    ) -> dict[int, int]:
+        """Row -> number of the line that deleted it, of all that was deleted; `hashes` are those of all rows.
+
+        Raises DamagedError for names that there are not.
+        """
+        place = {name: row for row, name in enumerate(self.plain)} if hashes is None else {}
+        if len(place.keys() & deleted.keys()) == len(deleted):
+            return {place[name]: line for name, line in deleted.items()}
+        rows = {name: row for row, name in enumerate(hashes or self.hashes())}
+        found = {rows.get(self._hash(name), -1): line for name, line in deleted.items()}
+        if -1 in found:
+            raise DamagedError("examples that were deleted were never in the dataset")
         return found
+
+    def _hash(self, name: str) -> str:
+        return (
+            name.removeprefix(HASHED) if name.startswith(HASHED) else salted_hash(name, self.salt)
+        )
 
 
 def names_of(dataset: Dataset, salt: str) -> Names:
@@ -50,14 +64,16 @@ def names_of(dataset: Dataset, salt: str) -> Names:
         ids = numbers(dataset).tolist()
     except ConfigError:
         return Names("row", [str(row) for row in range(len(dataset.sources["train"].y))], salt)
-    return Names("id", [dataset.names[i] if dataset.names else str(i) for i in ids], salt)
+    return Names("id", [_name(dataset, i) for i in ids], salt)
+
+
+def _name(dataset: Dataset, number: int) -> str:
+    if number < 0:
+        return f"row {-1 - number}, which is gone"
+    return dataset.names[number] if dataset.names else str(number)
 
 
 def shown(names: Collection[str]) -> str:
     """A few of many names, for a message."""
     first = ", ".join(list(names)[:SHOWN])
     return first if len(names) <= SHOWN else f"{first} and {len(names) - SHOWN:,} more"
-
-
-def _found(names: Sequence[str], deleted: Mapping[str, int]) -> dict[int, int]:
-    return {row: deleted[name] for row, name in enumerate(names) if name in deleted}

@@ -24,8 +24,10 @@ def remains_of(standing: Standing, cache_dir: str | None) -> Remains:
     """What is left of all that was deleted; nothing, before anything was."""
     if not standing.deleted:
         return Remains((), ())
-    mark = standing.first["dataset"]["fingerprint"]
-    entries = [e for e in stored.entries(cache_dir) if mark and e.fingerprint == mark]
+    # Data that have lost images since then have another fingerprint each time.
+    marks = {standing.first["dataset"]["fingerprint"]}
+    marks |= {line["fingerprint"] for line in standing.requests}
+    entries = [e for e in stored.entries(cache_dir) if e.fingerprint in marks - {""}]
     numbers = sorted(standing.networks.items(), key=lambda item: item[1])
     earlier = [name for name, _ in numbers if name != standing.current]
     return Remains(tuple(earlier), tuple(entries))

@@ -1,7 +1,7 @@
 """What a ledger works on: the data without all that was deleted, the networks, and the settings of `config.json`."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,9 @@ from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import NamedConfig, Resolved, method_of
 from junlearn.experiment.schema import plain, thing_of
 from junlearn.experiment.setup import SCENARIO, Setup, key_for, network_of, read, seeds_of
+from junlearn.ledger import roll
+from junlearn.ledger.names import Names, names_of
+from junlearn.ledger.standing import Standing
 from junlearn.methods import METHODS, sisa
 from junlearn.scenarios.partition import partition
 from junlearn.types import Dataset, Model, Split, Variables
@@ -165,16 +168,33 @@ def without(dataset: Dataset, rows: Collection[int]) -> Dataset:
 
 
 def read_data(
-    experiment: Resolved, cache_dir: str | None, reporter: Reporter, about: Mapping[str, Any] | None
-) -> tuple[Dataset, Dataset | None]:
-    """The data of an experiment. Raises ConfigError where they are not those that line 1 is `about`."""
+    experiment: Resolved,
+    directory: Path,
+    standing: Standing,
+    cache_dir: str | None,
+    reporter: Reporter,
+) -> tuple[Dataset, Dataset | None, Names, dict[int, int]]:
+    """The data of a ledger, the surrogate's, their names, and row -> number of the line that deleted it.
+
+    Every example is in the row that it had when the ledger began. What was deleted may be gone from the dataset; raises
+    ConfigError where anything else is not what it was.
+    """
     dataset, surrogate = read(experiment, cache_dir, reporter)
-    if about is not None and dataset.fingerprint != about["fingerprint"]:
+    about, salt = standing.first["dataset"], standing.first["salt"]
+    names = names_of(dataset, salt)
+    if dataset.fingerprint == about["fingerprint"]:
+        return dataset, surrogate, names, names.known(standing.deleted)
+    digest = standing.first["roll"]
+    others = roll.other_digests(dataset), list(dataset.classes)
+    if digest is None or others != (about["other_digests"], about["classes"]):
         raise ConfigError(
             f"the data are not those that the ledger began with: {dataset.name} has the fingerprint "
             f"{dataset.fingerprint}, and line 1 says {about['fingerprint']} ({about['train']:,} training images)"
         )
-    return dataset, surrogate
+    began = roll.read(directory, digest)
+    known = names.known(standing.deleted, began.names)
+    dataset = roll.restored(began, dataset, names, known)
+    return dataset, surrogate, names_of(dataset, salt), known
 
 
 def resolved(experiment: Resolved) -> Any:

@@ -97,6 +97,8 @@ def _after(standing: Standing, line: Line) -> dict[str, Any]:
 
 def _forget(standing: Standing, line: Line) -> Standing:
     names = list(deleted_by(line))
+    if len(set(names)) < len(names):
+        raise _Misfit("it deletes an example twice")
     again = next((name for name in names if name in standing.deleted), None)
     if again is not None:
         raise _Misfit(f"{again!r} was deleted by line {standing.deleted[again]} already")

@@ -77,6 +77,7 @@ class Begun:
         self.place = place
 
     def copy(self, place: Path) -> Path:
+        place.mkdir(exist_ok=True)
         shutil.copytree(self.place / "ledger", place / "ledger")
         return place
 

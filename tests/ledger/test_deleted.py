@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from junlearn.ledger import scene
+from junlearn.ledger import beginning, scene
 from junlearn.main import main
 from tests.ledger.small import forget, ids, init, lines, networks, one_line, opened
 
@@ -27,7 +27,8 @@ def floats(monkeypatch):
         }
         return dataset._replace(sources=sources), surrogate
 
-    monkeypatch.setattr(scene, "read", changed)
+    for module in (beginning, scene):
+        monkeypatch.setattr(module, "read", changed)
 
 
 def numbers(place):

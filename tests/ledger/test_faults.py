@@ -145,7 +145,7 @@ def test_files_that_are_missing_or_changed(whole, tmp_path, capsys, action):
 @pytest.mark.parametrize(
     ("number", "changes", "said"),
     [
-        (2, {"request": {"names": ["7", "7"]}, "kind": "forget"}, None),
+        (2, {"request": {"names": ["7", "7"]}, "kind": "forget"}, "deletes an example twice"),
         (3, {"kind": "retrain"}, "no decision asked for it"),
         (3, {"kind": "something"}, "its fields are not ours"),
         (4, {"network": {"before": "0", "after": "1"}}, "not the one that was in use"),
@@ -163,10 +163,8 @@ def test_lines_that_do_not_fit_to_each_other(whole, tmp_path, capsys, number, ch
         if len(found.lines) + 1 == number:
             line |= changes
         found = append(place / "ledger", found, line)
-    if said is None:
-        assert main(["ledger", "verify", str(place / "ledger")]) == 0
-    else:
-        refused(capsys, main(["ledger", "verify", str(place / "ledger")]), f"line {number}: ", said)
+    words = ["ledger", "verify", str(place / "ledger")]
+    refused(capsys, main(words), f"line {number}: ", said)
 
 
 def test_the_same_example_is_not_deleted_by_two_lines(whole, tmp_path, capsys):
@@ -252,7 +250,12 @@ def test_a_thousand_requests_are_verified_in_five_seconds(place):
     (first,) = ({n: v for n, v in line.items() if n not in CHAINED} for line in lines(place))
     content = (folder / "networks" / f"{first['network']['after']}.npz").read_bytes()
     template = {name: first[name] for name in ("time", "metrics", "seconds", "versions")}
-    template |= {"kind": "forget", "exact": True, "twins": {"taken": False, "names": []}}
+    template |= {
+        "kind": "forget",
+        "exact": True,
+        "fingerprint": "",
+        "twins": {"taken": False, "names": []},
+    }
     told = [first | {"policy": {"every": None, "metric": None, "bound": None}}]
     for number in range(1000):
         other = content + number.to_bytes(4, "big")

@@ -1,5 +1,6 @@
 """What there is to say of a ledger: plain values, for its status, its report and programs."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from junlearn.ledger.verification import verify
 __all__ = ["facts", "status", "status_text", "text"]
 
 
-def status(directory: Path) -> dict[str, Any]:
+def status(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """Where a ledger stands; nothing but its lines is read. Raises as `chain.read` does."""
+    directory = Path(directory)
     found = chain.read(directory)
     standing = standing_of(directory, found.lines)
     first, last = standing.first, found.lines[-1]
@@ -43,10 +45,11 @@ def status(directory: Path) -> dict[str, Any]:
     }
 
 
-def facts(directory: Path, cache_dir: str | None = None) -> dict[str, Any]:
+def facts(directory: str | os.PathLike[str], cache_dir: str | None = None) -> dict[str, Any]:
     """All that a report on a ledger says: where it stands, what was asked and done line by line, what is left, and
     whether everything is as it was written. Raises as `chain.read` does.
     """
+    directory = Path(directory)
     found = chain.read(directory)
     standing = standing_of(directory, found.lines)
     try:
