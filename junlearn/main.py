@@ -20,6 +20,7 @@ COMMANDS = {
     "compat": "junlearn.compat",
     "export": "junlearn.commands.export",
     "help": "junlearn.commands.guide",
+    "ledger": "junlearn.commands.ledger",
     "list": "junlearn.commands.listing",
     "prepare": "junlearn.commands.prepare",
     "report": "junlearn.commands.report",

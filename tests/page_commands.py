@@ -20,6 +20,7 @@ from junlearn.commands import (
     statistics,
 )
 from junlearn.commands import check as check_command
+from junlearn.commands import ledger as ledger_command
 from junlearn.commands import sweep as sweep_command
 from junlearn.datasets import DATASETS
 from junlearn.experiment import schema, sweep
@@ -119,6 +120,14 @@ def check_report(words):
         assert report.parser().parse_args(words).directory
 
 
+def check_ledger(words):
+    own, others = ledger_command.parser().parse_known_args(words)
+    if own.action == "init":
+        check_run(others)
+    else:
+        assert not others, words
+
+
 COMMANDS = {
     "audit": check_audit,
     "cache": check_cache,
@@ -126,6 +135,7 @@ COMMANDS = {
     "compat": compat.parse,
     "export": export.parser().parse_args,
     "help": lambda words: guide.show(words[0] if words else "", words[1:]),
+    "ledger": check_ledger,
     "list": check_list,
     "prepare": check_prepare,
     "report": check_report,

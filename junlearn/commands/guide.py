@@ -9,6 +9,7 @@ from junlearn.commands import audit as audit_command
 from junlearn.commands import cache as cache_command
 from junlearn.commands import catalogue, export, listing, prepare, report, statistics, sweep
 from junlearn.commands import check as check_command
+from junlearn.commands import ledger as ledger_command
 from junlearn.commands.fieldtable import field_lines, fields_of
 from junlearn.errors import ConfigError, unknown
 from junlearn.plugins.contract import FIXED
@@ -49,6 +50,7 @@ Every field of the configuration is an option. With yours, for example:
   python -m junlearn.main sweep --config FILE     a grid of experiments
   python -m junlearn.main audit [--config FILE]   told from retraining, or not?
   python -m junlearn.main report DIR              what a run did, as one page
+  python -m junlearn.main ledger ACTION DIR       deletion requests as they come
   python -m junlearn.main statistics FILE.npz     class statistics, for SCAR
   python -m junlearn.main prepare NAME ...        download datasets through TFDS
   python -m junlearn.main export DIR --to FILE    a network of a run for PyTorch
@@ -57,8 +59,7 @@ Every field of the configuration is an option. With yours, for example:
   python -m junlearn.main compat corrective ...   a released program's options
   python -m junlearn.main help COMMAND            the arguments of one of these
 
-  --help NAME         the fields of a method, model, dataset or scenario: ssd
-  --help SECTION      those of dataset, model, scenario, train, seeds or loop
+  --help NAME         the fields of a method, model ... (ssd), or section (loop)
   --help all          every option of this configuration
   --version           of junlearn, JAX and Python"""
 
@@ -90,6 +91,7 @@ def show(about: str, arguments: Sequence[str] = ()) -> None:
     """
     commands = {
         "audit": audit_command.parser,
+        "ledger": ledger_command.parser,
         "list": listing.parser,
         "prepare": prepare.parser,
         "report": report.parser,

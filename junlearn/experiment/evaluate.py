@@ -26,7 +26,7 @@ from junlearn.metrics import Context, Network, costly
 from junlearn.models.weights import file_digest
 from junlearn.plugins.registry import metrics_of
 
-__all__ = ["Case", "Outcome", "evaluate_cases", "of_the_machine"]
+__all__ = ["Case", "Outcome", "evaluate_cases", "evaluator_of", "of_the_machine"]
 
 
 HINT = "its settings are too weak for this network"
@@ -100,7 +100,7 @@ class _RecordMaker:
         self.metric_code = metric_code(self.metrics)
         references: dict[Network, Case] = {c.role: c for c in cases if c.role != "unlearn"}
         self.reference = references["retrain"].identity if "retrain" in references else None
-        self.evaluator = _evaluator(setup, references, reporter)
+        self.evaluator = evaluator_of(setup, references, reporter)
         # What is left out is so of every network, and said once.
         self.remark = cache(reporter.say)
         earlier = processes.first(lambda: records.repair(log, reporter.say))
@@ -156,7 +156,7 @@ class _RecordMaker:
         return record
 
 
-def _evaluator(setup: Setup, references: Mapping[Network, Case], reporter: Reporter) -> Evaluator:
+def evaluator_of(setup: Setup, references: Mapping[Network, Case], reporter: Reporter) -> Evaluator:
     """What the metrics read of the networks of an experiment."""
     experiment, seeds = setup.experiment, setup.seeds
 

@@ -30,6 +30,7 @@ __all__ = [
     "Setup",
     "choose",
     "key_for",
+    "network_of",
     "read",
     "run_options",
     "seeds_of",
@@ -108,7 +109,7 @@ def choose(
     `scores` are those of the training examples, for a scenario that chooses by them.
     """
     seeds = seeds_of(experiment)
-    model = _network(
+    model = network_of(
         original_file.model_section(experiment),
         len(dataset.classes),
         dataset.input_shape,
@@ -149,10 +150,13 @@ def within_memory(work: Callable[[], T]) -> T:
 
 
 @remembered
-def _network(
+def network_of(
     config: NamedConfig, classes: int, input_shape: tuple[int, int, int], precision: Precision
 ) -> Model:
-    """The same Model for equal arguments: what other experiments of this process compiled for it serves again."""
+    """The network of a section `[model]`, not trained yet.
+
+    It is the same object for equal arguments: what other experiments of this process compiled for it serves again.
+    """
     return in_precision(thing_of(config).make(config, classes, input_shape), precision)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from junlearn.scenarios.class_names import resolve
 from junlearn.types import Dataset, Split
 
-__all__ = ["meanings", "twins"]
+__all__ = ["hashes_of", "meanings", "twins"]
 
 CLASSES = {"classes": "class", "target": "class", "subclasses": "sub-class"}
 """Fields of scenarios that name classes, and of what kind."""
@@ -41,12 +41,12 @@ def twins(dataset: Dataset, split: Split) -> Iterator[str]:
 
     Only exact copies are found, by a hash of the stored pixels: 0.1 s for 60,000 images of 28×28 pixels.
     """
-    hashes = _hashes(dataset.sources["train"].x)
+    hashes = hashes_of(dataset.sources["train"].x)
     forget = {hashes[row] for row in split.forget}
     copies = sum(hashes[row] in forget for row in split.retain)
     if copies:
         yield f"{_images(copies, 'training')} to retain {_are(copies)} of images to forget"
-    tests = _hashes(dataset.sources["test"].x)
+    tests = hashes_of(dataset.sources["test"].x)
     copies = sum(one in forget for one in tests)
     if copies:
         yield f"{_images(copies, 'test')} {_are(copies)} of images to forget"
@@ -56,7 +56,7 @@ def twins(dataset: Dataset, split: Split) -> Iterator[str]:
         yield f"{_images(copies, 'test')} {_are(copies)} of training images to retain"
 
 
-def _hashes(images: np.ndarray) -> list[bytes]:
+def hashes_of(images: np.ndarray) -> list[bytes]:
     """One for each image: equal for equal pixels."""
     rows = np.ascontiguousarray(images).reshape(len(images), -1)
     return [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]

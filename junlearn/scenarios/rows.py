@@ -54,12 +54,15 @@ def split(config: Config, dataset: Dataset, key: Key) -> Split:
     return partition(forget, np.zeros(dataset.sources["test"].y.size, bool), key)
 
 
-def named(file: str, by: By, dataset: Dataset) -> dict[int, int]:
-    """The rows that a file names, and the line of each. Raises ConfigError as `split` does."""
+def named(file: str, by: By, dataset: Dataset, option: str = "scenario.file") -> dict[int, int]:
+    """The rows that a request file names, in its order, and the line of each.
+
+    `option` is what the file was given by, for messages. Raises ConfigError as `split` does.
+    """
     find = finder(by, dataset)
     lines: dict[int, int] = {}
     names = frozenset(dataset.names) if by == "id" else frozenset()
-    content = lines_of(Path(file), f"scenario.file {file}", ConfigError)
+    content = lines_of(Path(file), f"{option} {file}", ConfigError)
     for number, line in enumerate(content, start=1):
         here = f"{file}, line {number}"
         if _is_comment(line):

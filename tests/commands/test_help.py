@@ -39,7 +39,7 @@ def narrow(monkeypatch):
 def test_the_first_page_is_short_and_has_examples(capsys):
     out = told(capsys, "--help")
     lines = out.splitlines()
-    assert len(lines) <= 45 and max(map(len, lines)) <= 80
+    assert len(lines) <= 48 and max(map(len, lines)) <= 80
     assert lines[6].strip() == "python -m junlearn.main" and "list" in out
     assert "{small_cnn}" not in out and "--method.ssd.alpha" not in out
     assert told(capsys, "-h") == told(capsys, "help") == out

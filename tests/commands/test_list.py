@@ -35,5 +35,5 @@ def test_help_names_the_options_of_this_configuration(place, capsys):
     assert "--method.neggrad" not in out
     for name in ("--config", "--workdir", "--cache-dir", "--plot", "--table"):
         assert f"{name} " in out or f"[{name}]" in out
-    for command in ("audit", "sweep", "compat", "statistics", "prepare", "list"):
+    for command in ("audit", "ledger", "sweep", "compat", "statistics", "prepare", "list"):
         assert f"python -m junlearn.main {command} " in out

@@ -29,5 +29,7 @@ def test_a_configuration_can_be_run_and_names_itself(path):
     command = next(
         (f"main {name} --config" for name in ("sweep", "audit") if name in table), "main --config"
     )
+    if path.parent.name == "ledger":
+        command = "main ledger init orders --config"
     assert f"{command} {path.relative_to(ROOT)}" in head
     assert "xpected" in head or "Numbers of the released code" in head
