@@ -108,7 +108,7 @@ def _written(options: Any, console: Any) -> list[tuple[str, Path]]:
 
 def _of_ledger(options: Any, mark: str) -> str:
     """The report on a ledger."""
-    from junlearn.ledger.facts import facts
+    from junlearn.ledger import facts
     from junlearn.reports import ledger_page
 
     write = ledger_page.card if options.format == "markdown" else ledger_page.page

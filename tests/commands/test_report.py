@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import sys
-from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +9,6 @@ from junlearn.experiment import records, revisit
 from junlearn.reports import run_page
 from tests import tiny_run
 from tests.reports.audit_rows import row
-from tests.reports.ledger_facts import facts as ledger_facts
 from tests.reports.parsed_page import check
 from tests.reports.run_records import record
 from tests.small_run import call
@@ -176,22 +173,6 @@ def test_a_damaged_record_is_left_out_and_said(tmp_path, capsys):
     (tmp_path / "run" / "records.jsonl").write_text("cut off")
     status, _, err = call(capsys, "report", str(tmp_path / "run"))
     assert status == 2 and "no records in it" in err and "1 line is left out" in err
-
-
-def test_a_ledger_is_told_by_its_file(tmp_path, capsys, monkeypatch):
-    asked = []
-
-    def facts(directory, cache_dir):
-        asked.append((directory, cache_dir))
-        return ledger_facts()
-
-    monkeypatch.setitem(sys.modules, "junlearn.ledger.facts", SimpleNamespace(facts=facts))
-    monkeypatch.setitem(sys.modules, "junlearn.ledger", SimpleNamespace())
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "ledger.jsonl").write_text("")
-    found = written(tmp_path, capsys, "--no-images")
-    assert "The ledger fits" in found.text and "are not named" in found.text
-    assert asked == [(tmp_path / "run", str(tmp_path / "cache"))]
 
 
 def test_a_private_request_shows_nothing_of_an_example(tmp_path, capsys):

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from junlearn.main import main
+from junlearn.reports import run_page
 from tests.ledger.small import forget, ids, init, lines, networks, one_line, opened, refused
+from tests.reports.parsed_page import check
 
 safetensors = pytest.importorskip("safetensors.numpy")
 
@@ -79,3 +81,18 @@ def test_places_that_no_export_can_be_at(place, capsys, name, said):
     words = ["ledger", "export", str(place / "ledger"), "--to", str(place / name)]
     assert main(words) == 2
     one_line(capsys, said)
+
+
+def test_the_page_of_a_ledger(place, capsys):
+    assert forget(place, ids(900, 901)) == 0
+    written, cache = place / "report.html", ["--cache-dir", str(place / "cache")]
+    words = ["report", str(place / "ledger"), "--output", str(written), *cache]
+    assert main(words) == 0
+    text = check(written.read_text(), run_page.LIMIT).text
+    assert "The ledger fits" in text and str(ids(900)[0]) in text and networks(place)[-1] in text
+    assert main([*words, "--no-images", "--format", "markdown"]) == 0
+    card = written.read_text()
+    assert "fits" in card and str(ids(900)[0]) not in card
+    log = place / "ledger" / "ledger.jsonl"
+    log.write_text(log.read_text().replace("finetune", "retrain", 1))
+    refused(capsys, main(words), "line 1")
