@@ -91,7 +91,8 @@ QUICK = {
     *("metrics/ensemble/test_energy", "methods/test_contract"),
     *("engine/test_run", "engine/inputs/test_arrays", "engine/inputs/test_arguments"),
     *("parts/test_feeds", "parts/test_descent", "models/test_adapters"),
-    *("plugins/test_registry", "testing/test_limits", "audit/test_nulls"),
+    *("plugins/test_registry", "testing/test_limits", "audit/test_nulls", "ledger/test_chain"),
+    "hardness/test_hardness",
 }
 """Files of tests that are marked `quick`: cheap ones, which together touch every package."""
 

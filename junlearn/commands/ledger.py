@@ -110,8 +110,8 @@ def _carry_out(options: Any) -> int:
 
 
 def _status(options: Any) -> int:
-    from junlearn.ledger.account import status
-    from junlearn.ledger.account import status_text as told
+    from junlearn.ledger.statement import status
+    from junlearn.ledger.statement import status_text as told
     from junlearn.text.terminal import printable
 
     found = status(options.directory)
@@ -143,8 +143,8 @@ def _verify(options: Any) -> int:
 
 
 def _report(options: Any) -> int:
-    from junlearn.ledger.account import facts
-    from junlearn.ledger.account import text as told
+    from junlearn.ledger.statement import facts
+    from junlearn.ledger.statement import text as told
     from junlearn.text.terminal import printable
 
     found = facts(options.directory, options.cache_dir)
@@ -185,7 +185,7 @@ def _reporter() -> Any:
 
 
 def _say_where(directory: Path, reporter: Any) -> None:
-    from junlearn.ledger.account import status
+    from junlearn.ledger.statement import status
 
     found = status(directory)
     reporter.say(

@@ -14,11 +14,11 @@ from rich.console import Console
 
 from junlearn.experiment.progress import Reporter
 from junlearn.ledger import chain, deletion, network_archive
-from junlearn.ledger.account import facts, status
 from junlearn.ledger.chain import Line
 from junlearn.ledger.deletion import Wishes
 from junlearn.ledger.scene import load, models_of
 from junlearn.ledger.standing import standing_of
+from junlearn.ledger.statement import facts, status
 from junlearn.ledger.verification import verify
 from junlearn.scenarios.naming import By, finder
 from junlearn.types import Dataset, Model, Variables

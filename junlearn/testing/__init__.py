@@ -8,7 +8,7 @@ nothing below the command line imports it, and it imports no pytest. Read `check
 
 from junlearn.testing.checking import CHECKS, Check, Verdict, check
 from junlearn.testing.limits import quick
-from junlearn.testing.problems import Problem, initial_weights, make_problem, tiny
+from junlearn.testing.problems import Problem, initial_weights, make_problem, shortened, tiny
 from junlearn.testing.subject import NotApplicable, Subject
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "initial_weights",
     "make_problem",
     "quick",
+    "shortened",
     "tiny",
 ]

@@ -9,13 +9,21 @@ import numpy as np
 from junlearn.models import MODELS
 from junlearn.types import Data, Model, Sources, Split, Variables
 
-__all__ = ["IMPOSSIBLE", "Problem", "initial_weights", "make_problem", "tiny", "validated"]
+__all__ = [
+    "IMPOSSIBLE",
+    "Problem",
+    "initial_weights",
+    "make_problem",
+    "shortened",
+    "tiny",
+    "validated",
+]
 
 CLASSES = 4
 FORGOTTEN = 1
 """The class that is forgotten."""
 DELETED = 3
-"""Training images that are in neither set, as if an earlier request had been for them."""
+"""Training images that an earlier request was for."""
 SURROGATE = 22
 """Images of the surrogate set."""
 VALIDATION = 15
@@ -53,7 +61,7 @@ def make_problem(
     forget, forget_test = sources["train"].y == FORGOTTEN, sources["test"].y == FORGOTTEN
     split = Split(
         np.flatnonzero(forget),
-        np.flatnonzero(~forget)[:-DELETED],
+        np.flatnonzero(~forget),
         np.flatnonzero(forget_test),
         np.flatnonzero(~forget_test),
         (FORGOTTEN,),
@@ -65,6 +73,12 @@ def _data(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> Data:
     y = np.resize(np.arange(CLASSES, dtype=np.int32), count)
     x = rng.normal(size=(count, *shape)).astype(np.float32) + y[:, None, None, None] / 2
     return Data(x, y)
+
+
+def shortened(problem: Problem) -> Problem:
+    """The problem after an earlier request: the last retain examples are in neither set."""
+    split = problem.split
+    return problem._replace(split=split._replace(retain=split.retain[:-DELETED]))
 
 
 def validated(problem: Problem) -> Problem:

@@ -14,7 +14,7 @@ from junlearn.engine.run import Result, run
 from junlearn.errors import ConfigError, DivergedError
 from junlearn.testing.differences import kinds_differ
 from junlearn.testing.limits import quick
-from junlearn.testing.problems import Problem, initial_weights, tiny, validated
+from junlearn.testing.problems import Problem, initial_weights, shortened, tiny, validated
 from junlearn.types import Method, PyTree, Sources, Split, Stage
 
 __all__ = ["NotApplicable", "Plain", "Subject", "Trace", "copies", "missing", "told"]
@@ -76,8 +76,9 @@ class Subject:
     """A method, its settings and the problems that it is checked on.
 
     `module` is any object with `Config`, `make` and `NEEDS`: a module of `junlearn.methods`, or of your own. `config`
-    defaults to `quick(module.Config)`. `problem` takes the place of both tiny problems, which have a validation set
-    where the method needs one. Raises ConfigError for an object that is no method.
+    defaults to `quick(module.Config)`. `problem` takes the place of both tiny problems. In these a few examples are in
+    neither set, and there is a validation set where the method needs one. Raises ConfigError for an object that is no
+    method.
     """
 
     def __init__(self, module: Any, config: Any = None, problem: Problem | None = None) -> None:
@@ -86,10 +87,11 @@ class Subject:
         self.module = module
         self.config = quick(module.Config) if config is None else config
         reads = any(name.startswith("validation.") for name in self.needs)
-        ready = validated if reads else lambda made: made
-        self.dense = ready(tiny("mlp")) if problem is None else problem
+        tinies = [shortened(tiny(kind)) for kind in ("mlp", "convnet")]
+        dense, normed = [validated(made) if reads else made for made in tinies]
+        self.dense = dense if problem is None else problem
         """The problem of most checks."""
-        self.normed = ready(tiny("convnet")) if problem is None else problem
+        self.normed = normed if problem is None else problem
         """The problem of those that look at BatchNorm and convolutions too."""
         self.unrepeated: str | None = None
         """How a second run differs from the first, empty where it does not; None as long as nobody has asked."""

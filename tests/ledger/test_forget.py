@@ -161,7 +161,8 @@ def test_status_and_report(after, capsys):
     assert found["exact"] and found["network"] == networks(after)[-1]
     assert main(["ledger", "status", str(after / "ledger")]) == 0
     assert "deleted: 5" in capsys.readouterr().out
-    assert main(["ledger", "report", str(after / "ledger"), "--json"]) == 0
+    cache = ["--cache-dir", str(after / "cache")]
+    assert main(["ledger", "report", str(after / "ledger"), "--json", *cache]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["verified"]["fits"] and len(facts["steps"]) == 5 and len(facts["remains"]) == 3
     (after / "ledger" / "networks" / f"{networks(after)[0]}.npz").write_bytes(b"")

@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from junlearn.methods import METHODS
-from junlearn.testing import Subject, initial_weights, make_problem, quick, tiny
+from junlearn.testing import Subject, initial_weights, make_problem, quick, shortened, tiny
 
 # One worker takes all tests of a method, and so makes its plain runs only once.
 NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in sorted(METHODS)]
@@ -43,10 +43,12 @@ SETTINGS = {
     "svd_projection": {"search": True, "retain_alphas": (100.0,), "forget_alphas": (3.0, 30.0)},
 }
 
-LINEAR = make_problem("mlp", size=4, hidden=())
+LINEAR = shortened(make_problem("mlp", size=4, hidden=()))
 PROBLEMS = {
-    **dict.fromkeys(("ct", "msg"), tiny("convnet")),
-    **dict.fromkeys(("model_clipping", "noisy_finetune", "output_perturbation"), tiny("mlp")),
+    **dict.fromkeys(("ct", "msg"), shortened(tiny("convnet"))),
+    **dict.fromkeys(
+        ("model_clipping", "noisy_finetune", "output_perturbation"), shortened(tiny("mlp"))
+    ),
     "langevin": LINEAR,
 }
 """Of methods that refuse a network without convolutions, with BatchNorm, or with hidden layers."""

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from junlearn.parts import feeds
-from junlearn.testing import CHECKS, Subject, check, make_problem
+from junlearn.testing import CHECKS, Subject, check, make_problem, shortened
 from junlearn.testing.sameness import needs
 from junlearn.types import Variables
 from tests.testing.tiny_methods import NEEDS, method, right
 
-PROBLEM = make_problem("mlp", size=4, hidden=(8,))
+PROBLEM = shortened(make_problem("mlp", size=4, hidden=(8,)))
 
 
 def failed(verdicts):
