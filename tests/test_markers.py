@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import QUICK, ROOT, TESTS
 
 
@@ -19,6 +21,13 @@ def test_every_package_has_a_quick_test():
     # The faces are tested in the folder of all tests.
     assert packages - {"."} == {name.rpartition("/")[0] for name in QUICK} - {""}
     assert "test_api" in QUICK
+
+
+@pytest.mark.xdist_group("markers")
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="there is one worker")
+def test_one_worker_takes_all_tests_of_a_group(request):
+    """pytest-xdist tells by the end of a test's name; without it every worker makes what a group shares."""
+    assert request.node.nodeid.endswith("@markers")
 
 
 def test_plain_tests_compile_as_users_do():
