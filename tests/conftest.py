@@ -4,6 +4,7 @@ import functools
 import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -31,6 +32,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from _pytest.capture import EncodedFile  # noqa: E402
 
 if not PLAIN:
     # A fourteenth less time. A collection walks all that was traced and compiled so far.
@@ -44,6 +46,7 @@ from junlearn.datasets import DATASETS  # noqa: E402
 from junlearn.engine import compilations  # noqa: E402
 from junlearn.plugins import installed, registry  # noqa: E402
 from junlearn.testing import Problem, make_problem, tiny  # noqa: E402
+from junlearn.text import terminal  # noqa: E402
 from tests import small_run  # noqa: E402
 
 # JAX writes its files piece by piece, and another worker may read half of one; ours appear whole.
@@ -149,6 +152,18 @@ def _traced(item: pytest.Item, first: bool) -> bool:
 def _method(item: pytest.Item) -> str | None:
     """The method that a conformance test is about."""
     return item.callspec.params.get("name") if hasattr(item, "callspec") else None
+
+
+@pytest.fixture(autouse=True)
+def _captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that ends in an error sends the rest of its output nowhere; pytest's own file is not its output."""
+    silence = terminal.silence_output
+
+    def silence_output() -> None:
+        if not isinstance(sys.stdout, EncodedFile):
+            silence()
+
+    monkeypatch.setattr(terminal, "silence_output", silence_output)
 
 
 @pytest.fixture
