@@ -1,5 +1,6 @@
 """A finished network of a run's directory: read back as it was left, nothing is trained."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from junlearn.experiment.records import Record
 from junlearn.experiment.setup import Setup
 from junlearn.types import Model, Variables
 
-__all__ = ["KeptNetwork", "experiment_of", "read_network"]
+__all__ = ["KeptNetwork", "absent", "experiment_of", "is_record_of", "read_back", "read_network"]
 
 
 class KeptNetwork(NamedTuple):
@@ -64,18 +65,42 @@ def read_network(
     prepared = execute.prepared(experiment, cache_dir, reporter)
     setup, cases = execute.cases_of(prepared, workdir, cache_dir, reporter)
     case = next(case for case in cases if case.label == label)
-    record = _record(setup, cases, case, workdir)
+    logged = records.read(workdir / "records.jsonl")
+    record = next((line for line in logged if is_record_of(setup, cases, case, line)), None)
     if record is None:
         raise ConfigError(f"{workdir}: the network of {label} is not finished: {again}")
-    missing = [place for place in case.stores if not checkpoint.exists(Store(place, None))]
-    if missing and "weights" in record:
-        variables = saved.load_variables(workdir / record["weights"], setup.model)
-        return KeptNetwork(setup, record, setup.model, variables)
-    if missing:
-        raise ConfigError(f"{workdir}: {label} needs {missing[0]}, which is gone: {again}")
     with matmuls(experiment.matmul_precision):
+        found = read_back(setup, case, record, workdir)
+    if found is None:
+        raise ConfigError(f"{workdir}: {label} needs {absent(case)[0]}, which is gone: {again}")
+    return KeptNetwork(setup, record, *found)
+
+
+def read_back(
+    setup: Setup, case: Case, record: Record, workdir: Path
+) -> tuple[Model, Variables] | None:
+    """The network of a case that has this record: from where it was made, else from the weights that the run was asked
+    for. None where it is in neither.
+    """
+    if not absent(case):
         result = case.result()
-    return KeptNetwork(setup, record, result.model, result.variables)
+        return result.model, result.variables
+    if "weights" in record:
+        path = workdir / record["weights"]
+        return setup.model, saved.load_variables(path, setup.model, setup.sources)
+    return None
+
+
+def absent(case: Case) -> list[Path]:
+    """Where something would have to be for a case to be read back, and is not."""
+    return [place for place in case.stores if not checkpoint.exists(Store(place, None))]
+
+
+def is_record_of(setup: Setup, cases: Sequence[Case], case: Case, record: Record) -> bool:
+    """Whether a record is that of one of the cases of an experiment."""
+    reference = next((c.identity for c in cases if c.role == "retrain"), None)
+    wanted = (record_hash(setup, case.identity, reference), case.role, case.label)
+    return (record["config_hash"], record["role"], record["method"]) == wanted
 
 
 def experiment_of(workdir: Path) -> Any:
@@ -83,12 +108,3 @@ def experiment_of(workdir: Path) -> Any:
     if not (workdir / "config.json").is_file():
         raise ConfigError(f"{workdir}: there is no run in it, a directory with config.json")
     return schema.parse(schema.read(workdir / "config.json"))
-
-
-def _record(setup: Setup, cases: list[Case], case: Case, workdir: Path) -> Record | None:
-    reference = next((c.identity for c in cases if c.role == "retrain"), None)
-    wanted = (record_hash(setup, case.identity, reference), case.role, case.label)
-    for record in records.read(workdir / "records.jsonl"):
-        if (record["config_hash"], record["role"], record["method"]) == wanted:
-            return record
-    return None

@@ -13,16 +13,14 @@ import jax
 import numpy as np
 
 from junlearn import outputs
-from junlearn.engine import checkpoint, predict, saved
+from junlearn.engine import predict
 from junlearn.engine.batches import view_of
-from junlearn.engine.checkpoint import Store
 from junlearn.engine.precision import matmuls
 from junlearn.engine.settings import Progress
 from junlearn.errors import DivergedError, JunlearnError
-from junlearn.experiment import request, schema, stored
+from junlearn.experiment import kept_network, request, schema, stored
 from junlearn.experiment.evaluate import Case
 from junlearn.experiment.execute import cases_of
-from junlearn.experiment.identity import record_hash
 from junlearn.experiment.preparing import prepare
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.records import Record, number_of
@@ -205,20 +203,17 @@ def _network(
     setup: Setup, cases: Sequence[Case], record: Record, workdir: Path
 ) -> tuple[Model, Variables]:
     """The network of a record, read back. Raises JunlearnError or OSError where it is not there."""
-    retrained = next((case.identity for case in cases if case.role == "retrain"), None)
-    case = next((c for c in cases if (c.role, c.label) == (record["role"], record["method"])), None)
-    if case is None or record_hash(setup, case.identity, retrained) != record["config_hash"]:
+    case = next((c for c in cases if kept_network.is_record_of(setup, cases, c, record)), None)
+    if case is None:
         raise _NotKeptError(
             "what this configuration names now is another network than the record's"
         )
-    absent = [place for place in case.stores if not checkpoint.exists(Store(place, None))]
-    if not absent:
-        done = case.result()
-        return done.model, done.variables
-    if "weights" in record:
-        path = workdir / record["weights"]
-        return setup.model, saved.load_variables(path, setup.model, setup.sources)
-    raise _NotKeptError(f"its network is not kept, there is nothing in {absent[0]}")
+    found = kept_network.read_back(setup, case, record, workdir)
+    if found is None:
+        raise _NotKeptError(
+            f"its network is not kept, there is nothing in {kept_network.absent(case)[0]}"
+        )
+    return found
 
 
 def _check_request(setup: Setup, record: Record) -> None:
