@@ -131,7 +131,6 @@ def make(config: Config, model: Model) -> Method:
         "mechanism": "model clipping",
         **budget._asdict(),
         "start_sigma": config.start_sigma,
-        "checked": ["independent noise in every step", "no momentum", "all steps of the plan"],
     }
 
     def start(params: PyTree, key: Key) -> PyTree:

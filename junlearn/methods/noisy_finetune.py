@@ -186,7 +186,6 @@ def make(config: Config, model: Model) -> Method:
         "mu": mu,
         **{f"epsilon_{name}": value for name, value in bounds.items()},
         "conversion": config.conversion,
-        "checked": ["independent noise in every step", "no momentum", "all steps of the plan"],
     }
 
     def start(params: PyTree, key: Key) -> PyTree:

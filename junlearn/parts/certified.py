@@ -210,9 +210,12 @@ def certified(
             repair = stages(config, "repair", descend(loss, tx), feed, rows)
         return ahead + repair
 
+    checks = ["no running statistics", "the last weights"]
+    if move is not None:
+        checks += ["independent noise in every step", "no momentum", "all steps of the plan"]
     whole = {
         **certificate,
-        "checked": ["no running statistics", "the last weights", *certificate.get("checked", ())],
+        "checked": checks,
         "assumed": [*certificate.get("assumed", ()), *ASSUMED],
     }
     return Method(init, plan, lambda state: state.variables, certificate=lambda split: whole)
