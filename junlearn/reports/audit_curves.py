@@ -8,17 +8,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from junlearn.reports.audit_cells import Row
-from junlearn.reports.audit_style import (
-    BAND,
-    MIDDLE,
-    Example,
-    Examples,
-    example_of,
-    legend,
-    plain,
-    styles,
-    wrapped,
-)
+from junlearn.reports.audit_style import Example, Examples, example_of, styles, wrapped
+from junlearn.reports.style import BAND, MIDDLE, legend, plain
 
 __all__ = ["quantiles", "roc"]
 

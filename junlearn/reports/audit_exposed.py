@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from junlearn.reports.audit_style import INK, MIDDLE, Example, plain
+from junlearn.reports.audit_style import Example
+from junlearn.reports.style import INK, MIDDLE, plain
 
 __all__ = ["exposed"]
 

@@ -3,7 +3,8 @@
 from matplotlib.figure import Figure
 
 from junlearn.reports.audit_cells import Row
-from junlearn.reports.audit_style import BAND, MIDDLE, OKABE_ITO, Example, plain
+from junlearn.reports.audit_style import Example
+from junlearn.reports.style import BAND, MIDDLE, OKABE_ITO, plain
 
 __all__ = ["histograms"]
 

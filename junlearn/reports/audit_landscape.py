@@ -11,7 +11,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from junlearn.reports.audit_cells import Row, networks
 from junlearn.reports.audit_planning import NETWORKS, PLANNED, Planned
-from junlearn.reports.audit_style import BAND, INK, MIDDLE, legend, plain, styles, wrapped
+from junlearn.reports.audit_style import styles, wrapped
+from junlearn.reports.style import BAND, INK, MIDDLE, legend, plain
 
 __all__ = ["costs", "planned"]
 

@@ -12,7 +12,7 @@ from junlearn.reports.audit_histograms import histograms
 from junlearn.reports.audit_landscape import costs, planned
 from junlearn.reports.audit_style import Examples, example_of
 from junlearn.reports.page.drawings import Picture
-from junlearn.reports.plots import save
+from junlearn.reports.style import save
 
 __all__ = ["names", "pictures", "write_plots"]
 

@@ -10,13 +10,13 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from junlearn.reports.audit_style import OKABE_ITO, plain
 from junlearn.reports.columns import ACCURACIES
 from junlearn.reports.page import environment, rendered
 from junlearn.reports.page.configuration import toml
 from junlearn.reports.page.drawings import Picture
 from junlearn.reports.run_page import LIMIT, escaped
 from junlearn.reports.run_page.meanings import direction, meaning
+from junlearn.reports.style import OKABE_ITO, plain
 
 __all__ = ["card", "page"]
 

@@ -10,12 +10,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from junlearn.experiment.records import Record, number_of
-from junlearn.files import replacing
 from junlearn.reports import requests
 from junlearn.reports.columns import first_columns
-from junlearn.text.terminal import printable
+from junlearn.reports.style import caption, save
 
-__all__ = ["accuracies", "caption", "curves", "over_requests", "relearning", "save", "write"]
+__all__ = ["accuracies", "curves", "over_requests", "relearning", "write"]
 
 GAP = "relearn_retain/gap/"
 """What the name of a metric begins with, before the number of steps."""
@@ -53,17 +52,6 @@ def write(records: Sequence[Record], directory: Path) -> list[Path]:
         paths.append(directory / f"{name}.png")
         save(figure, paths[-1])
     return paths
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a picture as PNG in one step; a link in its place is replaced, not followed."""
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=120, bbox_inches="tight")
-
-
-def caption(text: str) -> str:
-    """`text` as a picture shows it, in which no `$` begins a formula."""
-    return printable(text).replace("$", r"\$")
 
 
 def curves(record: Record, columns: int = COLUMNS, *, titled: bool = True) -> Figure | None:

@@ -20,7 +20,7 @@ from junlearn.experiment.sweep import Point, Trial, done, originals
 from junlearn.metrics.aggregate import measured
 from junlearn.reports import tables
 from junlearn.reports.columns import FORGETTING, Column, first_columns
-from junlearn.reports.plots import caption, save
+from junlearn.reports.style import caption, save
 from junlearn.text.terminal import Terminal, printable
 
 __all__ = ["curves", "plan", "summary", "table", "times", "write"]

@@ -8,10 +8,12 @@ from junlearn.types.data import Data, Dataset, Sources, Split, View
 from junlearn.types.entries import Component, Preset, Scoring
 from junlearn.types.method import Batch, Feed, Method, Stage
 from junlearn.types.network import Model, Variables
+from junlearn.types.space import Choice, Range, Space
 
 __all__ = [
     "Array",
     "Batch",
+    "Choice",
     "Component",
     "Data",
     "Dataset",
@@ -22,8 +24,10 @@ __all__ = [
     "Model",
     "Preset",
     "PyTree",
+    "Range",
     "Scoring",
     "Sources",
+    "Space",
     "Split",
     "Stage",
     "Variables",

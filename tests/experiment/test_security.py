@@ -15,7 +15,7 @@ from junlearn.datasets.tfds_metadata import PACKAGE
 from junlearn.engine.compilations import SealedPath
 from junlearn.errors import DataError
 from junlearn.experiment import locks
-from junlearn.reports import plots, tables
+from junlearn.reports import style, tables
 from junlearn.text import terminal
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ WRITERS = {
     ".lock": take_lock,
     "records.jsonl": lambda path: files.append_line(path, "{}"),
     "config.json": lambda path: files.replace(path, "{}"),
-    "accuracies.png": lambda path: plots.save(Figure(), path),
+    "accuracies.png": lambda path: style.save(Figure(), path),
     "runs.csv": lambda path: tables.write_rows([{"a": 1}], path),
     "runs.parquet": lambda path: tables.write_rows([{"a": 1}], path),
 }

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from junlearn.experiment.progress import Reporter
-from junlearn.reports import plots, tables
+from junlearn.reports import style, tables
 from junlearn.text import terminal
 
 NAMES = [
@@ -68,8 +68,8 @@ def test_a_console_takes_cells_and_titles_as_they_are(name):
 @pytest.mark.parametrize("name", ["$", "$x^2$", r"\$", r"$\frac$", "[bold]", "\x1b[31m"])
 def test_a_picture_takes_its_titles_as_they_are(name, tmp_path):
     figure = Figure()
-    title = figure.suptitle(plots.caption(name))
-    plots.save(figure, tmp_path / "a.png")
+    title = figure.suptitle(style.caption(name))
+    style.save(figure, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     text, is_formula = title._preprocess_math(title.get_text())
     assert not is_formula

@@ -14,10 +14,9 @@ from junlearn.experiment.records import Record
 from junlearn.experiment.revisit import Asked, Revisited
 from junlearn.metrics.directions import value_of
 from junlearn.reports import plots
-from junlearn.reports.audit_style import BAND, INK, MIDDLE, OKABE_ITO, plain
 from junlearn.reports.columns import first_columns
 from junlearn.reports.page.drawings import Picture
-from junlearn.reports.plots import caption
+from junlearn.reports.style import BAND, INK, MIDDLE, OKABE_ITO, caption, plain
 
 __all__ = ["Project", "pictures", "principal", "stochastic"]
 
