@@ -15,7 +15,16 @@ from typing import Any
 import tyro
 
 from junlearn.commands import codes
-from junlearn.commands.arguments import PROGRAM, Parser, configuration, fresh, path, plugin, text
+from junlearn.commands.arguments import (
+    PROGRAM,
+    Parser,
+    configuration,
+    fresh,
+    path,
+    plot_format,
+    plugin,
+    text,
+)
 from junlearn.errors import ConfigError, short, unknown
 from junlearn.experiment import schema, sections, sweep
 from junlearn.files import writers
@@ -45,6 +54,7 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--workdir", type=text)
     parser.add_argument("--cache-dir", "--cache_dir", type=text)
     parser.add_argument("--plot", action="store_true")
+    plot_format(parser)
     parser.add_argument("--table", type=path, action="append", default=[])
     plugin(parser)
     fresh(parser)
@@ -52,6 +62,9 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
         parser.add_argument(f"--{kind}.name", type=text)
     parser.add_argument("--methods", nargs="+", type=text)
     options, rest = parser.parse_known_args(arguments)
+    # Who says how they are written wants pictures.
+    if options.plot and not options.plot_format:
+        options.plot_format = ["png"]
     if "--" in arguments:
         raise ConfigError("unexpected argument '--'")
     given = [_option(argument) for argument in rest if argument.startswith("--")]

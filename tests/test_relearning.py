@@ -224,8 +224,12 @@ def test_through_an_experiment(tmp_path, monkeypatch):
     monkeypatch.setenv("JUNLEARN_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(cli, "keep_compilations", lambda cache_dir: None)
     (tmp_path / "a.toml").write_text(EXPERIMENT)
-    assert main(["--config", "a.toml", "--workdir", "w", "--plot"]) == 0
-    assert (tmp_path / "w" / "plots" / "relearning.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["--config", "a.toml", "--workdir", "w", "--plot-format", "png", "svg"]) == 0
+    drawn = {path.name: path.read_bytes() for path in (tmp_path / "w" / "plots").iterdir()}
+    # Those of the records, and those of what the kept networks say.
+    for name in ("gaps", "relearning", "curves", "confusion", "embedding", "confidence"):
+        assert drawn[f"{name}.png"].startswith(b"\x89PNG")
+        assert drawn[f"{name}.svg"].startswith(b"<?xml")
     lines = (tmp_path / "w" / "records.jsonl").read_text().splitlines()
     original, reference, unlearned = (json.loads(line)["metrics"] for line in lines)
     assert original["relearn/steps"] == 0 and original["relearn/reached"] == 1

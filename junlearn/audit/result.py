@@ -1,7 +1,7 @@
 """What an audit leaves: its lines, the arrays beside them, and the ways to look at both."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +36,8 @@ class Audit(NamedTuple):
             audit_page.write_page(self.rows, self.examples, Path(path), command)
         return Path(path)
 
-    def plots(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write the pictures of the report as PNG files."""
-        return audit_plots.write_plots(self.rows, self.examples, Path(folder))
+    def plots(
+        self, folder: str | os.PathLike[str], formats: Sequence[str] = ("png",)
+    ) -> list[Path]:
+        """Write the pictures of the report as files: png, svg, pdf."""
+        return audit_plots.write_plots(self.rows, self.examples, Path(folder), formats)

@@ -9,7 +9,17 @@ from typing import Any, NoReturn
 from junlearn.errors import ConfigError, unknown
 from junlearn.experiment import shipped
 
-__all__ = ["PROGRAM", "Parser", "configuration", "fresh", "path", "plugin", "power", "text"]
+__all__ = [
+    "PROGRAM",
+    "Parser",
+    "configuration",
+    "fresh",
+    "path",
+    "plot_format",
+    "plugin",
+    "power",
+    "text",
+]
 
 PROGRAM = "python -m junlearn.main"
 """How it is called in help and messages."""
@@ -75,6 +85,18 @@ def plugin(parser: argparse.ArgumentParser) -> None:
         type=text,
         metavar="FILE",
         help="a Python file with methods, models, datasets, scenarios or metrics of one's own, to be used by name",
+    )
+
+
+def plot_format(parser: argparse.ArgumentParser) -> None:
+    """Add `--plot-format`, which commands that draw have."""
+    parser.add_argument(
+        "--plot-format",
+        nargs="+",
+        choices=("png", "svg", "pdf"),
+        default=[],
+        metavar="FORMAT",
+        help="write pictures as png, svg or pdf, one or several (default: png)",
     )
 
 

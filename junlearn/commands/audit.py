@@ -88,8 +88,8 @@ def _carry_out(experiment: Any, workdir: Path, options: Any) -> int:
     again = f"{PROGRAM} audit --config {names[0]} --workdir {names[1]}"
     console.print(f"records: {printable(workdir / 'audit.jsonl')}", soft_wrap=True)
     console.print(f"report: {printable(found.page(workdir / 'audit.html', again))}", soft_wrap=True)
-    if options.plot:
-        for path in found.plots(workdir / "plots"):
+    if options.plot_format:
+        for path in found.plots(workdir / "plots", options.plot_format):
             console.print(f"plot: {printable(path)}", soft_wrap=True)
     for path in options.table:
         audit_table.write_table(found.rows, path)

@@ -36,7 +36,7 @@ Without a file: the first run, digits, one class forgotten by several methods.
   --workdir DIR       where records, checkpoints and plots go; default: named
                       after FILE and its folder, runs/FOLDER_FILE
   --cache-dir DIR     where datasets and networks are kept that all runs share
-  --plot              loss curves and accuracies as PNG below the workdir
+  --plot              pictures, in plots/ there; --plot-format png svg pdf
   --table FILE        all records as a table, FILE.csv or FILE.parquet
   --original FILE     the trained network that is to forget : safetensors, .pt
   --fresh [changed]   make everything anew, or what other code or versions made

@@ -38,6 +38,7 @@ def _begin(own: Any, others: list[str]) -> int:
     for name, given in (
         ("--workdir", options.workdir),
         ("--plot", options.plot),
+        ("--plot-format", options.plot_format),
         ("--table", options.table),
         ("--fresh", options.fresh != "nothing"),
     ):

@@ -28,7 +28,7 @@ def command(arguments: list[str]) -> int:
     for path in options.table:
         places.check_file("--table", path, within=workdir)
     status = carry_out(
-        experiment, workdir, options.cache_dir, options.fresh, options.plot, options.table
+        experiment, workdir, options.cache_dir, options.fresh, options.plot_format, options.table
     )
     if hasattr(experiment, "audit") and processes.is_first():
         file = options.config or workdir / "config.json"

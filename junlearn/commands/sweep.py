@@ -1,6 +1,15 @@
 """A sweep: the experiments of a grid, and their tables."""
 
-from junlearn.commands.arguments import PROGRAM, Parser, configuration, fresh, path, plugin, text
+from junlearn.commands.arguments import (
+    PROGRAM,
+    Parser,
+    configuration,
+    fresh,
+    path,
+    plot_format,
+    plugin,
+    text,
+)
 
 __all__ = ["command", "parser"]
 
@@ -33,6 +42,7 @@ def parser() -> Parser:
     add("--cache-dir", type=text, metavar="DIR", help="datasets and networks that all runs share")
     add("--dry-run", action="store_true", help="print the plan and stop")
     fresh(parser)
+    plot_format(parser)
     plugin(parser)
     add(
         "--select",
@@ -110,7 +120,8 @@ def command(arguments: list[str]) -> int:
             except ConfigError as error:
                 failures.append(("", error))
                 runs = sweep.best(found, None, options.over)
-            paths = sweep_report.write(found, runs, options.over, workdir)
+            formats = options.plot_format or ["png"]
+            paths = sweep_report.write(found, runs, options.over, workdir, formats)
     if not processes.is_first():
         return 0
     if found:

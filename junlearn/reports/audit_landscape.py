@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from junlearn.reports.audit_cells import Row, networks
 from junlearn.reports.audit_planning import NETWORKS, PLANNED, Planned
 from junlearn.reports.audit_style import styles, wrapped
-from junlearn.reports.style import BAND, INK, MIDDLE, legend, plain
+from junlearn.reports.style import BAND, INK, MIDDLE, RETRAINED, legend, plain
 
 __all__ = ["costs", "planned"]
 
@@ -45,15 +45,12 @@ def costs(rows: Sequence[Row]) -> Figure | None:
         handles.append(band)
     twin = next((r for r in rows if r["role"] == "twin" and r.get("seconds_each", 0) > 0), None)
     if twin is not None:
-        handles += axis.plot(
-            twin["seconds_each"], 0, marker="d", ms=9, ls="", color=MIDDLE, label="retraining"
-        )
+        handles += axis.plot(twin["seconds_each"], 0, label="retraining", **RETRAINED.point)
         if null is not None:
             axis.vlines(twin["seconds_each"], null["low"], null["high"], color=MIDDLE, lw=1.5)
     for row, style in found:
         handles += axis.plot(
-            row["seconds_each"], row["values"][ENERGY], marker=style.marker, ms=7, ls="",
-            color=style.color, label=wrapped(row),
+            row["seconds_each"], row["values"][ENERGY], label=wrapped(row), **style.point
         )  # fmt: skip
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -1,7 +1,6 @@
 """Audits as pictures: which there are, what each shows, and writing them as files."""
 
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -69,18 +68,18 @@ def pictures(rows: Sequence[Row], examples: Examples) -> Iterator[Picture]:
             yield Picture(f"exposed_{name}", said, text, figure)
 
 
-def write_plots(rows: Sequence[Row], examples: Examples, folder: Path) -> list[Path]:
-    """All pictures of one audit as PNG files in `folder`, which is made; returns their paths.
+def write_plots(
+    rows: Sequence[Row], examples: Examples, folder: Path, formats: Sequence[str] = ("png",)
+) -> list[Path]:
+    """All pictures of one audit as files in `folder`, which is made; returns their paths.
 
     `examples` holds the arrays of each row under its label.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for picture in pictures(rows, examples):
-        paths.append(folder / f"{picture.name}.png")
-        with warnings.catch_warnings():
-            # A letter that the font lacks is drawn as a box.
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        for kind in formats:
+            paths.append(folder / f"{picture.name}.{kind}")
             save(picture.figure, paths[-1])
     return paths
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from junlearn.metrics import METRICS
 
-__all__ = ["ACCURACIES", "FORGETTING", "Column", "first_columns", "foreign_columns"]
+__all__ = ["ACCURACIES", "FORGETTING", "MANIPULATED", "Column", "first_columns", "foreign_columns"]
 
 
 class Column(NamedTuple):

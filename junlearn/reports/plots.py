@@ -1,176 +1,248 @@
-"""Records as pictures: loss curves of each method's stages, accuracies and relearning of all methods side by side.
+"""The pictures for Python, `junlearn.plots`: each function returns a matplotlib figure, which a notebook shows.
 
-Of a stream they are those of its last request, and there is one more: every network over all requests.
+`gaps`, `trade_off`, `time_quality`, `curves`, `relearning` and `over_requests` take records: a list of them, or the
+path of a `records.jsonl` or of the directory of a run. `class_accuracy`, `confusion`, `embedding` and `confidences` ask
+networks in memory. `save` writes a figure as PNG, SVG or PDF, the same bytes each time.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from matplotlib.figure import Figure
 
-from junlearn.experiment.records import Record, number_of
-from junlearn.reports import requests
-from junlearn.reports.columns import first_columns
-from junlearn.reports.style import caption, save
+from junlearn.engine.batches import PLAIN_VIEWS
+from junlearn.engine.inputs.networks import network_of, shapes_of
+from junlearn.engine.inputs.options import check_views
+from junlearn.engine.run import Result
+from junlearn.errors import ConfigError
+from junlearn.experiment import records as records_file
+from junlearn.experiment.asking import Answers, asking
+from junlearn.experiment.records import Record
+from junlearn.reports import requests, style
+from junlearn.reports.pictures import class_accuracy as by_class
+from junlearn.reports.pictures import confidences as confidence
+from junlearn.reports.pictures import confusion as confused
+from junlearn.reports.pictures import curves as training
+from junlearn.reports.pictures import embedding as embedded
+from junlearn.reports.pictures import gaps as distances
+from junlearn.reports.pictures import over_requests as stream
+from junlearn.reports.pictures import relearn_curves as relearned
+from junlearn.reports.pictures import time_quality as times
+from junlearn.reports.pictures import trade_off as traded
+from junlearn.reports.pictures.one_plane import principal, stochastic
+from junlearn.scenarios.split_off import fitting, split_of
+from junlearn.types import Data, Model, Sources, Split, Variables, View
 
-__all__ = ["accuracies", "curves", "over_requests", "relearning", "write"]
+__all__ = [
+    "class_accuracy",
+    "confidences",
+    "confusion",
+    "curves",
+    "embedding",
+    "gaps",
+    "over_requests",
+    "relearning",
+    "save",
+    "time_quality",
+    "trade_off",
+]
 
-GAP = "relearn_retain/gap/"
-"""What the name of a metric begins with, before the number of steps."""
-MARK: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": "x-small"}
-"""How a word stands in the place of a bar."""
-OVER_REQUESTS = {
-    requests.FORGOTTEN: "forgotten so far, % right",
-    requests.RETAINED: "retained, % right",
-    "accuracy/retain_test": "test, retained, % right",
-    "js/forget_train": "JS divergence to retraining",
-    "distance/retrain/total": "distance of weights to retraining",
-}
-"""What is drawn over the requests of a stream, with the titles of the panels."""
-LOOKS: dict[str, dict[str, Any]] = {
-    "original": {"color": "grey", "linestyle": ":"},
-    "retrain": {"color": "black", "linestyle": "--", "linewidth": 2},
-}
-"""Lines of the networks that every run has."""
-MARKERS = "osvD^P*X<>"
-COLUMNS = 3
-"""Panels side by side in a figure of curves."""
-
-
-def write(records: Sequence[Record], directory: Path) -> list[Path]:
-    """All pictures of a run as PNG files in `directory`, which is made; returns their paths."""
-    directory.mkdir(parents=True, exist_ok=True)
-    shown = requests.last(records)
-    figures = {f"curves_{record['method']}": curves(record) for record in shown}
-    figures |= {"accuracies": accuracies(shown), "relearning": relearning(shown)}
-    figures |= {"requests": over_requests(records)}
-    paths = []
-    for name, figure in figures.items():
-        if figure is None:
-            continue
-        paths.append(directory / f"{name}.png")
-        save(figure, paths[-1])
-    return paths
+Records = Sequence[Record] | str | os.PathLike[str]
+Networks = Mapping[str, Any]
+"""Label -> `Variables`, Flax's own dict, or a `Result`; "original" and "retrain" are the networks of these roles."""
 
 
-def curves(record: Record, columns: int = COLUMNS, *, titled: bool = True) -> Figure | None:
-    """A panel for every loss of every stage, its mean over each epoch; None if the method has no losses.
+def gaps(records: Records) -> Figure:
+    """How far each network is from the retrained one: a panel a metric, a dot a network, with deviations over runs.
 
-    At most so many `columns` of panels stand side by side; `titled`: over them stands which run it is.
+    Raises ConfigError where there is nothing to compare.
     """
-    series: dict[tuple[str, str], list[tuple[int, float]]] = {}
-    for entry in record["history"]:
-        for name, value in entry.items():
-            if "loss" in name:
-                points = series.setdefault((entry["stage"], name), [])
-                points.append((len(points) + 1, value))
-    if not series:
-        return None
-    columns = min(columns, len(series))
-    rows = -(-len(series) // columns)
-    figure = Figure(figsize=(4 * columns, 2.8 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat[len(series) :]:
-        axis.set_visible(False)
-    for axis, ((stage, name), points) in zip(axes.flat, series.items(), strict=False):
-        axis.plot(*zip(*points, strict=True), marker=".")
-        axis.set_title(caption(stage), fontsize="medium")
-        axis.set_ylabel(caption(name))
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    figure.supxlabel("epoch", fontsize="medium")
-    if titled:
-        figure.suptitle(_title(record, record["method"]))
+    return _drawn("gaps", distances.gaps, _last(records))
+
+
+def trade_off(records: Records) -> Figure:
+    """Accuracy on what is kept against that on what is to be forgotten; the star is the retrained network.
+
+    Raises ConfigError where no network has both.
+    """
+    return _drawn("trade_off", traded.trade_off, _last(records))
+
+
+def time_quality(records: Records) -> Figure:
+    """Seconds against the mean absolute distance from the retrained network, in points.
+
+    Raises ConfigError where there is nothing to measure it by.
+    """
+    return _drawn("time_quality", times.time_quality, _last(records))
+
+
+def curves(records: Records) -> Figure:
+    """Losses and accuracies of each epoch of training and unlearning, all networks in one grid.
+
+    Raises ConfigError where no record has a history.
+    """
+    found = _last(records)
+    titles = training.heading(found) if found else ()
+    return _drawn(
+        "curves", lambda rows: training.curves(training.panels(rows), titles=titles), found
+    )
+
+
+def relearning(records: Records) -> Figure:
+    """How the forget set stays behind while the networks are trained on the retain set again.
+
+    Raises ConfigError where no record has the metric `relearn_retain`.
+    """
+    return _drawn("relearning", relearned.relearning, _last(records))
+
+
+def over_requests(records: Records) -> Figure:
+    """Every network over the requests of a stream. Raises ConfigError where there are no several."""
+    return _drawn("over_requests", stream.over_requests, _read(records))
+
+
+def class_accuracy(
+    model: Model,
+    data: Data | Sources,
+    split: Split | np.ndarray | Sequence[int],
+    networks: Networks,
+    *,
+    classes: Sequence[str] | None = None,
+    views: Mapping[str, View] = PLAIN_VIEWS,
+) -> Figure:
+    """Accuracy on the test examples of every class, by every network, in percent.
+
+    `networks` names each network: `{"original": trained, "ssd": result, "retrain": retrained}`. A value is what `train`
+    or `unlearn` returned, or its variables. `classes` are the names of the K classes. Raises ConfigError for data,
+    a split or networks that `evaluate` refuses, and without test examples; so do the functions below.
+    """
+    found = _asked(model, data, split, networks, classes, views)
+    return _drawn("class_accuracy", by_class.class_accuracy, found)
+
+
+def confusion(
+    model: Model,
+    data: Data | Sources,
+    split: Split | np.ndarray | Sequence[int],
+    networks: Networks,
+    *,
+    classes: Sequence[str] | None = None,
+    views: Mapping[str, View] = PLAIN_VIEWS,
+) -> Figure:
+    """What each network takes the test examples of every class for, each row in percent of itself."""
+    found = _asked(model, data, split, networks, classes, views)
+    return _drawn("confusion", lambda a: confused.confusion(a, a.networks), found)
+
+
+def embedding(
+    model: Model,
+    data: Data | Sources,
+    split: Split | np.ndarray | Sequence[int],
+    networks: Networks,
+    *,
+    classes: Sequence[str] | None = None,
+    views: Mapping[str, View] = PLAIN_VIEWS,
+    tsne: bool = False,
+) -> Figure:
+    """What the head of each network reads of training examples, in one plane, what is to be forgotten marked.
+
+    Every network is laid over the original as a whole, by its retained examples
+    (`junlearn.reports.pictures.one_plane`). The plane is that of the first two principal components, or with `tsne`
+    that of t-SNE.
+    """
+    found = _asked(model, data, split, networks, classes, views)
+    placed = embedded.plane(found, stochastic if tsne else principal)
+
+    def draw(answers: Answers) -> Figure | None:
+        return placed and embedded.embedding(answers, placed, answers.networks, title=" ")
+
+    return _drawn("embedding", draw, found)
+
+
+def confidences(
+    model: Model,
+    data: Data | Sources,
+    split: Split | np.ndarray | Sequence[int],
+    networks: Networks,
+    *,
+    classes: Sequence[str] | None = None,
+    views: Mapping[str, View] = PLAIN_VIEWS,
+) -> Figure:
+    """How sure each network is of the labels of what was kept, to be forgotten and never seen."""
+    found = _asked(model, data, split, networks, classes, views)
+    return _drawn("confidences", lambda a: confidence.confidences(a, a.networks), found)
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure as the suffix says: `.png`, `.svg` or `.pdf`. Raises ConfigError for another one."""
+    place = Path(path)
+    if place.suffix[1:] not in style.FORMATS:
+        raise ConfigError(f"save {place}: a name that ends in .png, .svg or .pdf is wanted")
+    style.save(figure, place)
+    return place
+
+
+def _drawn(name: str, draw: Callable[[Any], Figure | None], what: Any) -> Figure:
+    figure = draw(what) if what else None
+    if figure is None:
+        raise ConfigError(f"plots.{name}: there is nothing to draw in what was given")
     return figure
 
 
-def accuracies(records: Sequence[Record]) -> Figure | None:
-    """A group of bars for every network, one bar a split, in percent; None if no accuracy was measured.
-
-    A value that is not there leaves a gap with "n/a" in it, a true zero says "0".
-    """
-    shown = first_columns({name for record in records for name in record["metrics"]})
-    if not shown:
-        return None
-    width = 0.8 / len(shown)
-    figure = Figure(figsize=(max(6.0, 1.3 * len(records)), 3.6), layout="constrained")
-    axis = figure.subplots()
-    for number, column in enumerate(shown):
-        found = [record["metrics"].get(column.metric) for record in records]
-        places = [i + (number - (len(shown) - 1) / 2) * width for i in range(len(records))]
-        heights = [float("nan") if value is None else 100 * value for value in found]
-        bars = axis.bar(places, heights, width, label=column.heading)
-        for place, value in zip(places, found, strict=True):
-            if value is None:
-                axis.text(place, 1, "n/a", color="grey", rotation="vertical", **MARK)
-            elif value == 0:
-                axis.text(
-                    place, 1, "0", color=bars.patches[0].get_facecolor(), weight="bold", **MARK
-                )
-    names = [caption(record["method"]) for record in records]
-    axis.set_xticks(range(len(records)), names, rotation=30, ha="right")
-    axis.set_xlim(-0.5, len(records) - 0.5)
-    axis.set_ylabel("accuracy in %")
-    axis.set_ylim(0, 102)
-    axis.legend(ncols=len(shown), fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    figure.suptitle(_title(records[0], f"seed {records[0]['seed']}"))
-    return figure
+def _last(records: Records) -> list[Record]:
+    return requests.last(_read(records))
 
 
-def relearning(records: Sequence[Record]) -> Figure | None:
-    """A line for every network with the metric `relearn_retain`: by how many points its accuracy on the forget set is
-    below that on the retain set, against steps of training on the latter; None if there is none.
-    """
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axis = figure.subplots()
-    for record in records:
-        found = record["metrics"].items()
-        points = [(int(n.removeprefix(GAP)), 100 * v) for n, v in found if n.startswith(GAP)]
-        if points:
-            axis.plot(
-                *zip(*sorted(points), strict=True), marker=".", label=caption(record["method"])
-            )
-    if not axis.lines:
-        return None
-    axis.set_xlabel("steps on the retain set")
-    axis.set_ylabel("retain less forget train, points")
-    axis.legend(fontsize="small")
-    figure.suptitle(_title(records[0], f"seed {records[0]['seed']}"))
-    return figure
+def _read(records: Records) -> list[Record]:
+    """The records that are meant. Raises ConfigError where a path has none."""
+    if not isinstance(records, str | os.PathLike):
+        return list(records)
+    place = Path(records)
+    place = place / "records.jsonl" if place.is_dir() else place
+    if not place.is_file():
+        raise ConfigError(f"{place}: there are no records, which a run leaves in records.jsonl")
+    return records_file.read(place)
 
 
-def over_requests(records: Sequence[Record]) -> Figure | None:
-    """Panels over the requests of a stream, a line a network: accuracy on all that is forgotten so far and on what is
-    retained, and distances to the retrained network; None where there are no several requests, or none of these.
-    """
-    present = {name for record in records for name in record["metrics"]}
-    panels = {metric: title for metric, title in OVER_REQUESTS.items() if metric in present}
-    if not any(map(number_of, records)) or not panels:
-        return None
-    columns = min(COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(3.6 * columns, 3.2 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
-    for axis in axes[len(panels) :]:
-        axis.set_visible(False)
-    for axis, (metric, title) in zip(axes, panels.items(), strict=False):
-        factor = 100 if metric.startswith("accuracy/") else 1
-        for number, label in enumerate(requests.networks(records)):
-            points = requests.series(records, label, metric)
-            axis.plot(
-                list(points),
-                [factor * value for value in points.values()],
-                label=caption(label),
-                **LOOKS.get(label, {"marker": MARKERS[number % len(MARKERS)], "markersize": 4}),
-            )
-        axis.set_title(title, fontsize="medium")
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize="small", loc="outside right upper", frameon=False)
-    figure.supxlabel("request", fontsize="medium")
-    figure.suptitle(_title(records[0], f"seed {records[0]['seed']}"))
-    return figure
-
-
-def _title(record: Record, last: str) -> str:
-    return caption(", ".join([record["dataset"], record["model"], record["scenario"], last]))
+def _asked(
+    model: Model,
+    data: Data | Sources,
+    split: Split | np.ndarray | Sequence[int],
+    networks: Networks,
+    classes: Sequence[str] | None,
+    views: Mapping[str, View],
+) -> Answers:
+    """What the networks say of the data."""
+    check_views(views)
+    if not isinstance(networks, Mapping) or not networks:
+        raise ConfigError(
+            'networks is wanted as a dict of label and network, such as {"original": trained, "ssd": result}'
+        )
+    sources, shapes = fitting(model, data, views)
+    split = split_of(sources, split, shapes.classes)
+    if not len(split.forget):
+        raise ConfigError("split.forget is empty: there is nothing to ask the networks about")
+    sources = {name: jax.tree.map(jnp.asarray, part) for name, part in sources.items()}
+    asked = asking(sources, split, views)
+    if classes is not None and len(classes) != shapes.classes:
+        raise ConfigError(
+            f"classes has {len(classes)} names, and the network {shapes.classes} outputs"
+        )
+    names = list(map(str, classes or range(shapes.classes)))
+    found = []
+    for label, given in networks.items():
+        own, variables = (
+            (given.model, given.variables) if isinstance(given, Result) else (None, given)
+        )
+        whose, known = model, shapes
+        if own is not None and own is not model:
+            whose, known = own, shapes_of(own, sources, views, name=label)
+        numbers: Variables = network_of(variables, known, label)
+        role = label if label in ("original", "retrain") else "unlearn"
+        found.append(asked.ask(role, label, whose, numbers))
+    return asked.answers(names, found)

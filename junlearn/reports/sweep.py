@@ -1,37 +1,33 @@
-"""What a sweep shows: its plan, a table of the chosen settings, the paper's curves, and times."""
+"""What a sweep shows: its plan, a table of the chosen settings, and its pictures."""
 
 import json
-import statistics
 from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from junlearn.experiment.folders import in_words, title_of, words
+from junlearn.experiment.folders import in_words, title_of
 from junlearn.experiment.records import spent
 from junlearn.experiment.sweep import Point, Trial, done, originals
 from junlearn.metrics.aggregate import measured
 from junlearn.reports import tables
 from junlearn.reports.columns import FORGETTING, Column, first_columns
-from junlearn.reports.style import caption, save
+from junlearn.reports.pictures import draw
+from junlearn.reports.pictures.of_grid import of_grid
 from junlearn.text.terminal import Terminal, printable
 
-__all__ = ["curves", "plan", "summary", "table", "times", "write"]
+__all__ = ["plan", "summary", "table", "write"]
 
 CLASSIC = ("aus", "mia/entropy_balanced_accuracy")
 """What is shown beside the accuracies where no data is manipulated."""
 
-CURVES = ("corrective/corrected", "corrective/retained")
-
-SHARE = "scenario.share"
-IDENTIFIED = "scenario.identified"
+CORRECTED = "corrective/corrected"
 
 
 def plan(points: Sequence[Point], workdir: Path, console: Console) -> None:
@@ -90,7 +86,7 @@ def summary(
             if trial.record["role"] == "original" and place.items() <= trial.axes.items()
         ]
         score = None
-        if first.record["role"] != "original" and CURVES[0] not in first.record["metrics"]:
+        if first.record["role"] != "original" and CORRECTED not in first.record["metrics"]:
             score = tables.aus_of_means(_accuracies(originals), _accuracies(group))
         row["aus_of_means"] = None if score is None else score.mean
         row["aus_of_means_std"] = None if score is None or len(group) < 2 else score.deviation
@@ -163,85 +159,14 @@ def _text(settings: dict[str, Any]) -> str:
 
 
 def write(
-    found: Sequence[Trial], runs: Sequence[Sequence[Trial]], over: Collection[str], workdir: Path
+    found: Sequence[Trial],
+    runs: Sequence[Sequence[Trial]],
+    over: Collection[str],
+    workdir: Path,
+    formats: Sequence[str] = ("png",),
 ) -> list[Path]:
-    """Every run and the rows of `summary` as CSV, the curves and the times as PNG; returns the paths."""
+    """Every run and the rows of `summary` as CSV, and the pictures; returns the paths."""
     paths = [workdir / "runs.csv", workdir / "summary.csv"]
     tables.write([trial.record for trial in found], paths[0])
     tables.write_rows(summary(runs, over), paths[1])
-    figures = {"curves": curves(runs, over), "times": times(runs)} if runs else {}
-    for name, figure in figures.items():
-        if figure is not None:
-            paths.append(workdir / f"{name}.png")
-            save(figure, paths[-1])
-    return paths
-
-
-def curves(runs: Sequence[Sequence[Trial]], over: Collection[str] = ("seed",)) -> Figure | None:
-    """Acc_corr and Acc_retain against the share of S_m that is known, a line a method and a column of panels for each
-    other place on the grid; the network before any repair is a horizontal line.
-    """
-    metrics = [column for column in _columns(runs) if column.metric in CURVES]
-    axis_of_x = next((key for key in (SHARE, IDENTIFIED) if key in runs[0][0].axes), None)
-    if axis_of_x is None or axis_of_x in over or not metrics:
-        return None
-    panels: dict[str, list[Sequence[Trial]]] = {}
-    for group in runs:
-        others = {k: v for k, v in group[0].axes.items() if k not in (*over, axis_of_x)}
-        panels.setdefault(words(others), []).append(group)
-    figure = Figure(figsize=(4.2 * len(panels), 3.2 * len(metrics)), layout="constrained")
-    axes = figure.subplots(len(metrics), len(panels), squeeze=False)
-    for place, (title, groups) in enumerate(panels.items()):
-        for row, column in enumerate(metrics):
-            axis = axes[row][place]
-            for method, points in _lines(groups, column.metric, axis_of_x).items():
-                shares, means, spreads = zip(*sorted(points), strict=True)
-                scaled = [[column.factor * value for value in part] for part in (means, spreads)]
-                if method == "original":
-                    axis.axhline(scaled[0][0], color="grey", linestyle="--", label="original")
-                else:
-                    axis.errorbar(shares, *scaled, marker=".", capsize=2, label=caption(method))
-            axis.set_ylabel(f"{column.heading} in %")
-            axis.set_ylim(0, 100)
-            if row == 0:
-                axis.set_title(caption(title), fontsize="medium")
-    axes[0][0].legend(fontsize="small")
-    figure.supxlabel(
-        "share of the manipulated set that is known" if axis_of_x == SHARE else "examples known",
-        fontsize="medium",
-    )
-    record = runs[0][0].record
-    figure.suptitle(caption(", ".join([record["dataset"], record["model"], record["scenario"]])))
-    return figure
-
-
-def _lines(
-    groups: Sequence[Sequence[Trial]], name: str, axis_of_x: str
-) -> dict[str, list[tuple[float, float, float]]]:
-    """Of every method (share, mean, standard deviation) of a metric."""
-    lines: dict[str, list[tuple[float, float, float]]] = {}
-    for group in groups:
-        found = [trial.record["metrics"].get(name) for trial in group]
-        values = [value for value in found if value is not None]
-        if not values:
-            continue
-        spread = statistics.stdev(values) if len(values) > 1 else 0.0
-        place = (group[0].axes[axis_of_x], statistics.fmean(values), spread)
-        lines.setdefault(group[0].method, []).append(place)
-    return lines
-
-
-def times(runs: Sequence[Sequence[Trial]]) -> Figure:
-    """Mean seconds of every method (`spent`), over all that was run."""
-    seconds: dict[str, list[float]] = {}
-    for group in runs:
-        for trial in group:
-            seconds.setdefault(trial.method, []).append(spent(trial.record))
-    figure = Figure(figsize=(max(4.0, 0.9 * len(seconds)), 3.2), layout="constrained")
-    axis = figure.subplots()
-    axis.bar(range(len(seconds)), [statistics.fmean(values) for values in seconds.values()])
-    axis.set_xticks(
-        range(len(seconds)), [caption(name) for name in seconds], rotation=30, ha="right"
-    )
-    axis.set_ylabel("seconds")
-    return figure
+    return paths + draw.written(of_grid(runs, over), workdir, formats)

@@ -28,6 +28,7 @@ from tests.small_run import SMALL, call, records
         (["--scenario.name", "rows"], "scenario.file is empty"),
         (["--scenario.name", "rows", "--scenario.file", "small.toml"], "small.toml, line 2: no"),
         (["--scenario.name", "random", "--scenario.released-seed", "0"], "and none for digits"),
+        (["--plot-format", "gif"], "invalid choice: 'gif' (choose from 'png', 'svg', 'pdf')"),
         (["--table", "t.xlsx"], "must end in .csv or .parquet"),
         (["--dataset.name", "image_folder"], "path"),
         (["prepare", "mnits"], "unknown dataset 'mnits'; did you mean 'mnist'?"),

@@ -60,7 +60,8 @@ def test_a_run_end_to_end(run, capsys):
     assert "forgotten.txt beside the records (SHA-256" in found.text
     kinds = [attrs["src"].partition(";")[0] for attrs in found.all("img")]
     assert kinds.count("data:image/png") == revisit.PICTURED
-    assert kinds.count("data:image/svg+xml") == 1 + 3 * 3
+    # Gaps, trade-off and time; of each network confusion, confidence, embedding, losses and accuracies.
+    assert kinds.count("data:image/svg+xml") == 3 + 3 * 5
 
 
 def test_weights_serve_where_checkpoints_are_gone_and_what_is_gone_is_named(run, capsys, tmp_path):

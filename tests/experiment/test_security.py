@@ -135,7 +135,7 @@ WRITERS = {
     ".lock": take_lock,
     "records.jsonl": lambda path: files.append_line(path, "{}"),
     "config.json": lambda path: files.replace(path, "{}"),
-    "accuracies.png": lambda path: style.save(Figure(), path),
+    "gaps.png": lambda path: style.save(Figure(), path),
     "runs.csv": lambda path: tables.write_rows([{"a": 1}], path),
     "runs.parquet": lambda path: tables.write_rows([{"a": 1}], path),
 }

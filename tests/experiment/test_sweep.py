@@ -11,6 +11,7 @@ from junlearn.errors import ConfigError
 from junlearn.experiment import records, schema, sweep
 from junlearn.main import main
 from junlearn.reports import sweep as sweep_report
+from junlearn.reports.pictures.share_curves import share_curves
 
 BASE = """
 methods = ["finetune", "ssd"]
@@ -172,7 +173,8 @@ def test_a_sweep_end_to_end(place, capsys):
     for row in runs:
         names = ("accuracy/train_untriggered", "accuracy/train_triggered", "accuracy/validation")
         assert all(0 < float(row[name]) <= 1 for name in names)
-    for name in ("curves.png", "times.png"):
+    pictures = ("curves", "trade_off_1", "trade_off_2", "time_quality_1", "time_quality_2")
+    for name in (f"{picture}.png" for picture in pictures):
         assert (place / "w" / name).read_bytes().startswith(b"\x89PNG")
 
     # Also if the records are older than a field that has no value.
@@ -226,7 +228,7 @@ def test_classes_as_repeats_with_aus_of_their_means():
     assert after["accuracy/retain_test_std"] == pytest.approx(0.05 * 2**0.5)
     assert after["aus_of_means"] == pytest.approx((1 - 0.1) / (1 + 0.05))
     assert after["aus_of_means_std"] > 0
-    assert sweep_report.curves(runs, over) is None
+    assert share_curves(runs, over) is None
     # Without that, a row a class.
     assert [row["runs"] for row in sweep_report.summary(sweep.best(found, None))] == [1] * 4
     with pytest.raises(ConfigError, match=r"scenario\.class'.*scenario\.classes"):

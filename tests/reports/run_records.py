@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from junlearn.experiment.revisit import Asked, Images, Revisited
+from junlearn.experiment.asking import Answers, Asked, Images
 from junlearn.reports.run_page import Experiment, Subject, heading
 
 CLASSES = ("cat", "dog", "owl")
@@ -86,9 +86,11 @@ def revisited(count=60, images=True, **changes):
         pictured = np.full((2, 3), 0.1)
         pictured[:, of_forgotten[0]] = 0.8
         points = rng.normal(size=(50, 6)).astype(np.float32) + place
-        networks.append(Asked(role, label, answers, of_forgotten, pictured, points))
+        middles = {"retain": 5, "unseen": 4, "unseen_forgotten": 1, "forget": 5 - 2 * place}
+        margins = {kind: rng.normal(middle, 1, 30) for kind, middle in middles.items()}
+        networks.append(Asked(role, label, answers, of_forgotten, pictured, points, margins))
     pixels = rng.integers(0, 255, (2, 8, 8, 3), dtype=np.uint8)
-    return Revisited(
+    return Answers(
         CLASSES,
         tests,
         forgotten,

@@ -1,81 +1,97 @@
-"""Pictures of a run: what is in them, and that they are written."""
+"""`junlearn.plots`: figures from records and from networks in memory, and one line for what cannot be drawn."""
 
-from junlearn.reports import plots
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import junlearn
+from junlearn import plots
+from junlearn.experiment import records as records_file
+from junlearn.experiment.asking import CONFIDENT, asking
+from junlearn.reports.pictures.class_accuracy import accuracies
+from tests.reports.drawn import flaws, labels
+from tests.reports.run_records import record, records
 
 
-def record(method="laf", history=(), **metrics):
-    return {
-        "dataset": "mnist",
-        "model": "laf_cnn",
-        "scenario": "class",
-        "seed": 3,
-        "method": method,
-        "history": list(history),
-        "metrics": {f"accuracy/{name}": value for name, value in metrics.items()},
+@pytest.fixture(scope="module")
+def mine():
+    """A tiny network, its data, a request for class 2, and three networks."""
+    rng = np.random.default_rng(0)
+    y = (np.arange(90) % 3).astype(np.int32)
+    x = (rng.normal(size=(90, 4, 4, 1)) + y[:, None, None, None]).astype(np.float32)
+    sources = {"train": junlearn.Data(x[:60], y[:60]), "test": junlearn.Data(x[60:], y[60:])}
+    mlp = junlearn.MODELS["mlp"]
+    model = mlp.make(mlp.Config(hidden=(5,)), num_classes=3, input_shape=(4, 4, 1))
+    split = junlearn.split_off(sources, classes=[2])
+    start = [junlearn.initial(model, sources, key=jax.random.key(i)) for i in range(3)]
+    networks = dict(zip(("original", "ssd", "retrain"), start, strict=True))
+    return model, sources, split, networks
+
+
+def test_pictures_of_networks_in_memory(mine):
+    model, sources, _, networks = mine
+    names = ["cat", "dog", "owl"]
+    figures = [
+        draw(*mine, classes=names)
+        for draw in (plots.class_accuracy, plots.confusion, plots.embedding, plots.confidences)
+    ]
+    assert all(figure._repr_png_().startswith(b"\x89PNG") for figure in figures)
+    assert [flaws(figure) for figure in figures] == [[]] * 4
+    (axis, _) = figures[0].axes
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["original", "retrain", "ssd"]
+    logits = junlearn.logits_many(
+        model,
+        jax.tree.map(lambda leaf: leaf[None], networks["ssd"]),
+        sources["test"],
+        view=junlearn.PLAIN_VIEWS["eval"],
+    )[0]
+    expected = accuracies(np.asarray(sources["test"].y), logits.argmax(-1), np.arange(3))
+    assert axis.images[0].get_array()[2].tolist() == expected
+    assert "to be forgotten, training" in labels(figures[3])
+
+
+def test_what_is_kept_of_large_sets_is_bounded():
+    rng = np.random.default_rng(0)
+    many = junlearn.Data(rng.normal(size=(6000, 1, 1, 1)), rng.integers(0, 2, 6000))
+    sources = {"train": many, "test": many}
+    asked = asking(sources, junlearn.split_off(sources, classes=[1]), junlearn.PLAIN_VIEWS)
+    assert {kind: len(rows) for kind, (_, rows) in asked.confident.items()} == dict.fromkeys(
+        ("retain", "forget", "unseen", "unseen_forgotten"), CONFIDENT
+    )
+    assert len(asked.sample) == 1200
+    rows = asking(sources, junlearn.split_off(sources, [0, 1, 2]), junlearn.PLAIN_VIEWS)
+    assert {kind: name for kind, (name, _) in rows.confident.items()} == {
+        "retain": "retain_train",
+        "forget": "forget_train",
+        "unseen": "test",
     }
 
 
-HISTORY = [
-    {"stage": "unlearn", "epoch": 0, "steps": 5, "loss": 2.0, "kl_loss": 1.0, "accuracy": 0.5},
-    {"stage": "unlearn", "epoch": 1, "steps": 5, "loss": 1.5, "kl_loss": 0.5, "accuracy": 0.6},
-    {"stage": "repair", "epoch": 0, "steps": 5, "loss": 0.3},
-]
+def test_pictures_of_records_and_of_a_directory(tmp_path):
+    for one in records():
+        records_file.append(tmp_path / "records.jsonl", json.loads(json.dumps(one)))
+    for draw in (plots.gaps, plots.trade_off, plots.time_quality, plots.curves):
+        first, second = (draw(source) for source in (records(), tmp_path))
+        titles = [[axis.get_title() for axis in figure.axes] for figure in (first, second)]
+        assert titles[0] == titles[1]
+    path = plots.save(first, tmp_path / "curves.svg")
+    assert path.read_bytes().startswith(b"<?xml")
 
 
-def test_a_curve_for_every_loss_of_every_stage():
-    figure = plots.curves(record(history=HISTORY))
-    drawn = {
-        (axis.get_title(), axis.get_ylabel()): axis.lines[0].get_xydata().tolist()
-        for axis in figure.axes
-        if axis.get_visible()
-    }
-    assert drawn == {
-        ("unlearn", "loss"): [[1, 2.0], [2, 1.5]],
-        ("unlearn", "kl_loss"): [[1, 1.0], [2, 0.5]],
-        ("repair", "loss"): [[1, 0.3]],
-    }
-
-
-def test_a_method_without_losses_has_no_curves():
-    assert plots.curves(record(history=[{"stage": "importance", "epoch": 0, "steps": 2}])) is None
-
-
-def test_a_bar_for_every_split_of_every_network():
-    figure = plots.accuracies(
-        [record("retrain", test=0.5, forget_train=0.0), record("laf", test=0.25, forget_train=0.1)]
-    )
-    (axis,) = figure.axes
-    assert [text.get_text() for text in axis.get_xticklabels()] == ["retrain", "laf"]
-    assert [round(bar.get_height()) for bar in axis.patches] == [0, 10, 50, 25]
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["forget train", "test"]
-
-
-def test_a_missing_value_is_a_gap_and_a_zero_is_marked():
-    figure = plots.accuracies(
-        [record("retrain", test=0.5, forget_train=0.0), record("laf", test=0.0), record("ssd")]
-    )
-    (axis,) = figure.axes
-    places = {(round(text.get_position()[0]), text.get_text()) for text in axis.texts}
-    assert places == {(0, "0"), (1, "n/a"), (1, "0"), (2, "n/a")}
-    assert len(axis.texts) == 5
-    heights = [bar.get_height() for bar in axis.patches]
-    assert [height == height for height in heights] == [True, False, False, True, True, False]
-    assert plots.accuracies([record("ssd")]) is None
-
-
-def test_a_line_for_every_network_that_was_trained_on():
-    curve = {"relearn_retain/gap": 0.3, "relearn_retain/gap/100": 0.25, "relearn_retain/gap/0": 0.5}
-    other = record("ssd", test=0.5)
-    with_curve = record("laf") | {"metrics": curve}
-    (axis,) = plots.relearning([other, with_curve]).axes
-    assert [line.get_label() for line in axis.lines] == ["laf"]
-    assert axis.lines[0].get_xydata().tolist() == [[0, 50], [100, 25]]
-    assert plots.relearning([other]) is None
-
-
-def test_files_are_written(tmp_path):
-    paths = plots.write(
-        [record(history=HISTORY, test=0.9), record("ssd", test=0.8)], tmp_path / "p"
-    )
-    assert [path.name for path in paths] == ["curves_laf.png", "accuracies.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+def test_what_cannot_be_drawn_is_one_line(mine, tmp_path):
+    model, sources, split, networks = mine
+    for call, said in (
+        (lambda: plots.gaps([]), "plots.gaps: there is nothing to draw"),
+        (lambda: plots.gaps([record()]), "plots.gaps: there is nothing to draw"),
+        (lambda: plots.over_requests(records()), "plots.over_requests: there is nothing"),
+        (lambda: plots.relearning(tmp_path), "there are no records"),
+        (lambda: plots.confusion(model, sources, split, []), "dict of label and network"),
+        (lambda: plots.confusion(*mine, classes=["a"]), "classes has 1 names, and the network 3"),
+        (lambda: plots.confusion(model, sources["train"], split, networks), "nothing to draw"),
+        (lambda: plots.embedding(model, sources, split, {"a": 3}), "a"),
+        (lambda: plots.save(plots.gaps(records()), tmp_path / "x.gif"), "ends in .png, .svg"),
+    ):
+        with pytest.raises(junlearn.ConfigError, match=said):
+            call()

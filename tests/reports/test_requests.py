@@ -2,8 +2,11 @@
 
 import math
 
-from junlearn.reports import plots, requests, tables
+from junlearn.reports import requests, tables
+from junlearn.reports.pictures import draw
+from junlearn.reports.pictures.over_requests import over_requests
 from tests.recorded import printed, record
+from tests.reports.drawn import flaws, labels
 
 
 def judged(number, method, forgotten, retained, role="unlearn", **metrics):
@@ -40,20 +43,21 @@ def test_the_last_request_has_the_table_and_each_one_a_line():
 
 
 def test_a_panel_for_each_measure_over_the_requests():
-    figure = plots.over_requests(RECORDS)
+    figure = over_requests(RECORDS)
     drawn = {
         axis.get_title(): {line.get_label(): line.get_xydata().tolist() for line in axis.lines}
         for axis in figure.axes
     }
+    assert labels(figure) == ["retrain", "ssd", "scrub"] and flaws(figure) == []
     assert drawn["forgotten so far, % right"]["scrub"] == [[1, 12.5]]
     assert drawn["retained, % right"]["ssd"] == [[1, 60], [2, 65]]
     assert drawn["JS divergence to retraining"]["ssd"] == [[1, 0.1], [2, 0.2]]
-    assert plots.over_requests([record()]) is None
+    assert over_requests([record()]) is None
 
 
 def test_other_pictures_are_of_the_last_request(tmp_path):
-    names = [path.name for path in plots.write(RECORDS, tmp_path)]
-    assert names == ["accuracies.png", "requests.png"]
+    names = [path.name for path in draw.write(RECORDS, None, tmp_path)]
+    assert names == ["gaps.png", "trade_off.png", "time_quality.png", "requests.png"]
 
 
 def test_rows_of_a_table_have_the_request():

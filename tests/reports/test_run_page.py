@@ -9,7 +9,6 @@ import pytest
 from junlearn.metrics.directions import VALUES
 from junlearn.reports import run_page
 from junlearn.reports.run_page import Experiment
-from junlearn.reports.run_page.figures import confusion, gaps, principal, stochastic
 from junlearn.reports.run_page.meanings import UNKNOWN, direction, meaning
 from tests.reports.audit_rows import bank
 from tests.reports.parsed_page import Parsed, check
@@ -75,7 +74,11 @@ def test_classes_and_forgotten_examples(text):
 
 def test_pictures_before_and_after(found):
     kinds = [attrs["alt"].partition(".")[0] for attrs in found.all("img") if "svg" in attrs["src"]]
-    assert kinds == ["Distance to the retrained network", *3 * [r["method"] for r in records()]]
+    alone = ["Distance from the retrained network", "What is kept against what is forgotten"]
+    alone.append("Time against quality")
+    each = [r["method"] for r in records()]
+    # Confusion, confidence and embedding of every network, then its losses and its accuracies.
+    assert kinds == [*alone, *3 * each, *(label for label in each for _ in range(2))]
 
 
 def test_the_configuration_is_read_back(text):
@@ -196,34 +199,3 @@ def test_every_value_has_a_meaning_and_a_direction(value):
     name = re.sub(r"\[0-9\]\+|\.\+", "1", name).replace("?", "")
     assert meaning(name) != UNKNOWN and "{" not in meaning(name)
     assert direction(name)[1]
-
-
-def test_distances_to_the_retrained_network():
-    axis = gaps(records()).axes[0]
-    marks = {
-        line.get_label(): line.get_xdata() for line in axis.lines if line.get_marker() != "None"
-    }
-    np.testing.assert_allclose(marks["forget train"], [-30, 30, 60])
-    assert gaps([record()]) is None
-
-
-def test_a_confusion_is_in_percent_of_its_row():
-    figure = confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ("a", "b", "c"))
-    shown = figure.axes[0].images[0].get_array()
-    assert shown.tolist() == [[50, 50, 0], [0, 100, 0], [0, 0, 0]]
-
-
-def test_principal_components_keep_what_differs():
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(30, 2)) @ rng.normal(size=(2, 7))
-    found = principal(points)
-    distances = [np.linalg.norm(p[:, None] - p, axis=-1) for p in (points, found)]
-    np.testing.assert_allclose(*distances, atol=1e-9)
-    assert principal(np.ones((3, 1))).tolist() == [[0, 0]] * 3
-
-
-def test_t_sne_gives_the_same_picture_again():
-    points = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
-    assert stochastic(points).shape == (12, 2)
-    assert np.array_equal(stochastic(points), stochastic(points))
-    assert np.array_equal(stochastic(points[:4]), principal(points[:4]))

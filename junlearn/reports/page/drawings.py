@@ -2,16 +2,16 @@
 
 import base64
 import io
-import warnings
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+
+from junlearn.reports.style import drawn
 
 __all__ = ["Picture", "drawings", "thumbnail"]
 
@@ -19,8 +19,8 @@ SIDE = 64
 """Pixels of a thumbnail; smaller images are shown as they are."""
 MARGIN = 2_000
 """Bytes that a picture needs besides itself, for what stands around it."""
-SETTINGS: Any = {"svg.hashsalt": "junlearn", "svg.fonttype": "path"}
-"""The same figure gives the same bytes, and looks alike whatever letters the reader's machine has."""
+DOTS = 90
+"""In an inch, of what is dots inside a picture: a page stays small."""
 
 
 class Picture(NamedTuple):
@@ -38,16 +38,16 @@ def drawings(
     pictures: Iterable[Picture], room: int
 ) -> tuple[dict[str, tuple[Picture, Markup]], list[str]]:
     """Pictures by name with the address that holds each, while there is `room` (bytes), and titles of the others."""
-    drawn: dict[str, tuple[Picture, Markup]] = {}
+    placed: dict[str, tuple[Picture, Markup]] = {}
     left_out = []
     for picture in pictures:
-        address = _address(_svg(picture.figure), "svg+xml")
+        address = _address(drawn(picture.figure, "svg", DOTS), "svg+xml")
         if len(address) + MARGIN > room:
             left_out.append(picture.title)
             continue
         room -= len(address) + MARGIN
-        drawn[picture.name] = picture, address
-    return drawn, left_out
+        placed[picture.name] = picture, address
+    return placed, left_out
 
 
 def thumbnail(image: NDArray[np.uint8]) -> Markup:
@@ -57,14 +57,6 @@ def thumbnail(image: NDArray[np.uint8]) -> Markup:
     with io.BytesIO() as file:
         shown.save(file, "png")
         return _address(file.getvalue(), "png")
-
-
-def _svg(figure: Figure) -> bytes:
-    with io.BytesIO() as file, warnings.catch_warnings(), matplotlib.rc_context(SETTINGS):
-        # A letter that the font lacks is drawn as a box.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(file, format="svg", dpi=90, bbox_inches="tight", metadata={"Date": None})
-        return file.getvalue()
 
 
 def _address(content: bytes, kind: str) -> Markup:

@@ -11,8 +11,9 @@ from typing import Any
 from markupsafe import Markup
 
 from junlearn.reports.page import environment, rendered
+from junlearn.reports.pictures.one_plane import Project, principal, stochastic
 from junlearn.reports.run_page.body import body
-from junlearn.reports.run_page.figures import Project, pictures, principal, stochastic
+from junlearn.reports.run_page.figures import pictures
 from junlearn.reports.run_page.reported import Experiment, Subject, heading
 
 __all__ = ["LIMIT", "Experiment", "Subject", "card", "escaped", "heading", "page"]

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from junlearn.experiment.revisit import Asked, Revisited
+from junlearn.experiment.asking import Answers, Asked
 from junlearn.reports.page.drawings import thumbnail
+from junlearn.reports.pictures.class_accuracy import accuracies
 
 __all__ = ["answers", "classes", "images"]
 
@@ -15,14 +16,14 @@ COMMON = 3
 """Answers that are named for the forgotten examples."""
 
 
-def classes(found: Revisited) -> dict[str, Any] | None:
+def classes(found: Answers) -> dict[str, Any] | None:
     """Accuracy on the test examples of every class, by every network, in percent; None without a test set."""
     asked = [network for network in found.networks if network.test is not None]
     present = np.unique(found.test_labels)
     if not asked or not len(present):
         return None
     tests = [np.asarray(network.test) for network in asked]
-    table = np.array([_accuracies(found.test_labels, said, present) for said in tests]).T
+    table = np.array([accuracies(found.test_labels, said, present) for said in tests]).T
     spread = table.max(1) - table.min(1)
     shown = np.sort(np.argsort(-spread, kind="stable")[:MOST])
     forgotten = set(found.forget_labels.tolist())
@@ -42,7 +43,7 @@ def classes(found: Revisited) -> dict[str, Any] | None:
     }
 
 
-def answers(found: Revisited) -> list[tuple[str, str, str]]:
+def answers(found: Answers) -> list[tuple[str, str, str]]:
     """Of every network: the share of forgotten examples that get their label, and its most common answers to them."""
     lines = []
     for network in found.networks:
@@ -58,7 +59,7 @@ def answers(found: Revisited) -> list[tuple[str, str, str]]:
     return lines
 
 
-def images(found: Revisited) -> dict[str, Any] | None:
+def images(found: Answers) -> dict[str, Any] | None:
     """The forgotten images that are shown, with what every network takes each for; None where there are none."""
     shown = found.images
     if shown is None or not len(shown.pixels):
@@ -78,11 +79,6 @@ def images(found: Revisited) -> dict[str, Any] | None:
     }
 
 
-def _accuracies(labels: np.ndarray, said: np.ndarray, present: np.ndarray) -> list[float]:
-    """In percent, of each class that is `present`."""
-    return [100 * float(np.mean(said[labels == label] == label)) for label in present]
-
-
-def _answer(found: Revisited, network: Asked, place: int) -> tuple[str, str]:
+def _answer(found: Answers, network: Asked, place: int) -> tuple[str, str]:
     chosen = int(network.pictured[place].argmax())
     return found.classes[chosen], f"{100 * network.pictured[place, chosen]:.0f} %"

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from junlearn.experiment.asking import Answers
 from junlearn.experiment.records import Record
-from junlearn.experiment.revisit import Revisited
 from junlearn.reports.audit_cells import Row
 
 __all__ = ["Experiment", "Subject", "heading"]
@@ -19,7 +19,7 @@ class Experiment(NamedTuple):
     """What tells it from the others."""
     listing: str = ""
     """Where the list of what was forgotten is, and its hash; empty where there is none."""
-    found: Revisited | None = None
+    found: Answers | None = None
     """What its networks say today."""
     absent: str = ""
     """Why that is not there."""
