@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from junlearn.reports.audit_cells import Row
 from junlearn.reports.audit_style import Example, Examples, example_of, styles, wrapped
-from junlearn.reports.style import BAND, MIDDLE, legend, plain
+from junlearn.reports.style import BAND, MIDDLE, PAGE, legend, plain
 
 __all__ = ["quantiles", "roc"]
 
@@ -30,7 +30,7 @@ def roc(rows: Sequence[Row], examples: Examples) -> Figure | None:
         return None
     rates = np.unique(np.concatenate([item[2]["roc_fpr"] for item in found]))
     least = max(LEAST_RATE, float(min(rates[rates > 0], default=LEAST_RATE)))
-    figure = Figure(figsize=(7.4, 4.6), layout="constrained")
+    figure = Figure(figsize=(PAGE, 4.6), layout="constrained")
     axis = figure.subplots()
     handles: list[Artist] = []
     banded = [example for _, _, example in found if {"roc_low", "roc_high"} <= example.keys()]
@@ -70,7 +70,7 @@ def quantiles(rows: Sequence[Row], examples: Examples) -> Figure | None:
     found = [item for item in found if "klom_quantiles" in item[2]]
     if not found:
         return None
-    figure = Figure(figsize=(7.4, 4.2), layout="constrained")
+    figure = Figure(figsize=(PAGE, 4.2), layout="constrained")
     axis = figure.subplots()
     handles: list[Artist] = []
     ordered = sorted(found, key=lambda item: item[0]["role"] != "twin")

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from junlearn.reports.audit_cells import Row, networks
 from junlearn.reports.audit_planning import NETWORKS, PLANNED, Planned
 from junlearn.reports.audit_style import styles, wrapped
-from junlearn.reports.style import BAND, INK, MIDDLE, RETRAINED, legend, plain
+from junlearn.reports.style import BAND, INK, MIDDLE, PAGE, RETRAINED, legend, plain
 
 __all__ = ["costs", "planned"]
 
@@ -34,7 +34,7 @@ def costs(rows: Sequence[Row]) -> Figure | None:
     ]
     if not found:
         return None
-    figure = Figure(figsize=(7.4, 4.2), layout="constrained")
+    figure = Figure(figsize=(PAGE, 4.2), layout="constrained")
     axis = figure.subplots()
     handles: list[Artist] = []
     null = next((row["null"][ENERGY] for row in rows if ENERGY in row.get("null", {})), None)

@@ -185,6 +185,7 @@ def test_all_networks_are_in_one_grid_of_curves():
     figure = curves(shown, titles=("pets",))
     assert "vae forget → repair" in panel(figure, "ssd\n").get_title()
     assert labels(figure) == ["forget loss", "retain loss", "accuracy", "loss"]
+    assert [axis.get_xlabel() for axis in figure.axes] == ["epoch"] * 4
     assert flaws(figure) == [] and curves([]) is None
 
 

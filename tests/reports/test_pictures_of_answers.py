@@ -87,6 +87,10 @@ def test_of_many_classes_those_that_changed_most_have_names():
     assert others.images[0].get_array().shape == (3, 80)
     assert [text.get_text() for text in named.get_yticklabels()] == ["original", "retrain", "ssd"]
     assert others.get_title() == "the other 80"
+    quiet = answers(["ssd"], 100, forget_labels=np.array([7, 7]))
+    named = class_accuracy(quiet).axes[0]
+    names = [text.get_text() for text in named.get_xticklabels()]
+    assert names[:2] == ["class_7 (forgotten)", "class_1"]
 
 
 def test_every_class_of_few_has_its_number_and_the_forgotten_one_says_so():

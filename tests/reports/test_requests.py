@@ -49,6 +49,7 @@ def test_a_panel_for_each_measure_over_the_requests():
         for axis in figure.axes
     }
     assert labels(figure) == ["retrain", "ssd", "scrub"] and flaws(figure) == []
+    assert [axis.get_xlabel() for axis in figure.axes if axis.axison] == ["request"] * 3
     assert drawn["forgotten so far, % right"]["scrub"] == [[1, 12.5]]
     assert drawn["retained, % right"]["ssd"] == [[1, 60], [2, 65]]
     assert drawn["JS divergence to retraining"]["ssd"] == [[1, 0.1], [2, 0.2]]

@@ -44,8 +44,8 @@ def class_accuracy(
 ) -> Figure | None:
     """A line a network and a column a class, in percent; names of forgotten classes are marked.
 
-    Of more than FEW classes those on which the networks differ most stand first with their names, the others beside
-    them in the same order without. None without test examples.
+    Of more than FEW classes the forgotten ones, and those on which the networks differ most, stand first with their
+    names, the others beside them in the same order without. None without test examples.
     """
     asked = [n for n in networks or found.networks if n.test is not None]
     present = np.unique(found.test_labels)
@@ -55,11 +55,11 @@ def class_accuracy(
     asked.sort(key=lambda network: first.get(network.role, 2))
     table = np.array([accuracies(found.test_labels, np.asarray(n.test), present) for n in asked])
     order = np.arange(len(present))
+    marked = forgotten_classes(found.forget_labels.tolist(), len(found.classes))
     if len(present) > FEW:
         spread = table.max(0) - table.min(0)
-        order = np.argsort(-spread, kind="stable")
+        order = np.lexsort((-spread, ~np.isin(present, list(marked))))
     shown, others = order[:FEW], order[FEW:]
-    marked = forgotten_classes(found.forget_labels.tolist(), len(found.classes))
     names = [found.classes[present[place]] for place in shown]
     tall = 0.055 * min(LONGEST, max(map(len, names))) + (0.6 if marked else 0)
     labels = [wrapped(network.label, WIDEST) for network in asked]
@@ -93,7 +93,12 @@ def class_accuracy(
         axes[1].set_yticks([])
         hidden = sum(int(present[place]) in marked for place in others)
         note = f", {hidden} of them forgotten" if hidden else ""
-        axes[0].set_title(f"the {FEW} classes on which networks differ most", fontsize=TEXT)
+        lead = (
+            "forgotten, then those on which networks differ most"
+            if marked
+            else "networks differ most on these"
+        )
+        axes[0].set_title(f"{FEW} classes: {lead}", fontsize=TEXT)
         axes[1].set_title(f"the other {len(others)}{note}", fontsize=TEXT)
     bar = figure.colorbar(image, ax=axes, aspect=25, pad=0.01, shrink=0.9)
     bar.ax.tick_params(labelsize=SMALL)

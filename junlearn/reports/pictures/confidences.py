@@ -75,8 +75,8 @@ def confidences(
     handles = [Line2D([], [], label=KINDS[kind][0], **KINDS[kind][1]) for kind in present]
     legend_below(figure, handles)
     if title:
-        of = " of the same classes" if "unseen_forgotten" in present else ""
-        note = f"told apart: how often a forgotten example gets more than an unseen one{of}; 0.5 is chance"
+        of = " of these classes" if "unseen_forgotten" in present else ""
+        note = f"told apart: how often a forgotten example gets more than an unseen one{of}; 0.5: chance"
         headed(figure, "Confidence in the label", title, note=note)
     return figure
 

@@ -69,7 +69,7 @@ def curves(
     across = min(ACROSS if width >= PAGE else 1, len(shown))
     down = -(-len(shown) // across)
     figure = Canvas(width, 1.5 * down + 0.1)
-    axes = figure.subplots(down, across, squeeze=False).flat
+    axes = list(figure.subplots(down, across, squeeze=False).flat)
     names = sorted({name for panel in shown for name in panel.lines}, key=_place)
     looks = {name: look(number) for number, name in enumerate(names)}
     for axis in axes[len(shown) :]:
@@ -89,7 +89,7 @@ def curves(
         axis.set_ylabel(head, fontsize=SMALL, labelpad=1)
         axis.locator_params(axis="y", nbins=4)
         axis.xaxis.get_major_locator().set_params(integer=True, nbins=5)
-    for axis in list(axes)[max(0, len(shown) - across) : len(shown)]:
+    for axis in axes[max(0, len(shown) - across) : len(shown)]:
         axis.set_xlabel("epoch", fontsize=SMALL, labelpad=1)
     handles = [
         Line2D([], [], label=wrapped(name.replace("_", " ")), **_thin(looks[name], 3))

@@ -33,7 +33,7 @@ def over_requests(records: Sequence[Record]) -> Figure | None:
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     figure = Canvas(PAGE, 2.1 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False).flat
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     roles = {record["method"]: record["role"] for record in records}
@@ -52,7 +52,7 @@ def over_requests(records: Sequence[Record]) -> Figure | None:
             )
         axis.set_title(title, fontsize=TEXT)
         axis.xaxis.get_major_locator().set_params(integer=True)
-    for axis in list(axes)[max(0, len(panels) - columns) : len(panels)]:
+    for axis in axes[max(0, len(panels) - columns) : len(panels)]:
         axis.set_xlabel("request", fontsize=TEXT)
     legend_below(figure, axes[0].lines)
     first = records[0]

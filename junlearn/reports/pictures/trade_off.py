@@ -62,7 +62,7 @@ def trade_off(
     beside = width >= PAGE
     grid = (1, 1) if reach is None else (1, 2) if beside else (2, 1)
     figure = Canvas(width, 2.9 * grid[0] + 0.2)
-    axes = figure.subplots(*grid, squeeze=False).flat
+    axes = list(figure.subplots(*grid, squeeze=False).flat)
     for number, axis in enumerate(axes):
         plain(axis)
         if star is not None:
