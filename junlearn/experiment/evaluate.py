@@ -10,7 +10,7 @@ from junlearn import metrics, relearn
 from junlearn.engine import processes, saved
 from junlearn.engine.run import Result
 from junlearn.errors import DivergedError, JunlearnError
-from junlearn.experiment import original_file, provenance, records, request
+from junlearn.experiment import original_file, provenance, records, references, request
 from junlearn.experiment.effect import guaranteed, without_effect
 from junlearn.experiment.evaluator import Evaluator, Relearning, Subject
 from junlearn.experiment.identity import Identity, metric_code, record_hash
@@ -23,6 +23,7 @@ from junlearn.experiment.setup import RANDOM, RELEARN, Setup, key_for, run_optio
 from junlearn.files import replace
 from junlearn.methods import build
 from junlearn.metrics import Context, Network, costly
+from junlearn.metrics.directions import compares
 from junlearn.models.weights import file_digest
 from junlearn.plugins.registry import metrics_of
 
@@ -46,6 +47,8 @@ class Case(NamedTuple):
     """Trains it, or reads it back; asked once."""
     stores: tuple[Path, ...] = ()
     """Where the networks lie, when they are finished, that it is read back from."""
+    others: tuple[Callable[[], Result], ...] = ()
+    """Of the retrained network, where several are wanted: those after it, each trained or read back when asked."""
 
 
 class Outcome(NamedTuple):
@@ -98,9 +101,9 @@ class _RecordMaker:
         self.setup, self.log, self.renewal, self.reporter = setup, log, renewal, reporter
         self.metrics = metrics_of(setup.experiment.metrics)
         self.metric_code = metric_code(self.metrics)
-        references: dict[Network, Case] = {c.role: c for c in cases if c.role != "unlearn"}
-        self.reference = references["retrain"].identity if "retrain" in references else None
-        self.evaluator = evaluator_of(setup, references, reporter)
+        before: dict[Network, Case] = {c.role: c for c in cases if c.role != "unlearn"}
+        self.reference = before["retrain"].identity if "retrain" in before else None
+        self.evaluator = evaluator_of(setup, before, reporter)
         # What is left out is so of every network, and said once.
         self.remark = cache(reporter.say)
         earlier = processes.first(lambda: records.repair(log, reporter.say))
@@ -122,10 +125,26 @@ class _RecordMaker:
         place = (name, case.role, case.label)
         record = self.known.get(place)
         if record is not None and not self.renewal.due(place, not self.differences(case, record)):
-            return record
+            return self._with_others(case, record)
         add = records.append if record is None else records.amend
         made = self._make(case, name)
-        return processes.first(partial(add, self.log, made, self.reporter.say))
+        return self._with_others(
+            case, processes.first(partial(add, self.log, made, self.reporter.say))
+        )
+
+    def _with_others(self, case: Case, record: Record) -> Record:
+        """The record with what the metrics are of the other retrained networks, where they are wanted."""
+        if not case.others or references.count(record) > len(case.others):
+            return record
+        self.reporter.say(references.price(record, len(case.others)))
+        found = []
+        for number, other in enumerate(case.others, start=2):
+            done = other()
+            subject = Subject(f"{case.label} {number}", done.model, done.variables)
+            context = self.evaluator.context(subject)._replace(remark=self.remark)
+            found.append(metrics.compute(context, self.metrics))
+        record = references.added(record, found)
+        return processes.first(partial(records.amend, self.log, record, self.reporter.say))
 
     def differences(self, case: Case, record: Record) -> str:
         """In what a record differs from what would be made now, in words."""
@@ -143,9 +162,14 @@ class _RecordMaker:
         with self.reporter.timing(f"{case.label}: evaluated"):
             own: Network = "model" if case.role == "unlearn" else case.role
             context = self.evaluator.context(subject, own)._replace(remark=self.remark)
-            values = metrics.compute(context, self.metrics)
-        config = _own_config(self.setup, case)
-        record = records.new(config, name, case.role, case.label, values, done, self._code(case))
+            values, intervals = metrics.compute_with_intervals(context, self.metrics)
+        if case.role == "retrain":
+            # It is compared with itself there, and differs by nothing on whatever examples.
+            intervals = {n: interval for n, interval in intervals.items() if not compares(n)}
+        config, code = _own_config(self.setup, case), self._code(case)
+        record = records.new(
+            *(config, name, case.role, case.label, values, done, code), intervals=intervals
+        )
         record["request"] = self.request
         shape = {"input_shape": list(self.setup.dataset.input_shape)}
         record["preprocessing"] = {**self.setup.dataset.preprocessing, **shape}

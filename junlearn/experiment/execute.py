@@ -21,7 +21,7 @@ from junlearn.engine.run import Result, Staged, finish_run, run_stages
 from junlearn.engine.settings import stage_options
 from junlearn.experiment import original_file, provenance, request, sequence, stored
 from junlearn.experiment.evaluate import Case, Outcome, evaluate_cases
-from junlearn.experiment.identity import Identity, identities, network_code
+from junlearn.experiment.identity import Identity, another, identities, network_code
 from junlearn.experiment.locks import exclusive
 from junlearn.experiment.preparing import prepare
 from junlearn.experiment.progress import Reporter
@@ -164,7 +164,10 @@ class _Networks:
         if experiment.reference:
             reference = self._trained(setup, "retrain", names.retrain)
             place = (self.shared / digest(names.retrain),)
-            cases.append(Case("retrain", "retrain", names.retrain, code, reference, place))
+            case = Case("retrain", "retrain", names.retrain, code, reference, place)
+            numbers = range(2, experiment.references + 1)
+            others = tuple(partial(self._another, setup, names.retrain, n) for n in numbers)
+            cases.append(case._replace(others=others))
 
         def stages(config: NamedConfig, after: NamedConfig) -> str:
             """What names the stages of a method with this section, where `after` has left what it goes on from."""
@@ -201,6 +204,12 @@ class _Networks:
             return trained(setup, role, identity, self.shared, self.renewal, self.reporter)
 
         return cache(network)
+
+    def _another(self, setup: Setup, retrain: Identity, number: int) -> Result:
+        """One more retrained network; it is not kept in memory."""
+        identity = another(retrain, number)
+        where = (self.shared, self.renewal, self.reporter)
+        return trained(setup, "retrain", identity, *where, number)
 
     def _finished(
         self, setup: Setup, method: Method, label: str, place: tuple[str, Store, Store | None]

@@ -29,6 +29,7 @@ from junlearn.plugins.source import is_own, module_name, source_digest
 __all__ = [
     "Identities",
     "Identity",
+    "another",
     "identities",
     "judgement",
     "method_identity",
@@ -103,6 +104,11 @@ def identities(setup: Setup) -> Identities:
     methods |= {"request": {"rows": rows, "classes": classes}}
     before = identities(setup.at(setup.number - 1)) if setup.number > 1 else None
     return Identities(trained | file, retrain, methods, before)
+
+
+def another(retrain: Identity, number: int) -> Identity:
+    """Of the retrained network `number` of several, from 2 on; the first is `retrain`."""
+    return retrain | {"reference": number}
 
 
 def original_settings(experiment: Resolved) -> Identity:

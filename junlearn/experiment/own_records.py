@@ -55,6 +55,7 @@ def write_record(
     for name, text in (("dataset", dataset), ("model", model)):
         if not isinstance(text, str):
             raise ConfigError(f"{name} is {kind_of(text)}: a name to find the record by is wanted")
+    intervals = getattr(metrics, "intervals", None)
     metrics = values_of(metrics)
     if isinstance(method, str) and not registry.is_known("method", method) and method != "original":
         raise unknown("method", method, [*registry.names("method"), "original"])
@@ -83,6 +84,7 @@ def write_record(
         **own,
     }
     role = name if trains else "unlearn"
-    record = records.new(resolved, schema.digest(resolved), role, name, metrics, result)
+    name_of = schema.digest(resolved)
+    record = records.new(resolved, name_of, role, name, metrics, result, intervals=intervals)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     return records.append(Path(path), record)

@@ -15,6 +15,7 @@ from junlearn.errors import DamagedError
 from junlearn.experiment import provenance, sealed_log
 from junlearn.experiment.provenance import Provenance
 from junlearn.experiment.sealed_log import Kind, Remark
+from junlearn.metrics import Interval
 
 __all__ = ["SECONDS", "Record", "amend", "append", "new", "number_of", "read", "repair", "spent"]
 
@@ -36,6 +37,12 @@ class Record(Provenance):
     """original, retrain or unlearn."""
     seed: int
     metrics: dict[str, float]
+    intervals: NotRequired[dict[str, list[float]]]
+    """Of a metric that is a statistic of examples its 95 % interval, from and to (`junlearn.metrics.intervals`); not in
+    records of earlier versions."""
+    references: NotRequired[dict[str, Any]]
+    """Of the retrained network, where there are several: their "count", and as "metrics" of each name the values of all
+    of them, the first being this one (`junlearn.experiment.references`)."""
     seconds: dict[str, float]
     """SECONDS: run are the steps alone, evaluate the looks at its own progress while it ran."""
     stages: NotRequired[dict[str, float]]
@@ -77,6 +84,7 @@ def new(
     metrics: dict[str, float],
     result: Result | None,
     code: Mapping[str, str] | None = None,
+    intervals: Mapping[str, Interval] | None = None,
 ) -> Record:
     """The record of a network that was judged just now; what its method reports is among the metrics.
 
@@ -98,6 +106,8 @@ def new(
         **provenance.now(code or {}),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    if intervals:
+        record["intervals"] = {name: list(interval) for name, interval in intervals.items()}
     if result is not None and result.certificate:
         record["certificate"] = result.certificate
     return record
@@ -121,6 +131,14 @@ def _parse(content: dict[str, Any]) -> None:
     numbers = [*content["metrics"].values(), *content["seconds"].values()]
     if "run" not in content["seconds"] or not all(isinstance(n, int | float) for n in numbers):
         raise DamagedError("its metrics or seconds are not numbers")
+    intervals = content.get("intervals", {})
+    if not isinstance(intervals, dict) or not all(_is_pair(i) for i in intervals.values()):
+        raise DamagedError("its intervals are not pairs of numbers")
+
+
+def _is_pair(value: Any) -> bool:
+    numbers = value if isinstance(value, list) else []
+    return len(numbers) == 2 and all(isinstance(number, int | float) for number in numbers)
 
 
 def _name(record: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -179,6 +197,12 @@ def _finite(record: Record, remark: Remark) -> Record:
         "history": [clean(entry) for entry in record["history"]],
         "config": _in_words(record["config"]),
     }
+    if "intervals" in record:
+        changed["intervals"] = {
+            name: interval
+            for name, interval in record["intervals"].items()
+            if name in changed["metrics"] and all(map(_is_finite, interval))
+        }
     if "certificate" in record:
         changed["certificate"] = _in_words(record["certificate"])
     return {**record, **changed}  # type: ignore[typeddict-item]

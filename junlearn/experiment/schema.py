@@ -19,7 +19,7 @@ import msgspec
 from junlearn import metrics
 from junlearn.engine.precision import MatmulPrecision, Precision
 from junlearn.errors import ConfigError, short, unknown
-from junlearn.experiment import auditing, original_file, reading
+from junlearn.experiment import auditing, original_file, reading, references
 from junlearn.experiment.conversion import convert
 from junlearn.experiment.reading import INTEGERS, sound
 from junlearn.experiment.sections import (
@@ -126,6 +126,9 @@ class Experiment:
     else the file that it is in. The retrained network never starts from an original that was given."""
     reference: bool = True
     """Train the retrained network. Without it, the metrics that compare with it are left out."""
+    references: Count = 1
+    """How many retrained networks. Of several, the range of each metric among them is shown; methods are compared with
+    the first, which is the same network whatever their number."""
     metrics: tuple[str, ...] = DEFAULT_METRICS
     train_view: Literal["eval", "augment"] = "eval"
     """How the metrics see training examples: plain, or augmented as in training (what LAF and CaMU report)."""
@@ -252,6 +255,7 @@ def parse(table: Mapping[str, Any]) -> Any:
     registry.metrics_of(experiment.metrics)
     metrics.check(experiment.metrics)
     original_file.check(experiment)
+    references.check(experiment.references, experiment.reference)
     if "audit" in extras:
         auditing.check(experiment.audit)
     if experiment.loop.distributed and experiment.loop.devices == "one":

@@ -25,6 +25,7 @@ __all__ = [
     "METHOD",
     "ORIGINAL",
     "RANDOM",
+    "REFERENCE",
     "RELEARN",
     "RETRAIN",
     "Setup",
@@ -40,8 +41,10 @@ __all__ = [
 T = TypeVar("T")
 
 ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM, RELEARN = range(6)
-"""Purposes of random keys: streams that never meet, also where their seeds are equal. An audit has more
+"""Purposes of random keys: streams that never meet, also where their seeds are equal. An audit has more, 6 to 10
 (`junlearn.audit.streams`)."""
+REFERENCE = 11
+"""Of the retrained networks after the first; each has a place in this stream."""
 
 
 class Setup(NamedTuple):

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from junlearn.errors import ConfigError, short, unknown
-from junlearn.experiment import records, ruling, schema
+from junlearn.experiment import records, references, ruling, schema
 from junlearn.experiment.folders import folders, words
 from junlearn.experiment.identity import original_settings, without_location
 from junlearn.experiment.records import Record, number_of
@@ -215,7 +215,8 @@ def done(point: Point, workdir: Path, remark: Callable[[str], None]) -> int:
             continue
         section = {label: experiment["method"][label]} if label in point.settings else {}
         expected = experiment | {"methods": list(section), "method": section}
-        found += _essence(record["config"]) == _essence(expected)
+        enough = label != "retrain" or references.count(record) >= point.experiment.references
+        found += enough and _essence(record["config"]) == _essence(expected)
     return found
 
 
@@ -223,7 +224,8 @@ def _essence(experiment: dict[str, Any]) -> str:
     """What names an experiment, but for what changes no number."""
     dataset = without_location(experiment["dataset"])
     # A field without a value may be younger than a record that does not have it.
-    numbers = {k: v for k, v in experiment.items() if k != "loop" and v is not None}
+    none = ("loop", "references")
+    numbers = {k: v for k, v in experiment.items() if k not in none and v is not None}
     return schema.digest(numbers | {"dataset": dataset})
 
 

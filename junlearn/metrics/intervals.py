@@ -16,10 +16,10 @@ are seeded. None says how much another network, trained with another seed, would
 
 import itertools
 from collections.abc import Callable
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtrit
 
 __all__ = [
     "FEW",
@@ -48,8 +48,8 @@ BATCH = 1 << 20
 FEW = 30
 """Examples below which a rate says little."""
 NOT_COVERED = (
-    "Other examples of the same kind would move a value within its interval. How much another network would differ, "
-    "trained with another seed, is not in it"
+    "how far other examples of the same kind would move it. The spread between networks, trained with other seeds, is "
+    "not in it"
 )
 """What a reader of an interval has to know."""
 
@@ -61,7 +61,7 @@ def wilson(successes: float, count: float, level: float = LEVEL) -> Interval:
     """
     if not 0 <= successes <= count or count <= 0:
         raise ValueError(f"wilson: {successes} of {count} is no share")
-    z = _normal(level)
+    z = NormalDist().inv_cdf((1 + level) / 2)
     share, extra = successes / count, z * z / count
     centre = share + extra / 2
     half = z * np.sqrt(share * (1 - share) / count + extra / (4 * count))
@@ -80,6 +80,9 @@ def of_share(hits: NDArray, level: float = LEVEL) -> Interval:
 
 def of_mean(rows: NDArray, level: float = LEVEL) -> Interval | None:
     """That of the mean of float[N]; None of a single number."""
+    # Imported here: who asks for help alone need not wait for it.
+    from scipy.special import stdtrit
+
     rows = np.asarray(rows, np.float64)
     count = len(rows)
     if count < 2:
@@ -95,7 +98,7 @@ def of_mean(rows: NDArray, level: float = LEVEL) -> Interval | None:
         for start in range(0, RESAMPLES, step)
     ]
     # A resample varies like sqrt((N - 1) / N) of what Student's t is about.
-    tail = float(ndtr(-quantile * np.sqrt(count / (count - 1))))
+    tail = NormalDist().cdf(-quantile * np.sqrt(count / (count - 1)))
     return _between(np.concatenate(parts), tail, mean)
 
 
@@ -168,7 +171,3 @@ def _between(values: NDArray, tail: float, value: float) -> Interval:
     """Between the quantiles `tail` and `1 - tail`, and `value` with it."""
     low, high = np.quantile(values, [tail, 1 - tail])
     return min(float(low), value), max(float(high), value)
-
-
-def _normal(level: float) -> float:
-    return float(ndtri((1 + level) / 2))
