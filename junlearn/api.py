@@ -27,6 +27,7 @@ from junlearn.metrics import (
     compute,
     costly,
 )
+from junlearn.metrics.intervals import few
 from junlearn.plugins.objects import chosen_method, chosen_metrics
 from junlearn.scenarios.split_off import check_needs, divide, fitting, labelled, split_of
 from junlearn.train import initial as initial_weights
@@ -190,7 +191,8 @@ def evaluate(
     `views`: "augment" judges them augmented as in training. `metrics` holds names, and functions of one's own that take
     a `junlearn.metrics.Context` and give numbers by name.
 
-    Warns once where the outputs of a network are probabilities: metrics and losses take logits.
+    Warns once where the outputs of a network are probabilities: metrics and losses take logits; and where fewer than 30
+    examples are forgotten, of which a rate says little.
 
     Raises ConfigError for a metric or a view that does not exist, and for data, a split or networks that `unlearn`
     refuses.
@@ -230,6 +232,8 @@ def evaluate(
         train_view=train_view,
     )
     context = evaluator.context(subject)
+    if warning := few("the forget set", len(split.forget)):
+        warnings.warn(f"evaluate: {warning}", stacklevel=2)
     if are_probabilities(context.model.logits):
         warnings.warn(PROBABILITIES, stacklevel=2)
     return compute(context, functions)

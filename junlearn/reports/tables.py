@@ -4,7 +4,7 @@ import csv
 import importlib.util
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ FORMATS = (".csv", ".parquet")
 IDENTITY = ("dataset", "model", "scenario", "method", "role", "seed")
 FIRST = (*IDENTITY, "request")
 """The first columns; the number of the request is in the records of a stream alone."""
+BOUNDS = ("_low", "_high")
+"""How the columns of an interval are called, behind the name of the metric."""
 ENVIRONMENT = ("config_hash", "device", "time")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How cells begin that table software computes."""
@@ -42,13 +44,15 @@ def rows(records: Sequence[Record]) -> list[Row]:
     """A row for each record, all with the same columns in the same order.
 
     `dataset`, `model`, `scenario`, `method`, `role` and `seed`, of a stream `request`; every metric under its own name;
+    `NAME_low` and `NAME_high`, the interval of the metric NAME, where records have it;
     `seconds/...`; `config_hash`, `device` and `time`; `versions/...`; `config/...`, the resolved configuration, one
     column a field, where `config/method/FIELD` leaves the method's label out. What a record does not have is None;
     lists are JSON text.
     """
     found = [_row(record) for record in records]
     columns = {name: None for row in found for name in row}
-    order = sorted(columns, key=_place)
+    bounds = _bounds(columns)
+    order = sorted(columns, key=lambda name: (_place(name), name in bounds))
     return [{name: row.get(name) for name in order} for row in found]
 
 
@@ -99,12 +103,14 @@ def summary(table: Sequence[Row], over: Sequence[str] = ("seed",)) -> list[Row]:
     `config/scenario/classes`, the classes that were forgotten one after the other. Beside the columns that the runs
     share: `runs`, for every metric and time NAME its mean, and `NAME_std`, the sample standard deviation (None of a
     single run), over the runs that have it; and for unlearned and retrained networks `aus_of_means` with `aus_error`,
-    from the accuracies of these and of the original networks (`junlearn.metrics.aggregate.aus_with_error`).
+    from the accuracies of these and of the original networks (`junlearn.metrics.aggregate.aus_with_error`). The
+    intervals of single runs are left out: they are about examples, and the deviation is about runs.
     """
     unknown = [name for name in over if table and name not in table[0]]
     if unknown:
         raise ConfigError(f"there is no column {unknown[0]!r} to summarise over")
-    dropped = {*over, *(f"config/{name}" for name in over)}
+    # How many retrained networks there were changes no number of the others.
+    dropped = {*over, *(f"config/{name}" for name in over), "config/references"}
     if "seed" in over:
         dropped |= {name for row in table for name in row if name.startswith("config/seeds/")}
     groups: dict[str, list[Row]] = {}
@@ -124,6 +130,11 @@ def _row(record: Record) -> Row:
         **{name: record[name] for name in IDENTITY},  # type: ignore[literal-required]
         **({"request": number} if (number := number_of(record)) else {}),
         **record["metrics"],
+        **{
+            f"{name}{end}": bound
+            for name, interval in record.get("intervals", {}).items()
+            for end, bound in zip(BOUNDS, interval, strict=True)
+        },
         **{name: record[name] for name in ENVIRONMENT},  # type: ignore[literal-required]
         **{f"{prefix}{name}": value for prefix, part in parts for name, value in part.items()},
     }
@@ -162,8 +173,15 @@ def _column(values: list[Any]) -> list[Any]:
     return values
 
 
+def _bounds(columns: Iterable[str]) -> set[str]:
+    """Those of the columns that are the ends of an interval: both are there, and the metric."""
+    known = set(columns)
+    pairs = [(name, *(f"{name}{end}" for end in BOUNDS)) for name in known]
+    return {end for pair in pairs if known.issuperset(pair) for end in pair[1:]}
+
+
 def _measures(name: str) -> bool:
-    """Whether a column is a metric or a time."""
+    """Whether a column is a metric, a bound of one, or a time."""
     return name.startswith("seconds/") or _place(name) == len(FIRST)
 
 
@@ -181,8 +199,9 @@ def _summarised(group: Sequence[Row], dropped: set[str], table: Sequence[Row]) -
     first = group[0]
     shared = {n: v for n, v in first.items() if n in FIRST and n not in dropped}
     result: Row = {**shared, "runs": len(group)}
+    bounds = _bounds(first)
     for name in first:
-        if _measures(name):
+        if _measures(name) and name not in bounds:
             found = _measured(group, name)
             result[name] = None if found is None else found.mean
             alone = found is None or found.deviation != found.deviation
