@@ -67,9 +67,10 @@ class Dataset(NamedTuple):
     fine_classes: tuple[str, ...] = ()
     """Names of the classes of `fine`; empty if there are none."""
     names: tuple[str, ...] = ()
-    """Of examples that are files: the path of each below `root`, by its `id`; those of the test set are among them."""
+    """What each example is called, by its `id`, where ids are no numbers: of files the paths below `root`. Those of the
+    test set are among them."""
     root: str = ""
-    """The folder that `names` are below."""
+    """The folder that files are below."""
     apart: Mapping[str, str] = {}
     """Sources whose `id` is in the numbering of the training set, and what their examples are, for messages:
     `"test"` -> `"a test image (test_fraction = 0.2)"`."""
