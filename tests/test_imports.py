@@ -18,12 +18,13 @@ ROOMS = (
 """From the ground up: a room imports itself and those before it."""
 FACES = ("__init__", "api", "main", "cli", "compat", "commands")
 LAZY = {
+    ("types.data", "datasets.huggingface"),
     ("types.network", "models.linen"),
     ("types.network", "models.nnx"),
     ("methods.rum", "methods"),
 }
-"""`Model.from_linen` and its like: the ground type of the library makes the adapters' work at hand, when asked. And the
-method that runs others asks the registry, which holds it, for these."""
+"""`Model.from_linen`, `Data.from_huggingface` and their like: the ground types of the library make the adapters' work
+at hand, when asked. And the method that runs others asks the registry, which holds it, for these."""
 
 
 def _modules() -> dict[str, Path]:

@@ -41,6 +41,19 @@ class Data(NamedTuple):
         """The examples at `rows`: indices, marks or a slice; a column that is absent stays so."""
         return jax.tree.map(lambda column: column[rows], self)
 
+    @staticmethod
+    def from_huggingface(
+        dataset: Any,
+        image: str | None = None,
+        label: str | None = None,
+        ids: str | None = None,
+        size: int | None = None,
+    ) -> "Data | Sources":
+        """The images of a Hugging Face dataset; see `junlearn.datasets.huggingface.from_huggingface`."""
+        from junlearn.datasets import huggingface
+
+        return huggingface.from_huggingface(dataset, image, label, ids, size)
+
 
 Sources = dict[str, Data]
 """`"train"`, `"test"`, and where they are needed `"surrogate"` and `"validation"`."""
