@@ -91,7 +91,7 @@ QUICK = {
     *("datasets/test_digits", "datasets/test_config", "datasets/test_tfds"),
     *("scenarios/test_class_names", "scenarios/test_scenarios", "scenarios/test_corrective"),
     *("metrics/test_probabilities", "metrics/test_distance", "metrics/ensemble/test_signals"),
-    *("metrics/ensemble/test_energy", "methods/test_contract"),
+    *("metrics/ensemble/test_energy", "methods/test_contract", "notebooks/test_equations"),
     *("engine/test_run", "engine/inputs/test_arrays", "engine/inputs/test_arguments"),
     *("parts/test_feeds", "parts/test_descent", "models/test_adapters"),
     *("plugins/test_registry", "testing/test_limits", "audit/test_nulls", "ledger/test_chain"),

@@ -154,7 +154,7 @@ def test_links_lead_somewhere(path):
 
 
 def test_blocks_have_a_language_that_is_looked_at():
-    known = {"", "python", "toml", "bibtex", *pages.SHELLS}
+    known = {"", "python", "py", "toml", "bibtex", *pages.SHELLS}
     assert {block.language for block in pages.BLOCKS} <= known
 
 
