@@ -86,21 +86,25 @@ def command(arguments: list[str]) -> int:
     sweep.check(points, options.select, options.over, splits)
     found: list[sweep.Trial] = []
     failures: list[tuple[str, Exception]] = []
+    networks = [label for point in points for label in point.networks * point.requests]
     try:
-        for number, point in enumerate(points, start=1):
-            console.print(f"point {number} of {len(points)}: {printable(point.title())}")
-            try:
-                outcome = execute(
-                    *(point.experiment, point.directory(workdir), options.cache_dir, reporter),
-                    fresh=options.fresh,
-                )
-            except DivergedError as error:
-                failures.append((f"{point.title()}: ", error))
-                continue
-            found += sweep.trials(point, outcome.records)
-            failures += [
-                (f"{point.title()}, {label}: ", e) for label, e in outcome.failures.items()
-            ]
+        with reporter.whole(networks):
+            for number, point in enumerate(points, start=1):
+                console.print(f"point {number} of {len(points)}: {printable(point.title())}")
+                try:
+                    outcome = execute(
+                        *(point.experiment, point.directory(workdir), options.cache_dir, reporter),
+                        fresh=options.fresh,
+                    )
+                except DivergedError as error:
+                    failures.append((f"{point.title()}: ", error))
+                    for label in point.networks:
+                        reporter.finished(label, None)
+                    continue
+                found += sweep.trials(point, outcome.records)
+                failures += [
+                    (f"{point.title()}, {label}: ", e) for label, e in outcome.failures.items()
+                ]
     finally:
         # Whatever ends the sweep: what was measured is in the tables.
         if processes.is_first() and found:

@@ -1,5 +1,6 @@
 """What is known of the networks of an experiment: a record of each, found in the log or made and added to it."""
 
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property, partial
@@ -77,6 +78,7 @@ def evaluate_cases(
             if case.role != "unlearn" or of_the_machine(error):
                 raise
             reporter.say(f"{case.label}: failed, {type(error).__name__}")
+            reporter.finished(case.label, None)
             outcome.failures[case.label] = error
             if not isinstance(error, JunlearnError | DivergedError):
                 _keep_traceback(case.label, error, log.parent, reporter)
@@ -122,10 +124,14 @@ class _RecordMaker:
         place = (name, case.role, case.label)
         record = self.known.get(place)
         if record is not None and not self.renewal.due(place, not self.differences(case, record)):
+            self.reporter.finished(case.label, None, record["seconds"].get("total"))
             return record
+        began = time.perf_counter()
         add = records.append if record is None else records.amend
         made = self._make(case, name)
-        return processes.first(partial(add, self.log, made, self.reporter.say))
+        added: Record = processes.first(partial(add, self.log, made, self.reporter.say))
+        self.reporter.finished(case.label, time.perf_counter() - began)
+        return added
 
     def differences(self, case: Case, record: Record) -> str:
         """In what a record differs from what would be made now, in words."""

@@ -75,7 +75,8 @@ def execute(
     shared = shared_directory(cache_dir)
     networks = _Networks(setup, shared, workdir / "checkpoints", renewal, reporter)
     cases = networks.cases(networks.setups[0])
-    with exclusive(workdir):
+    labels = [case.label for case in cases] * len(networks.setups)
+    with exclusive(workdir), reporter.whole(labels):
         text = json.dumps(plain(experiment), indent=2) + "\n"
         processes.first(lambda: replace(workdir / "config.json", text))
         section, data, split = experiment.scenario, setup.dataset, setup.split
@@ -87,6 +88,8 @@ def execute(
                 cases = networks.cases(each)
             # A method that failed has no network to go on from.
             going = [case for case in cases if case.label not in outcome.failures]
+            for label in outcome.failures:
+                reporter.finished(label, None)
             found = evaluate_cases(each, going, workdir / "records.jsonl", renewal, reporter)
             outcome = Outcome(outcome.records + found.records, outcome.failures | found.failures)
         processes.first(lambda: _tell_copies(setup, cache_dir, reporter))
