@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from junlearn.experiment.own_scores import entanglement, memorisation, worst_case
     from junlearn.many import Many, pick
     from junlearn.methods import METHODS
+    from junlearn.metrics.evaluation import Evaluation
     from junlearn.models import MODELS
     from junlearn.models.weight_torch import from_torch, to_torch
     from junlearn.parts import class_statistics, example_scores
@@ -61,6 +62,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "DivergedError",
+    "Evaluation",
     "Feed",
     "JunlearnError",
     "Many",
@@ -105,6 +107,7 @@ _NAMES = {
     "experiment.own_scores": ("entanglement", "memorisation", "worst_case"),
     "many": ("Many", "pick"),
     "methods": ("METHODS",),
+    "metrics.evaluation": ("Evaluation",),
     "models": ("MODELS",),
     "models.weight_torch": ("from_torch", "to_torch"),
     "parts": ("class_statistics", "example_scores"),

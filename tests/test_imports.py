@@ -9,14 +9,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = (
-    *("text", "errors", "fields", "memo", "types", "files"),
+    *("text", "errors", "display", "fields", "memo", "types", "files"),
     *("parts", "models", "engine", "datasets", "scenarios", "metrics", "methods"),
     "plugins",
     *("outputs", "train", "many", "relearn", "hardness", "testing"),
     *("experiment", "ledger", "reports", "audit", "faces"),
 )
 """From the ground up: a room imports itself and those before it."""
-FACES = ("__init__", "api", "main", "cli", "compat", "commands")
+FACES = ("__init__", "api", "main", "cli", "compat", "commands", "interactive")
 LAZY = {
     ("types.network", "models.linen"),
     ("types.network", "models.nnx"),

@@ -28,6 +28,7 @@ from junlearn.engine.inputs.splits import check_rows
 from junlearn.engine.position import Position, read_position
 from junlearn.engine.predict import evaluate_accuracy
 from junlearn.engine.program import Clock, Epoch, Program, program_of
+from junlearn.engine.run_result import Result
 from junlearn.engine.settings import Placement, Progress, RunOptions, Snapshots, stage_options
 from junlearn.errors import ConfigError
 from junlearn.parts import feeds
@@ -47,25 +48,6 @@ __all__ = ["Result", "Staged", "begin", "finish_run", "place", "run", "run_stage
 
 CHEAP_SECONDS = 1.0
 """Work that is worth a snapshot when a signal ends the run."""
-
-
-class Result(NamedTuple):
-    """What a run leaves."""
-
-    model: Model
-    """The method's network: the one that was passed, unless the method changed it."""
-    variables: Variables
-    history: list[dict[str, Any]]
-    """One entry an epoch: stage, epoch, steps, and the mean of every metric over its steps."""
-    seconds: dict[str, float]
-    """compile, run (steps alone), evaluate (whatever stages ask before they stop) and total wall time, summed over
-    interruptions. The price of a method that must look at its own progress is run + evaluate."""
-    stages: dict[str, float]
-    """The seconds in steps of every stage, by its name; together they are `seconds["run"]`."""
-    reported: dict[str, float]
-    """What the method has to say of its run (`Method.report`)."""
-    certificate: dict[str, Any] = {}
-    """What the method guarantees, and what that assumes (`Method.certificate`); empty where it has no proof."""
 
 
 class Staged(NamedTuple):

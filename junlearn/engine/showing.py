@@ -3,38 +3,25 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from rich import get_console
 
 from junlearn.engine import compiling, processes
+from junlearn.engine.inputs.options import check_progress
 from junlearn.engine.settings import Progress
-from junlearn.errors import ConfigError, short
 from junlearn.text.bars import Board, duration
 from junlearn.text.terminal import Terminal, printable
 
-__all__ = ["Shown", "Watcher", "board", "check_progress", "shown"]
+__all__ = ["Shown", "Watcher", "board", "counted", "shown"]
 
 Shown = Progress | str | bool | None
 """What a call can say of its progress: "auto" or True, None or False for silence, or a function."""
 
 LONG = 1.0
 """Seconds of work that are worth a line when it is done."""
-
-
-def check_progress(progress: Any) -> Shown:
-    """The same in fewer forms: "auto", None or a function. Raises ConfigError for anything else."""
-    if progress is True or (isinstance(progress, str) and progress == "auto"):
-        return "auto"
-    if progress is None or progress is False:
-        return None
-    if callable(progress):
-        return progress
-    raise ConfigError(
-        f'progress is {short(progress)}: a function to call is wanted, "auto", or None'
-    )
 
 
 def board() -> Board | None:
@@ -74,6 +61,20 @@ class Watcher:
         with self.following(title, title) as follow:
             yield None if follow is None else lambda done, total: follow("", done, total, {})
 
+    @contextmanager
+    def whole(self, what: str, labels: Sequence[str]) -> Iterator[None]:
+        """A bar for all that is to come; `timed` moves it on."""
+        with nullcontext() if self.board is None else self.board.counting(what, labels):
+            yield
+
+    @contextmanager
+    def timed(self, label: str) -> Iterator[None]:
+        """One of `whole`."""
+        began = time.perf_counter()
+        yield
+        if self.board is not None:
+            self.board.finished(label, time.perf_counter() - began)
+
 
 @contextmanager
 def shown(title: str, progress: Shown) -> Iterator[Watcher]:
@@ -97,3 +98,14 @@ def shown(title: str, progress: Shown) -> Iterator[Watcher]:
             bars.line = printable(line)
     if bars.line and not bars.notebook:
         bars.console.print(bars.line, soft_wrap=True)
+
+
+@contextmanager
+def counted(title: str, progress: Shown) -> Iterator[Callable[[int, int], None] | None]:
+    """The same for a call that counts: a function of one's own gets `(done, total)`."""
+    with shown(title, progress) as watcher:
+        if watcher.board is None:
+            yield watcher.function  # type: ignore[misc]
+        else:
+            with watcher.counting(title) as count:
+                yield count

@@ -28,6 +28,7 @@ __all__ = [
     "is_known",
     "listed",
     "load",
+    "methods_of",
     "metrics_of",
     "names",
     "preset",
@@ -134,6 +135,12 @@ def proper(kind: str, name: str) -> str:
 def preset(name: str) -> Mapping[str, Any]:
     """What a preset of a method sets; nothing for a name that is no preset."""
     return PRESETS[name][1].fields if name in PRESETS else {}
+
+
+def methods_of(config: type) -> list[tuple[str, Any]]:
+    """The name of each method, and the method, that has this class as its Config, of those that are imported."""
+    known = [*METHODS.items(), *((n, r.thing) for n, r in REGISTERED["method"].items())]
+    return [(name, thing) for name, thing in known if thing.Config is config]
 
 
 def preset_fields(name: str, config: type) -> list[tuple[str, Any, Any]]:

@@ -19,6 +19,7 @@ __all__ = [
     "MANY_OPTIONS",
     "RUN_OPTIONS",
     "LoopKind",
+    "check_progress",
     "check_views",
     "key_of",
     "keys_of",
@@ -124,9 +125,30 @@ def run_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def sort_options(
     options: dict[str, Any], names: Sequence[str] = RUN_OPTIONS
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fields of a Config, and keywords of the run, checked: those called `names`."""
-    runs = run_options({name: value for name, value in options.items() if name in names})
+    """Fields of a Config, and keywords of the run, checked: those called `names`.
+
+    `progress` can be what a person says of it (`check_progress`), too.
+    """
+    given = {name: value for name, value in options.items() if name in names}
+    said = {"progress": check_progress(given.pop("progress"))} if "progress" in given else {}
+    runs = run_options(given) | said
     return {name: value for name, value in options.items() if name not in runs}, runs
+
+
+def check_progress(progress: Any) -> Any:
+    """What a person says of progress in fewer forms: "auto" (or True), None (or False), or a function.
+
+    Raises ConfigError for anything else.
+    """
+    if progress is True or (isinstance(progress, str) and progress == "auto"):
+        return "auto"
+    if progress is None or progress is False:
+        return None
+    if not callable(progress):
+        raise ConfigError(
+            f'progress is {progress!r}: a function to call is wanted, "auto", or None'
+        )
+    return progress
 
 
 def check_views(views: Any) -> None:
