@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     )
     from junlearn.experiment.own_records import write_record
     from junlearn.experiment.own_scores import entanglement, memorisation, worst_case
+    from junlearn.interactive.comparing import compare_methods
+    from junlearn.interactive.method_options import options
     from junlearn.many import Many, pick
     from junlearn.methods import METHODS
     from junlearn.metrics.evaluation import Evaluation
@@ -74,6 +76,7 @@ __all__ = [
     "Variables",
     "__version__",
     "class_statistics",
+    "compare_methods",
     "entanglement",
     "evaluate",
     "example_scores",
@@ -82,6 +85,7 @@ __all__ = [
     "load_variables",
     "logits_many",
     "memorisation",
+    "options",
     "pick",
     "ranking",
     "register",
@@ -105,6 +109,8 @@ _NAMES = {
     "errors": ("CheckpointError", "ConfigError", "DataError", "DivergedError", "JunlearnError"),
     "experiment.own_records": ("write_record",),
     "experiment.own_scores": ("entanglement", "memorisation", "worst_case"),
+    "interactive.comparing": ("compare_methods",),
+    "interactive.method_options": ("options",),
     "many": ("Many", "pick"),
     "methods": ("METHODS",),
     "metrics.evaluation": ("Evaluation",),

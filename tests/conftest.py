@@ -95,7 +95,7 @@ QUICK = {
     *("engine/test_run", "engine/inputs/test_arrays", "engine/inputs/test_arguments"),
     *("parts/test_feeds", "parts/test_descent", "models/test_adapters"),
     *("plugins/test_registry", "testing/test_limits", "audit/test_nulls", "ledger/test_chain"),
-    "hardness/test_hardness",
+    *("hardness/test_hardness", "interactive/test_options"),
 }
 """Files of tests that are marked `quick`: cheap ones, which together touch every package."""
 

@@ -46,6 +46,11 @@ def prints_metrics(names, printed):
     assert "accuracy" in printed and "forget_train" in printed
 
 
+def compares(names, printed):
+    assert not names["found"].failures and {"naive", "gentle"} <= set(names["found"].results)
+    assert "Result: " in printed and "gentle" in printed and "retrain" in printed
+
+
 def passes(names, printed):
     assert "resume True" in printed and " False" not in printed
 
@@ -61,6 +66,7 @@ WITHOUT_A_NUMBER = {"amun", "retrain", "uam"}
 
 SHOWN = {
     "logits_many(": many_models,
+    "junlearn.compare_methods(": compares,
     "junlearn.evaluate(": prints_metrics,
     "testing.check(": passes,
     "audit.compare(": judges,
