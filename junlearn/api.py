@@ -53,7 +53,7 @@ def split_off(
     return divide(labelled(data), forget, classes)
 
 
-def initial(model: Model, data: Data | Sources, *, key: Key) -> Variables:
+def initial(model: Model, data: Data | Sources, *, key: Key | int) -> Variables:
     """The weights that `train` with this key began from; `unlearn` takes them as `initial` for a method in need.
 
     Raises ConfigError as `train` does.
@@ -63,7 +63,7 @@ def initial(model: Model, data: Data | Sources, *, key: Key) -> Variables:
     return initial_weights(model, sources, key=key_of(key))
 
 
-def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Result:
+def train(model: Model, data: Data | Sources, *, key: Key | int, **options: Any) -> Result:
     """Train a fresh network on all of `data` (or of `data["train"]`).
 
     `data` is Data, a pair `(x, y)`, or a dict with one of them under "train"; lists, tensors and labels of any number
@@ -127,7 +127,7 @@ def unlearn(
     split: Split | np.ndarray | Sequence[int],
     method: MethodName | Any = "finetune",
     *,
-    key: Key,
+    key: Key | int,
     **options: Any,
 ) -> Result:
     """Make a trained network forget.

@@ -35,7 +35,7 @@ def write_record(
     *,
     dataset: str,
     model: str,
-    key: Key | None = None,
+    key: Key | int | None = None,
     **options: Any,
 ) -> records.Record:
     """Append what `evaluate` found to a file such as `records.jsonl`, in the form of the command line's records.
@@ -64,7 +64,7 @@ def record_of(
     *,
     dataset: str,
     model: str,
-    key: Key | None = None,
+    key: Key | int | None = None,
     label: str | None = None,
     **options: Any,
 ) -> records.Record:
