@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = (
-    *("text", "errors", "fields", "memo", "types", "files"),
+    *("text", "errors", "fields", "memo", "types", "files", "logs"),
     *("parts", "models", "engine", "datasets", "scenarios", "metrics", "methods"),
     "plugins",
     *("outputs", "train", "many", "relearn", "hardness", "testing"),
