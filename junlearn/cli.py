@@ -15,7 +15,16 @@ from typing import Any
 import tyro
 
 from junlearn.commands import codes
-from junlearn.commands.arguments import PROGRAM, Parser, configuration, fresh, path, plugin, text
+from junlearn.commands.arguments import (
+    PROGRAM,
+    Parser,
+    configuration,
+    fresh,
+    loggers,
+    path,
+    plugin,
+    text,
+)
 from junlearn.errors import ConfigError, short, unknown
 from junlearn.experiment import schema, sections, sweep
 from junlearn.files import writers
@@ -26,6 +35,7 @@ __all__ = [
     "keep_compilations",
     "split_arguments",
     "sweep_workdir",
+    "with_loggers",
     "with_plugins",
 ]
 
@@ -48,6 +58,7 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--table", type=path, action="append", default=[])
     plugin(parser)
     fresh(parser)
+    loggers(parser)
     for kind in NAMED:
         parser.add_argument(f"--{kind}.name", type=text)
     parser.add_argument("--methods", nargs="+", type=text)
@@ -84,7 +95,7 @@ def experiment(
             f"python -m junlearn.main sweep --config {options.config} reads it"
         )
     table = _short_method(table)
-    table = with_plugins(table, options.plugin)
+    table = with_loggers(with_plugins(table, options.plugin), options.log)
     if optional:
         table.setdefault(optional, {})
     for kind in NAMED:
@@ -109,6 +120,13 @@ def experiment(
     driver = [f"--{name.replace('_', '-')}" for name in vars(options)]
     changed = _tyro(start, rest, description, [*driver, "--help", "--version"])
     return schema.parse(schema.plain(changed))
+
+
+def with_loggers(table: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """`table` with these loggers in the place of its own, where there are any."""
+    if not names:
+        return table
+    return table | {"loop": {**schema.table_of("loop", table.get("loop", {})), "log": [*names]}}
 
 
 def with_plugins(table: dict[str, Any], files: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,15 @@
 """A sweep: the experiments of a grid, and their tables."""
 
-from junlearn.commands.arguments import PROGRAM, Parser, configuration, fresh, path, plugin, text
+from junlearn.commands.arguments import (
+    PROGRAM,
+    Parser,
+    configuration,
+    fresh,
+    loggers,
+    path,
+    plugin,
+    text,
+)
 
 __all__ = ["command", "parser"]
 
@@ -33,6 +42,7 @@ def parser() -> Parser:
     add("--cache-dir", type=text, metavar="DIR", help="datasets and networks that all runs share")
     add("--dry-run", action="store_true", help="print the plan and stop")
     fresh(parser)
+    loggers(parser)
     plugin(parser)
     add(
         "--select",
@@ -63,7 +73,8 @@ def command(arguments: list[str]) -> int:
     from junlearn.reports import sweep as sweep_report
 
     options = parser().parse_args(arguments)
-    points = sweep.expand(cli.with_plugins(schema.read(options.config), options.plugin))
+    table = cli.with_loggers(schema.read(options.config), options.log)
+    points = sweep.expand(cli.with_plugins(table, options.plugin))
     workdir = options.workdir or cli.sweep_workdir(options.config, points)
     places.check(workdir, options.cache_dir)
     sweep.check(points, options.select, options.over)
@@ -74,6 +85,7 @@ def command(arguments: list[str]) -> int:
     if options.dry_run:
         return 0
     from junlearn.errors import ConfigError, DivergedError
+    from junlearn.experiment import logged
     from junlearn.experiment.execute import execute
     from junlearn.experiment.foresight import foresee
     from junlearn.experiment.progress import Reporter
@@ -90,10 +102,13 @@ def command(arguments: list[str]) -> int:
         for number, point in enumerate(points, start=1):
             console.print(f"point {number} of {len(points)}: {printable(point.title())}")
             try:
-                outcome = execute(
-                    *(point.experiment, point.directory(workdir), options.cache_dir, reporter),
-                    fresh=options.fresh,
-                )
+                directory = point.directory(workdir)
+                with logged.opened(point.experiment, directory, reporter, workdir.name) as log:
+                    outcome = execute(
+                        *(point.experiment, directory, options.cache_dir, reporter),
+                        fresh=options.fresh,
+                        log=log,
+                    )
             except DivergedError as error:
                 failures.append((f"{point.title()}: ", error))
                 continue

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from junlearn.errors import ConfigError
-from junlearn.experiment.records import Record, number_of
+from junlearn.experiment.records import Record, flat, number_of, settings
 from junlearn.files import replace, replacing
 from junlearn.metrics.aggregate import Measured, aus_with_error, measured
 
@@ -114,11 +114,7 @@ def summary(table: Sequence[Row], over: Sequence[str] = ("seed",)) -> list[Row]:
 
 
 def _row(record: Record) -> Row:
-    config = dict(record["config"])
-    sections = config.get("method", {})
-    if len(sections) == 1:
-        config["method"] = next(iter(sections.values()))
-    grouped: list[Mapping[str, Any]] = [record["seconds"], record["versions"], flat(config)]
+    grouped: list[Mapping[str, Any]] = [record["seconds"], record["versions"], settings(record)]
     parts = zip(GROUPS, grouped, strict=True)
     return {
         **{name: record[name] for name in IDENTITY},  # type: ignore[literal-required]
@@ -127,19 +123,6 @@ def _row(record: Record) -> Row:
         **{name: record[name] for name in ENVIRONMENT},  # type: ignore[literal-required]
         **{f"{prefix}{name}": value for prefix, part in parts for name, value in part.items()},
     }
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> Row:
-    """A tree of tables as one row, with names such as `OUTER/INNER`; lists are JSON text."""
-    found: Row = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}/")
-        elif value is None or isinstance(value, str | int | float):
-            found[f"{prefix}{name}"] = value
-        else:
-            found[f"{prefix}{name}"] = json.dumps(value)
-    return found
 
 
 def _place(name: str) -> int:
