@@ -36,6 +36,7 @@ from junlearn.experiment.setup import (
     key_for,
     run_options,
 )
+from junlearn.experiment.suited import suited
 from junlearn.experiment.training import about, shared_directory, spent, trained
 from junlearn.files import replace
 from junlearn.logs.logger import Logger
@@ -185,9 +186,8 @@ class _Networks:
         stores: dict[str, tuple[str, Store]] = {}
         for label in experiment.methods:
             config = method_of(experiment, label)
-            # Built before anything is trained: a setting that cannot be is an error at once.
-            method = build(thing_of(config), config, setup.model)
-            original_file.check_method(experiment, label, method)
+            # Before anything is trained: what cannot be is an error at once.
+            method = suited(experiment, label, setup.model, setup.sources)
             name = stages(config, config)
             # Configurations that differ in what `finish` reads share the stages of the first of them,
             first, store = stores.setdefault(

@@ -164,6 +164,10 @@ def make(config: Config, model: Model) -> Method:
         system = solves.begin(variables.params, split, solving, retain=1 / len(split.retain))
         return State(variables, system, key, noise_key)
 
+    def fits(variables: Variables, x: Array) -> None:
+        if claim:
+            without_statistics("certified_newton", variables)
+
     def plan(split: Split) -> list[Stage]:
         return solves.stages(
             solving, model, split, config.matrix, ("retain",), slope=slope, bend=bend
@@ -187,6 +191,7 @@ def make(config: Config, model: Model) -> Method:
         report=report,
         certificate=(lambda split: claim) if claim else None,
         read_at_finish=frozenset({"std"}),
+        fits=fits,
     )
 
 

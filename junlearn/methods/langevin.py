@@ -49,6 +49,7 @@ Reference: arXiv 2401.10371 (Langevin unlearning), 2403.17105 (projected noisy d
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -293,4 +294,5 @@ def make(config: Config, model: Model) -> Method:
         plan,
         lambda state: (inside, state.variables),
         certificate=certificate if sound else None,
+        fits=partial(_refuse, model),
     )

@@ -275,6 +275,7 @@ def make(config: Config, model: Model) -> Method:
         with_initial if any(method.with_initial for method in methods) else None,
         with_pixel if any(method.with_pixel for method in methods) else None,
         report,
+        fits=refinement.fits_of(methods),
     )
 
 
