@@ -295,13 +295,9 @@ def _optimizers(
     config: Config,
 ) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
     """Of the generator and of the student; the student's schedule counts its own steps."""
-    total = config.student_steps * config.pseudo_batches
-    rate = optimizers.schedule(
-        config.schedule,
-        config.student_learning_rate,
-        steps_per_epoch=config.student_steps,
-        total=total,
-    )
+    cycle, peak = config.student_steps, config.student_learning_rate
+    total = cycle * config.pseudo_batches
+    rate = optimizers.schedule(config.schedule, peak, steps_per_epoch=cycle, total=total)
     cycled = optimizers.cycled_momentum(total)
     momentum = cycled if config.schedule == "one_cycle" else None
     generator = optimizers.Optimizer(

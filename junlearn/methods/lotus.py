@@ -64,7 +64,7 @@ import numpy as np
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Epochs, Fraction, NonNegative, Positive
 from junlearn.memo import remembered
-from junlearn.parts import descent, feeds, losses, saliency
+from junlearn.parts import descent, feeds, gumbel, losses, saliency
 from junlearn.parts.descent import Descent, Loss, updater
 from junlearn.parts.optimizers import Optimizer, transformation
 from junlearn.parts.passes import classes_of
@@ -91,9 +91,7 @@ __all__ = [
     "PRESETS",
     "Config",
     "Memory",
-    "Noise",
     "State",
-    "draw",
     "make",
     "needs",
     "objective",
@@ -173,31 +171,12 @@ def accuracy(found: Array, rounded: bool) -> Array:
     return jnp.round(100 * share) if rounded else share
 
 
-class Noise(NamedTuple):
-    """Gumbel draws of the batch."""
-
-    hard: Array
-    """G [B,K]."""
-    soft: Array
-    """G' [B,K]."""
-
-
-def draw(key: Key, index: Array, classes: int) -> Noise:
-    """G and G' for the examples `index[B]`, each of which has draws of its own."""
-
-    def one(number: Array) -> Array:
-        return jax.random.gumbel(jax.random.fold_in(key, number), (2, classes))
-
-    both = jax.vmap(one)(index)
-    return Noise(both[:, 0], both[:, 1])
-
-
 @remembered
 def objective(model: Model, transform: Literal["gumbel", "softmax"]) -> Loss:
     """Equations 3 and 4; the place of the key is taken by `(key, noise)`."""
 
     def loss(
-        params: PyTree, state: State, batch: Batch, drawn: tuple[Key, Noise]
+        params: PyTree, state: State, batch: Batch, drawn: tuple[Key, gumbel.Noise]
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
         key, noise = drawn
         student = Variables(params, state.variables.stats)
@@ -278,7 +257,7 @@ def make(config: Config, model: Model) -> Method:
     def train(state: State, batch: Batch) -> tuple[State, Metrics]:
         key, noise_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         classes = classes_of(model, state.variables, batch.x)
-        new, metrics = update(state, batch, (key, draw(noise_key, batch.index, classes)))
+        new, metrics = update(state, batch, (key, gumbel.draw(noise_key, batch.index, classes)))
         kept = jax.tree.map(
             lambda old, moved: jnp.where(state.extra.stopped, old, moved),
             (state.variables, state.optimizer),

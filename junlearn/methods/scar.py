@@ -232,9 +232,8 @@ def make(config: Config, model: Model) -> Method:
     def ask(state: State, batch: Batch) -> tuple[State, Metrics]:
         assert not isinstance(state.logits, tuple)
         logits = model.apply(state.teacher, batch.x)[0]
-        return state._replace(
-            logits=scatter_rows(state.logits, batch.index, batch.mask, logits)
-        ), {}
+        table = scatter_rows(state.logits, batch.index, batch.mask, logits)
+        return state._replace(logits=table), {}
 
     judge = count_right(model, lambda state: state.teacher)
 

@@ -268,15 +268,9 @@ def make(config: Config, model: Model) -> Method:
         elif config.threshold == "adaptive":
             percentile = jnp.maximum(100 - jnp.log1p(100 * state.share), 0)
             alpha = percentile_of_ratios(forget, reference, percentile)
-        params = dampen(
-            state.variables.params,
-            forget,
-            reference,
-            alpha,
-            config.dampening * alpha if config.relative else config.dampening,
-            config.exponent,
-            config.upper_bound,
-        )
+        factor = config.dampening * alpha if config.relative else config.dampening
+        kept = (alpha, factor, config.exponent, config.upper_bound)
+        params = dampen(state.variables.params, forget, reference, *kept)
         return state.variables._replace(params=params)
 
     def plan(split: Split) -> list[Stage]:
