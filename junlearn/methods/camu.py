@@ -67,7 +67,9 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
@@ -75,6 +77,7 @@ from junlearn.types import (
 
 __all__ = [
     "NEEDS",
+    "SPACE",
     "Config",
     "State",
     "Table",
@@ -110,6 +113,15 @@ class Config:
     """Pairs an example of D_f is in."""
     augment: bool = False
     """Use the training augmentation of the dataset."""
+
+
+# Around the released rates and epochs of all data.
+SPACE: Space = {
+    "representation_learning_rate": Range(1e-6, 1e-3, log=True),
+    "output_learning_rate": Range(1e-5, 1e-2, log=True),
+    "forget_weight": Range(1e-3, 1.0, log=True),
+    "epochs": Range(1, 10),
+}
 
 
 class Table(NamedTuple):

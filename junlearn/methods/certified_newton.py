@@ -78,13 +78,15 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "least_noise", "make", "norms"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "least_noise", "make", "norms"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 
@@ -112,6 +114,9 @@ class Config(Solving):
     epsilon: Positive | None = None
     delta: Fraction | None = None
 
+
+# Where a bound is given, epsilon and delta are its promise, and a std that is too small for them is refused.
+SPACE: Space = {"damping": Range(1e-3, 10.0, log=True), "std": Range(1e-5, 0.1, log=True)}
 
 PRESETS = {
     "certified_newton_released": Preset(

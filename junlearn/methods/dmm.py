@@ -45,8 +45,6 @@ Defaults (matching as released; damping, iterations, tolerance, count and featur
     shuffle         True
     direct          False
 
-Rates and epochs that were tuned for each forget set are not known.
-
 Deviations: the release does not shuffle, so that all forget rows come first (`dmm_released`); it takes the original's
 outputs in whatever mode the original is in, so that with BatchNorm a target depends on the batch. Its half precision is
 left out.
@@ -82,13 +80,15 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "needs"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "make", "needs"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 
@@ -125,6 +125,15 @@ class Config(Conjugate, Optimizer):
     direct: bool = False
     """(5)."""
 
+
+# Rates and epochs that were tuned for each forget set are not known. TRAK can need a larger multiplier.
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 1e-2, log=True),
+    "damping": Range(1e-4, 1.0, log=True),
+    "multiplier": Range(0.1, 100.0, log=True),
+    "retain_ratio": Range(1.0, 10.0),
+    "epochs": Range(1, 20),
+}
 
 PRESETS = {
     "dmm_released": Preset(

@@ -81,13 +81,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y", "test.x", "test.y"})
 
@@ -127,6 +129,14 @@ class Config(Optimizer):
     """Use the training augmentation on retain images; None: in class requests alone, as released."""
     second_stage: bool = False
     """Equation 7."""
+
+
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 1e-2, log=True),
+    "forget_weight": Range(0.1, 10.0, log=True),
+    "retain_weight": Range(0.5, 10.0, log=True),
+    "temperature": Range(0.5, 4.0, log=True),
+}
 
 
 class State(NamedTuple):

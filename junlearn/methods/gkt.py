@@ -66,13 +66,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "draw", "gate", "make", "transfer", "updater"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "draw", "gate", "make", "transfer", "updater"]
 
 NEEDS: frozenset[str] = frozenset()
 
@@ -117,6 +119,14 @@ class Config:
     """Widths of the generator."""
     max_passes: Count = 2
     """Most iterations, in units of those that are needed where every one is accepted."""
+
+
+SPACE: Space = {
+    "generator_learning_rate": Range(1e-4, 0.1, log=True),
+    "student_learning_rate": Range(1e-3, 1.0, log=True),
+    "threshold": Range(1e-3, 0.3, log=True),
+    "attention": Range(0.5, 50.0, log=True),
+}
 
 
 class State(NamedTuple):

@@ -73,13 +73,15 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "unlearner", "vae_loss"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "make", "unlearner", "vae_loss"]
 
 NEEDS = frozenset({"forget.x", "retain.x"})
 
@@ -122,7 +124,17 @@ class Config:
     repair_learning_rate: Positive = 1e-4
 
 
-PRESETS = {"laf_r": Preset("LAF+R: then trains the head with labels", {"repair_epochs": 1})}
+SPACE: Space = {
+    "unlearn_learning_rate": Range(1e-6, 1e-3, log=True),
+    "align_learning_rate": Range(1e-6, 1e-3, log=True),
+    "temperature": Range(1.0, 50.0, log=True),
+    "epochs": Range(1, 40),
+}
+
+REPAIRED: Space = {**SPACE, "repair_learning_rate": Range(1e-5, 1e-2, log=True)}
+PRESETS = {
+    "laf_r": Preset("LAF+R: then trains the head with labels", {"repair_epochs": 1}, REPAIRED)
+}
 
 
 class State(NamedTuple):

@@ -80,7 +80,9 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
@@ -89,6 +91,7 @@ from junlearn.types import (
 __all__ = [
     "NEEDS",
     "PRESETS",
+    "SPACE",
     "Config",
     "Memory",
     "State",
@@ -125,6 +128,14 @@ class Config(Masking, Optimizer):
     augment: bool = False
     """Use the training augmentation of the dataset."""
 
+
+# alpha and the rates from the least to the largest of the released ones; for classes alpha is 32.
+SPACE: Space = {
+    "learning_rate": Range(1e-6, 1e-3, log=True),
+    "alpha": Range(2.0, 32.0, log=True),
+    "retain_fraction": Range(0.1, 1.0),
+    "epochs": Range(1, 20),
+}
 
 PRESETS = {
     "lotus_released": Preset(

@@ -61,12 +61,13 @@ from junlearn.types import (
     Preset,
     PyTree,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "needs"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "make", "needs"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 
@@ -90,6 +91,9 @@ class Config:
     batch_size: BatchSize = 128
     """Examples that are scored in a step."""
 
+
+# Nothing: its settings are which methods it is made of, and theirs stand inside of texts.
+SPACE: Space = {}
 
 PRESETS = {
     "rum_released": Preset(

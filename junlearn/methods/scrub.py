@@ -80,7 +80,9 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
@@ -89,6 +91,7 @@ from junlearn.types import (
 __all__ = [
     "NEEDS",
     "PRESETS",
+    "SPACE",
     "Config",
     "Memory",
     "Pass",
@@ -147,10 +150,18 @@ class Config(Optimizer):
     Unlearning) or on a validation set; see `junlearn.parts.selection`."""
 
 
+SPACE: Space = {
+    "learning_rate": Range(1e-4, 0.1, log=True),
+    "alpha": Range(1e-3, 10.0, log=True),
+    "gamma": Range(0.1, 10.0, log=True),
+    "epochs": Range(2, 15),
+    "max_epochs": Range(1, 5),
+}
+OWN = {"alpha": SPACE["alpha"]}  # the search of Corrective Unlearning
 PRESETS = {
     "scrub_r": Preset("SCRUB+R: rewinds to the checkpoint whose error fits", {"rewind": True}),
     "scrub_corrective": corrective(
-        "SCRUB", alpha=0.001, temperature=4.0, ascent="ce+kd", msteps=400, forget_batch_size=512
+        "SCRUB", OWN, alpha=1e-3, temperature=4.0, ascent="ce+kd", msteps=400, forget_batch_size=512
     ),
 }
 """The variant of the paper against membership inference, and the baseline of another paper."""
