@@ -20,6 +20,7 @@ from junlearn.commands import (
     statistics,
 )
 from junlearn.commands import check as check_command
+from junlearn.commands import compare as compare_command
 from junlearn.commands import ledger as ledger_command
 from junlearn.commands import sweep as sweep_command
 from junlearn.datasets import DATASETS
@@ -132,6 +133,7 @@ COMMANDS = {
     "audit": check_audit,
     "cache": check_cache,
     "check": check_command.parser().parse_args,
+    "compare": compare_command.parser().parse_args,
     "compat": compat.parse,
     "export": export.parser().parse_args,
     "help": lambda words: guide.show(words[0] if words else "", words[1:]),

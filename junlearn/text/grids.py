@@ -163,6 +163,10 @@ ESCAPES = {
 """Signs that LaTeX reads as commands, or that its fonts lack."""
 
 
+WIDE = 5
+"""Columns from which on a table of LaTeX is set narrower."""
+
+
 def _latex(grid: Grid) -> str:
     """A table of the package booktabs."""
 
@@ -186,6 +190,8 @@ def _latex(grid: Grid) -> str:
 
     columns = "l" * grid.words + "r" * (len(grid.headings) - grid.words)
     lines = [r"\begin{table}", r"\centering"]
+    if len(grid.headings) > WIDE:
+        lines.append(r"\small\setlength{\tabcolsep}{3pt}")
     if grid.title:
         lines.append(rf"\caption{{{word(grid.title)}}}")
     lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
