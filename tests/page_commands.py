@@ -10,6 +10,7 @@ import tomllib
 from junlearn import cli, compat
 from junlearn.commands import (
     audit,
+    axes,
     cache,
     catalogue,
     export,
@@ -75,6 +76,9 @@ def check_benchmark(script, words):
 
 def check_run(words):
     """Parsed as the program would; a configuration is read, and no file is made."""
+    if axes.asked(words):
+        assert axes.planned(words).points
+        return
     options, rest = cli.split_arguments(words)
     assert cli.experiment(options, rest).methods
 

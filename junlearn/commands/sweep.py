@@ -1,5 +1,9 @@
 """A sweep: the experiments of a grid, and their tables."""
 
+import shlex
+from pathlib import Path
+from typing import Any
+
 from junlearn.commands.arguments import (
     PROGRAM,
     Parser,
@@ -10,6 +14,7 @@ from junlearn.commands.arguments import (
     plugin,
     text,
 )
+from junlearn.text.terminal import printable
 
 __all__ = ["command", "parser"]
 
@@ -68,7 +73,9 @@ def command(arguments: list[str]) -> int:
     from junlearn.commands import places
     from junlearn.commands.carry_out import joined
     from junlearn.commands.complaints import complain
+    from junlearn.commands.points import walk
     from junlearn.engine import processes
+    from junlearn.errors import ConfigError
     from junlearn.experiment import schema, sweep
     from junlearn.reports import sweep as sweep_report
 
@@ -84,52 +91,38 @@ def command(arguments: list[str]) -> int:
         console.print(f"goes on in {workdir}, where it was begun", highlight=False)
     if options.dry_run:
         return 0
-    from junlearn.errors import ConfigError, DivergedError
-    from junlearn.experiment import logged
-    from junlearn.experiment.execute import execute
-    from junlearn.experiment.foresight import foresee
-    from junlearn.experiment.progress import Reporter
-    from junlearn.text.terminal import printable
+    runs: list[list[sweep.Trial]] = []
+    paths: list[Path] = []
 
-    reporter = Reporter(console)
-    cli.keep_compilations(options.cache_dir)
-    titled = [(point.title(), point.experiment) for point in points]
-    splits = foresee(titled, options.cache_dir, reporter)
-    sweep.check(points, options.select, options.over, splits)
-    found: list[sweep.Trial] = []
-    failures: list[tuple[str, Exception]] = []
-    try:
-        for number, point in enumerate(points, start=1):
-            console.print(f"point {number} of {len(points)}: {printable(point.title())}")
-            try:
-                directory = point.directory(workdir)
-                with logged.opened(point.experiment, directory, reporter, workdir.name) as log:
-                    outcome = execute(
-                        *(point.experiment, directory, options.cache_dir, reporter),
-                        fresh=options.fresh,
-                        log=log,
-                    )
-            except DivergedError as error:
-                failures.append((f"{point.title()}: ", error))
-                continue
-            found += sweep.trials(point, outcome.records)
-            failures += [
-                (f"{point.title()}, {label}: ", e) for label, e in outcome.failures.items()
-            ]
-    finally:
-        # Whatever ends the sweep: what was measured is in the tables.
-        if processes.is_first() and found:
-            found = sweep.by_request(found)
-            try:
-                runs = sweep.best(found, options.select, options.over)
-            except ConfigError as error:
-                failures.append(("", error))
-                runs = sweep.best(found, None, options.over)
-            paths = sweep_report.write(found, runs, options.over, workdir)
+    def keep(found: list[sweep.Trial]) -> None:
+        chosen, failure = sweep.best(found, None, options.over), None
+        try:
+            chosen = sweep.best(found, options.select, options.over)
+        except ConfigError as error:
+            failure = error
+        runs.extend(chosen)
+        paths.extend(sweep_report.write(found, chosen, options.over, workdir))
+        if failure is not None:
+            raise failure
+
+    failures = walk(
+        *(points, workdir, options.cache_dir, options.fresh, console),
+        check=lambda splits: sweep.check(points, options.select, options.over, splits),
+        keep=keep,
+    )
     if not processes.is_first():
         return 0
-    if found:
+    if runs:
         sweep_report.table(runs, options.over, console)
         for path in paths:
             console.print(f"written: {printable(path)}", soft_wrap=True)
+        if max(map(len, runs)) > 1:
+            console.print(_hint(workdir, points, options.over), soft_wrap=True)
     return min((complain(error, where) for where, error in failures), default=0)
+
+
+def _hint(workdir: Path, points: Any, over: list[str]) -> str:
+    """How the methods are compared that this sweep has run."""
+    by = [axis for axis in points[0].axes if axis not in over]
+    words = [*([] if over == ["seed"] else ["--over", *over]), *(["--by", *by] if by else [])]
+    return printable(shlex.join(["compare:", *PROGRAM.split(), "compare", str(workdir), *words]))
