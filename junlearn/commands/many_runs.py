@@ -16,7 +16,7 @@ def carry_out(planned: Planned) -> int:
     from junlearn.commands import places
     from junlearn.commands.carry_out import joined
     from junlearn.commands.complaints import complain
-    from junlearn.commands.points import walk
+    from junlearn.commands.points import hint, walk
     from junlearn.comparison.made_with import covered
     from junlearn.engine import processes
     from junlearn.experiment import sweep
@@ -72,4 +72,5 @@ def carry_out(planned: Planned) -> int:
         console.print(comparison.table(width=width), soft_wrap=True, highlight=False, end="")
     for path in paths:
         console.print(f"written: {printable(path)}", soft_wrap=True)
+    console.print(hint(workdir, points, over), soft_wrap=True)
     return min((complain(error, where) for where, error in failures), default=0)

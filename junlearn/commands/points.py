@@ -1,5 +1,6 @@
 """The points of a grid, carried out one after the other; whatever ends it, what was measured is kept."""
 
+import shlex
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from junlearn import cli
+from junlearn.commands.arguments import PROGRAM
+from junlearn.comparison.made_with import covered
 from junlearn.engine import processes
 from junlearn.errors import ConfigError, DivergedError
 from junlearn.experiment import logged, sweep
@@ -15,7 +18,7 @@ from junlearn.experiment.foresight import foresee
 from junlearn.experiment.progress import Reporter
 from junlearn.text.terminal import printable
 
-__all__ = ["Failures", "walk"]
+__all__ = ["Failures", "hint", "walk"]
 
 Failures = list[tuple[str, Exception]]
 """Where something failed, in words, and what."""
@@ -65,3 +68,11 @@ def walk(
             except ConfigError as error:
                 failures.append(("", error))
     return failures
+
+
+def hint(workdir: Path, points: Sequence[sweep.Point], over: Sequence[str]) -> str:
+    """How the methods in this directory are compared, on a line."""
+    by = [axis for axis in points[0].axes if not covered(axis, over)]
+    words = [*([] if list(over) == ["seed"] else ["--over", *over])]
+    words += ["--by", *by] if by else []
+    return printable("compare: " + shlex.join([*PROGRAM.split(), "compare", str(workdir), *words]))

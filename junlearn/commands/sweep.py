@@ -1,8 +1,6 @@
 """A sweep: the experiments of a grid, and their tables."""
 
-import shlex
 from pathlib import Path
-from typing import Any
 
 from junlearn.commands.arguments import (
     PROGRAM,
@@ -14,7 +12,6 @@ from junlearn.commands.arguments import (
     plugin,
     text,
 )
-from junlearn.text.terminal import printable
 
 __all__ = ["command", "parser"]
 
@@ -73,11 +70,12 @@ def command(arguments: list[str]) -> int:
     from junlearn.commands import places
     from junlearn.commands.carry_out import joined
     from junlearn.commands.complaints import complain
-    from junlearn.commands.points import walk
+    from junlearn.commands.points import hint, walk
     from junlearn.engine import processes
     from junlearn.errors import ConfigError
     from junlearn.experiment import schema, sweep
     from junlearn.reports import sweep as sweep_report
+    from junlearn.text.terminal import printable
 
     options = parser().parse_args(arguments)
     table = cli.with_loggers(schema.read(options.config), options.log)
@@ -117,12 +115,5 @@ def command(arguments: list[str]) -> int:
         for path in paths:
             console.print(f"written: {printable(path)}", soft_wrap=True)
         if max(map(len, runs)) > 1:
-            console.print(_hint(workdir, points, options.over), soft_wrap=True)
+            console.print(hint(workdir, points, options.over), soft_wrap=True)
     return min((complain(error, where) for where, error in failures), default=0)
-
-
-def _hint(workdir: Path, points: Any, over: list[str]) -> str:
-    """How the methods are compared that this sweep has run."""
-    by = [axis for axis in points[0].axes if axis not in over]
-    words = [*([] if over == ["seed"] else ["--over", *over]), *(["--by", *by] if by else [])]
-    return printable(shlex.join(["compare:", *PROGRAM.split(), "compare", str(workdir), *words]))
