@@ -141,7 +141,8 @@ def _markdown(grid: Grid) -> str:
     lines = [[word(text) for text in heads], rule]
     lines += [[cell(each) for each in row] for row in grid.rows]
     top = [f"**{word(grid.title)}**", ""] if grid.title else []
-    notes = ["", *map(word, grid.notes)] if grid.notes else []
+    # Each in a paragraph: lines of one would be joined.
+    notes = [part for note in grid.notes for part in ("", word(note))]
     return "\n".join([*top, *(f"| {' | '.join(line)} |" for line in lines), *notes]) + "\n"
 
 

@@ -58,6 +58,7 @@ def test_markdown_escapes_its_own_signs():
     text = written(GRID, "markdown")
     assert r"a\_b & 50% \$x\$ {y} \\z \<b\> \| \`c\` \*d\*" in text
     assert "**1.0 ± 0.2**" in text
+    assert written(GRID._replace(notes=("a", "b")), "markdown").endswith("|\n\na\n\nb\n")
 
 
 GROUPED = Grid(
