@@ -6,7 +6,10 @@ from typing import Any
 from junlearn.commands.arguments import PROGRAM, Parser, path, text
 from junlearn.text.grids import FORMATS
 
-__all__ = ["command", "parser"]
+__all__ = ["command", "content", "parser"]
+
+PAGE = 84
+"""Characters, as text counts them, that fit onto the width of a page of LaTeX."""
 
 
 def parser() -> Parser:
@@ -90,8 +93,9 @@ def command(arguments: list[str]) -> int:
     found = compared(
         options.runs, over=over, by=options.by, columns=options.columns, gaps=options.gap
     )
+    whole = options.columns is not None
     if options.output is not None:
-        replace(options.output, content(found, options.format, options.interval))
+        replace(options.output, content(found, options.format, options.interval, whole))
         console.print(f"written: {printable(options.output)}", soft_wrap=True)
         return 0
     # Lines that are too long for a terminal cannot be read there; a file or a program takes them as they are.
@@ -99,13 +103,17 @@ def command(arguments: list[str]) -> int:
     if options.format == "text":
         sys.stdout.write(found.table("text", interval=options.interval, width=width))
     else:
-        sys.stdout.write(content(found, options.format, options.interval))
+        sys.stdout.write(content(found, options.format, options.interval, whole))
     return 0
 
 
-def content(found: Any, form: str, interval: bool = False) -> str:
-    """A comparison as a file of this format: of HTML a whole page, in which every browser finds the signs."""
-    table: str = found.table(form, interval=interval)
+def content(found: Any, form: str, interval: bool = False, whole: bool = False) -> str:
+    """A comparison as a file of this format: of HTML a whole page, in which every browser finds the signs.
+
+    A table of LaTeX is split so that it fits onto a page, unless it is to be `whole`.
+    """
+    width = PAGE if form == "latex" and not whole else None
+    table: str = found.table(form, interval=interval, width=width)
     if form != "html":
         return table
     head = '<meta charset="utf-8"/><title>comparison</title>'

@@ -15,6 +15,7 @@ def carry_out(planned: Planned) -> int:
     from junlearn import cli
     from junlearn.commands import places
     from junlearn.commands.carry_out import joined
+    from junlearn.commands.compare import content
     from junlearn.commands.complaints import complain
     from junlearn.commands.points import hint, walk
     from junlearn.comparison.made_with import covered
@@ -56,7 +57,7 @@ def carry_out(planned: Planned) -> int:
         by = [axis for axis in points[0].axes if not covered(axis, over)]
         made.append(compared(records, over=over, by=by))
         for form, name in FILES.items():
-            replace(workdir / name, made[0].table(form))
+            replace(workdir / name, content(made[0], form))
             paths.append(workdir / name)
 
     failures = walk(

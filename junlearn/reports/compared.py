@@ -20,6 +20,7 @@ from junlearn.text.grids import FORMATS, Cell, Grid, together, written
 
 __all__ = ["Comparison", "compare", "compared"]
 
+SPLIT = ("text", "latex")
 LINE = 100
 """Characters of a line of notes, where no width is given."""
 KINDS = ("auto", "pandas", "comparison")
@@ -46,14 +47,14 @@ class Comparison:
         """The tables as text, markdown, latex, csv or html; html is a part of a page.
 
         In each cell the mean and the sample standard deviation, or with `interval` half the 95 % interval. CSV has all
-        of it as numbers, a row for each method and metric. With `width` a table of text is split into parts that fit
-        into as many characters. Raises ConfigError for another format.
+        of it as numbers, a row for each method and metric. With `width` a table of text or LaTeX is split into parts
+        that fit into as many characters. Raises ConfigError for another format.
         """
         if format not in FORMATS:
             raise unknown("format", format, FORMATS)
         if format == "csv":
             return written(self._numbers(), "csv")
-        grids = [*self._parts(interval, width if format == "text" else None)]
+        grids = [*self._parts(interval, width if format in SPLIT else None)]
         lines = notes(
             *(self.tables, self.columns, self.over),
             gaps=self.gaps,

@@ -174,6 +174,8 @@ def test_a_narrow_terminal_gets_parts():
     text = wide.table(width=60)
     assert max(len(line) for line in text.splitlines() if "±" in line and ":" not in line) <= 60
     assert text.count("method") > wide.table().count("method")
+    assert content(wide, "latex").count(r"\begin{tabular}") == 1
+    assert wide.table("latex", width=60).count(r"\begin{tabular}") == 2
 
 
 def test_csv_has_the_numbers_as_they_are():
