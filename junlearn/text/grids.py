@@ -160,6 +160,7 @@ ESCAPES = {
     "−": r"$-$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",
 }
 """Signs that LaTeX reads as commands, or that its fonts lack."""
 

@@ -49,7 +49,10 @@ def test_csv_gives_the_cells_back_and_no_formula():
 
 def test_latex_escapes_its_own_signs():
     text = written(GRID, "latex")
-    assert r"a\_b \& 50\% \$x\$ \{y\} \textbackslash{}z \textless{}b\textgreater{}" in text
+    assert (
+        r"a\_b \& 50\% \$x\$ \{y\} \textbackslash{}z \textless{}b\textgreater{} \textbar{} `c`"
+        in text
+    )
     assert r"\textbf{1.0 $\pm$ 0.2}" in text and r"\begin{tabular}{lr}" in text
     assert r"\caption{50\% of \#1}" in text
 
