@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from junlearn.experiment.identity import without_location
-from junlearn.experiment.records import Record, number_of
+from junlearn.experiment.records import Record, flat, number_of
 
-__all__ = ["Flat", "covered", "flat", "settings_of", "shown", "unit_of"]
+__all__ = ["Flat", "covered", "settings_of", "shown", "unit_of"]
 
 Flat = dict[str, Any]
 
@@ -16,19 +16,6 @@ ASIDE = ("loop", "plugins", "methods", "metrics", "metric", "audit", "reference"
 """Keys of a configuration that change no number of a network: how it was run, and what else was done and measured."""
 SEEDS = ("seed", "seeds", "key")
 """All that `seed` stands for: the seed of a run, those of its sources, and the key of a call in Python."""
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "", joint: str = "/") -> Flat:
-    """A tree of tables as one row, with names such as `OUTER/INNER`; lists are JSON text."""
-    found: Flat = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}{joint}", joint)
-        elif value is None or isinstance(value, str | int | float):
-            found[f"{prefix}{name}"] = value
-        else:
-            found[f"{prefix}{name}"] = json.dumps(value)
-    return found
 
 
 def settings_of(record: Record) -> Flat:

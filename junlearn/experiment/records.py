@@ -135,12 +135,14 @@ def settings(record: Record) -> dict[str, str | int | float | None]:
     return flat(config)
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | None]:
+def flat(
+    tree: Mapping[str, Any], prefix: str = "", joint: str = "/"
+) -> dict[str, str | int | float | None]:
     """A tree of tables as one row, with names such as `OUTER/INNER`; lists are JSON text."""
     found: dict[str, str | int | float | None] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}/")
+            found |= flat(value, f"{prefix}{name}{joint}", joint)
         elif value is None or isinstance(value, str | int | float):
             found[f"{prefix}{name}"] = value
         else:

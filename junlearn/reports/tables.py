@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from junlearn.comparison.made_with import flat
 from junlearn.errors import ConfigError
 from junlearn.experiment.records import Record, flat, number_of, settings
 from junlearn.files import replace, replacing
