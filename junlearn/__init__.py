@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from junlearn.models.weight_torch import from_torch, to_torch
     from junlearn.parts import class_statistics, example_scores
     from junlearn.plugins.registry import register
+    from junlearn.reports.compared import compare
     from junlearn.reports.tables import summary
     from junlearn.scenarios import ranking
     from junlearn.types import (
@@ -76,6 +77,7 @@ __all__ = [
     "Variables",
     "__version__",
     "class_statistics",
+    "compare",
     "compare_methods",
     "entanglement",
     "evaluate",
@@ -118,6 +120,7 @@ _NAMES = {
     "models.weight_torch": ("from_torch", "to_torch"),
     "parts": ("class_statistics", "example_scores"),
     "plugins.registry": ("register",),
+    "reports.compared": ("compare",),
     "reports.tables": ("summary",),
     "scenarios": ("ranking",),
     "types": (

@@ -99,9 +99,9 @@ def train_many(
     `forgets`, or with neither one on all rows for each of `keys`.
 
     `options` are fields of the recipe, as of `train`, and keywords of `junlearn.many.train_many`: `keys`, `seeds`,
-    `views`, `how`, `loop`, `memory`, `progress`. Network i is the one that `train` gives on the same rows with the same
-    key and seed, to rounding. `junlearn.pick(result, i)` takes it out; `history` and `seconds` are as in `train`. So is
-    `progress`, but that a function is called with `(done, total)`, the steps of all networks.
+    `views`, `how`, `loop`, `memory`, `progress`, `log`. Network i is the one that `train` gives on the same rows with
+    the same key and seed, to rounding. `junlearn.pick(result, i)` takes it out; `history` and `seconds` are as in
+    `train`. So is `progress`, but that a function is called with `(done, total)`, the steps of all networks.
 
     Raises ConfigError as `train` does, and for sets, keys or seeds that do not fit each other.
     """

@@ -29,14 +29,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from junlearn.engine import processes
 from junlearn.engine.abreast import One, convolves_slowly
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.chunks import Diverging, How, check_ways, chunks_of, memory_of, sets_of
-from junlearn.engine.inputs.options import LoopKind, run_options
+from junlearn.engine.inputs.options import LoopKind, loggers_of, run_options
 from junlearn.engine.run_result import telling
 from junlearn.engine.settings import Placement
 from junlearn.engine.side_by_side import ManyTrainer
 from junlearn.errors import ConfigError
+from junlearn.logs.safely import told
 from junlearn.methods import build, retrain
 from junlearn.parts.recipe import length, scheduled
 from junlearn.types import Key, Model, Sources, Split, Variables, View
@@ -95,6 +97,7 @@ def train_many(
     loop: LoopKind = "auto",
     memory: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    log: Any = None,
 ) -> Many:
     """Train S networks, one on each set of indices in `retains` (None: one a key, each on all of "train").
 
@@ -102,17 +105,19 @@ def train_many(
     into S. `seeds` order the data, one a model or the same for all. `loop` is that of `junlearn.engine.run.run`.
     `memory`: bytes for the models of a chunk, their activations included, the sources not; by default 60 % of what is
     free on the device, 2 GiB where it does not say. `progress(done, total)` counts the steps of all models, a chunk at
-    a time.
+    a time. `log`: a logger or several, told of each network when it is done, as `junlearn.logs.safely.told` says.
 
     Raises ConfigError for sets, keys or seeds that do not fit each other, a recipe whose `keep` is not "last", and
     memory in which not one model has room; DivergedError, which names the model, when a metric or a
     trained network is NaN or infinite.
     """
-    began = time.perf_counter()
+    began, loggers = time.perf_counter(), loggers_of(log)
     training = _Training(
         *(config, model, sources, retains, keys, seeds, views, how, loop, memory, progress)
     )
-    ones = sorted(training.each(), key=lambda one: one.number)
+    ones = sorted(
+        told(training.each(), loggers if processes.is_first() else ()), key=lambda one: one.number
+    )
     stacked = jax.tree.map(lambda *a: np.stack(a), *(one.variables for one in ones))
     training.seconds["total"] = time.perf_counter() - began
     return Many(

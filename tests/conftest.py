@@ -87,6 +87,7 @@ They compare numbers, and reach few lines that the tests of each part do not rea
 QUICK = {
     *("test_api", "test_imports", "test_public_names", "text/test_terminal"),
     *("reports/test_table", "reports/test_tables", "commands/test_list"),
+    *("comparison/test_numbers", "comparison/test_placing"),
     *("experiment/test_schema", "experiment/test_shipped", "experiment/test_records"),
     *("datasets/test_digits", "datasets/test_config", "datasets/test_tfds"),
     *("scenarios/test_class_names", "scenarios/test_scenarios", "scenarios/test_corrective"),

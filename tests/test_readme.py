@@ -195,7 +195,7 @@ def test_the_file_of_a_method_is_one(mlp):
     text = next(b.text for b in pages.of("python") if b.text.startswith(FLATTEN))
     file = ModuleType("flatten")
     exec(compile(text, "flatten.py", "exec"), vars(file))
-    assert set(file.__all__) == {"NEEDS", "Config", "State", "make"}
+    assert set(file.__all__) == {"NEEDS", "SPACE", "Config", "State", "make"}
     assert issubclass(file.State, tuple)
     assert len([line for line in text.splitlines() if line.strip()]) <= 70
     table = re.findall(r"^ {4}(\w+) {2,}(.+)$", file.__doc__.split("Defaults", 1)[1], re.MULTILINE)

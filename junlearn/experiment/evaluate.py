@@ -15,6 +15,7 @@ from junlearn.experiment import original_file, provenance, records, request
 from junlearn.experiment.effect import guaranteed, without_effect
 from junlearn.experiment.evaluator import Evaluator, Relearning, Subject
 from junlearn.experiment.identity import Identity, metric_code, record_hash
+from junlearn.experiment.logged import tell
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Renewal
 from junlearn.experiment.records import Record
@@ -22,6 +23,7 @@ from junlearn.experiment.resolved import method_of
 from junlearn.experiment.schema import digest, plain, thing_of
 from junlearn.experiment.setup import RANDOM, RELEARN, Setup, key_for, run_options
 from junlearn.files import replace
+from junlearn.logs.run_log import NOTHING, RunLog
 from junlearn.methods import build
 from junlearn.metrics import Context, Network, costly
 from junlearn.models.weights import file_digest
@@ -59,9 +61,17 @@ class Outcome(NamedTuple):
 
 
 def evaluate_cases(
-    setup: Setup, cases: Sequence[Case], log: Path, renewal: Renewal, reporter: Reporter
+    setup: Setup,
+    cases: Sequence[Case],
+    log: Path,
+    renewal: Renewal,
+    reporter: Reporter,
+    run_log: RunLog = NOTHING,
 ) -> Outcome:
-    """The record of every case: found in `log`, or made and added to it; `renewal`: which of them are made anew."""
+    """The record of every case: found in `log`, or made and added to it; `renewal`: which of them are made anew.
+
+    The loggers of the run are told of each.
+    """
     maker = _RecordMaker(setup, cases, log, renewal, reporter)
     outcome = Outcome([], {})
     kept: dict[str, list[str]] = {}
@@ -69,6 +79,7 @@ def evaluate_cases(
         try:
             record = _with_weights(setup, case, maker.record_of(case), log, reporter)
             outcome.records.append(record)
+            tell(run_log, record)
             if "certificate" in record:
                 reporter.say(f"{case.label}: {guaranteed(record['certificate'])}")
             if "effect" in record:

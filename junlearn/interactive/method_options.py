@@ -5,10 +5,11 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from junlearn.commands.fieldtable import fields_of
+from junlearn.commands.fieldtable import fields_of, searched
 from junlearn.display.shown import Table, grid_of, page
 from junlearn.experiment.configured import configured
 from junlearn.plugins.method_names import MethodName
+from junlearn.plugins.registry import space_of
 from junlearn.text.grids import Cell, Grid, written
 from junlearn.types import Choice, Range
 
@@ -72,11 +73,11 @@ class Options(Mapping[str, Option]):
 
     def _rows(self) -> list[list[str]]:
         """The headings, then a row a field."""
-        searched = any(each.space for each in self.fields.values())
+        any_space = any(each.space for each in self.fields.values())
         return [
-            ["field", "type", "default", *["search"] * searched, "what it is for"],
+            ["field", "type", "default", *["search"] * any_space, "what it is for"],
             *(
-                [name, each.type, repr(each.default), *[_space(each.space)] * searched, each.doc]
+                [name, each.type, repr(each.default), *[_space(each)] * any_space, each.doc]
                 for name, each in self.fields.items()
             ),
         ]
@@ -92,7 +93,7 @@ def options(method: MethodName | Any) -> Options:
     Raises ConfigError as `junlearn.unlearn` does.
     """
     name, thing, settings = configured(method, {})
-    space = getattr(thing, "SPACE", {})
+    space = space_of(method if isinstance(method, str) else thing)
     return Options(
         method if isinstance(method, str) else name,
         {
@@ -104,10 +105,5 @@ def options(method: MethodName | Any) -> Options:
     )
 
 
-def _space(space: Range | Choice | None) -> str:
-    if space is None:
-        return ""
-    if isinstance(space, Choice):
-        return " | ".join(map(str, space.values))
-    how = ", log" if space.log else "" if space.step is None else f", step {space.step:g}"
-    return f"{space.low:g} to {space.high:g}{how}"
+def _space(option: Option) -> str:
+    return "" if option.space is None else searched(option.space)

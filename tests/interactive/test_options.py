@@ -23,11 +23,11 @@ def test_fields_are_there_for_programs():
 
 
 def test_it_prints_as_a_table(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.setenv("COLUMNS", "120")
     found = junlearn.options("ssd")
     text = repr(found)
-    assert max(map(len, text.splitlines())) <= 110
-    assert "field" in text.splitlines()[0] and "Selection threshold on" in text
+    assert max(map(len, text.splitlines())) <= 120
+    assert "field" in text.splitlines()[0] and "Selection threshold" in text
     assert "<td" in found._repr_html_() and "| alpha |" in found.table("markdown")
     refused("unknown format", found.table, "pdf")
 

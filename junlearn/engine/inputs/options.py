@@ -1,5 +1,6 @@
 """Keys, seeds and the keywords of a run at the door."""
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -13,6 +14,7 @@ from junlearn.engine.checkpoint import Store
 from junlearn.engine.inputs.arrays import kind_of
 from junlearn.engine.inputs.networks import network_of
 from junlearn.errors import ConfigError, unknown
+from junlearn.logs.logger import Logger
 from junlearn.types import Key
 
 __all__ = [
@@ -23,15 +25,18 @@ __all__ = [
     "check_views",
     "key_of",
     "keys_of",
+    "loggers_of",
     "run_options",
     "seed_of",
     "sort_options",
     "values_of",
 ]
 
-RUN_OPTIONS = ("seed", "initial", "views", "loop", "mesh", "store", "save_seconds", "progress")
+RUN_OPTIONS = (
+    *("seed", "initial", "views", "loop", "mesh", "store", "save_seconds", "progress", "log"),
+)
 """Keywords of `train` and `unlearn` that go to `junlearn.engine.run.run`; all others are fields of the Config."""
-MANY_OPTIONS = ("keys", "seeds", "views", "how", "loop", "memory", "progress")
+MANY_OPTIONS = ("keys", "seeds", "views", "how", "loop", "memory", "progress", "log")
 """The same of `train_many`, for `junlearn.many.train_many`."""
 
 LoopKind = Literal["auto", "python", "scan"]
@@ -119,6 +124,8 @@ def run_options(options: Mapping[str, Any]) -> dict[str, Any]:
     progress = options.get("progress")
     if progress is not None and not callable(progress):
         raise ConfigError(f"progress is {progress!r}: a function to call is wanted, or None")
+    if "log" in options:
+        checked["log"] = loggers_of(options["log"])
     return checked
 
 
@@ -151,6 +158,21 @@ def check_progress(progress: Any) -> Any:
     return progress
 
 
+def loggers_of(log: Any) -> tuple[Logger, ...]:
+    """The loggers: none of None, one, or those of a list. Raises ConfigError for what is none."""
+    if log is None:
+        return ()
+    several = isinstance(log, list | tuple)
+    for number, logger in enumerate(log if several else [log]):
+        where = f"log[{number}]" if several else "log"
+        if not _logs(logger):
+            found = repr(logger) if isinstance(logger, str) else kind_of(logger)
+            raise ConfigError(
+                f"{where} is {found}: an object with a method log(values, step) is wanted, or a list of them"
+            )
+    return tuple(log) if several else (log,)
+
+
 def check_views(views: Any) -> None:
     """Raises ConfigError unless it is a dict of functions by name."""
     if not isinstance(views, Mapping):
@@ -173,6 +195,20 @@ def values_of(values: Any) -> dict[str, float]:
         if not isinstance(name, str) or not number:
             raise ConfigError(f"metrics[{name!r}] is {value!r}: a finite number is wanted")
     return {n: v.item() if isinstance(v, np.number) else v for n, v in values.items()}
+
+
+def _logs(logger: Any) -> bool:
+    """Whether it has a `log` that can be called with values and a step; a class is not an object of it."""
+    method = getattr(logger, "log", None)
+    if isinstance(logger, type) or not callable(method):
+        return False
+    try:
+        inspect.signature(method).bind({}, 0)
+    except TypeError:
+        return False
+    except ValueError:  # of a function that does not tell
+        pass
+    return True
 
 
 def _check_loop(loop: Any) -> None:
