@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from junlearn.commands.fieldtable import field_lines, fields_of
+from junlearn.commands.fieldtable import field_lines, fields_of, plain_fields
 from junlearn.errors import ConfigError, unknown
 from junlearn.experiment.shipped import FOLDER
 from junlearn.metrics.explained import explained
@@ -47,7 +47,7 @@ def chosen(kind: str | None = None, name: str | None = None) -> Chosen:
     if not registry.is_known(_singular(plural), name):
         raise unknown(_singular(plural), name, registry.names(_singular(plural)))
     page = _page(plural, name)
-    return Chosen(page | {"fields": [f._asdict() for f in page["fields"]]}, _text(page))
+    return Chosen(page | {"fields": plain_fields(page["fields"])}, _text(page))
 
 
 def names_of(plural: str) -> list[str]:
@@ -127,6 +127,7 @@ def _page(plural: str, name: str) -> dict[str, Any]:
         registry.listed(kind),
     )
     own = listed[name if name in listed else registry.proper(kind, name)]
+    space = registry.space_of(name) if kind == "method" else {}
     doc = "" if hasattr(thing, "summary") else inspect.cleandoc(thing.__doc__ or "")
     if hasattr(thing, "summary"):
         doc = _own_doc(thing.Config)
@@ -145,7 +146,7 @@ def _page(plural: str, name: str) -> dict[str, Any]:
         "about": about.strip(),
         "explained": _explained(name) if plural == "metrics" else None,
         "reference": _reference(doc),
-        "fields": [] if config is None else fields_of(config),
+        "fields": [] if config is None else fields_of(config, space),
         "configs": _users(plural, name),
     }
 
@@ -233,7 +234,10 @@ def _text(page: Mapping[str, Any]) -> str:
         shown = [entry(f"  {name:<{width}} ", text) for name, text in page["presets"].items()]
         lines += ["presets, used by their names", *shown, ""]
     if page["fields"]:
-        lines += [f"fields, each an option --{kind}.FIELD", *field_lines(page["fields"]), ""]
+        searched = any(field.search is not None for field in page["fields"])
+        told = "; search: what a search tries" if searched else ""
+        head = f"fields, each an option --{kind}.FIELD{told}"
+        lines += [head, *field_lines(page["fields"]), ""]
     if page["configs"]:
         shown = page["configs"][:SHOWN]
         more = len(page["configs"]) - len(shown)

@@ -1,5 +1,6 @@
 """The original and the retrained network of an experiment: trained once, and shared by all runs below the cache."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from junlearn.datasets.cache import dataset_cache_dir
@@ -13,6 +14,7 @@ from junlearn.experiment.provenance import Renewal
 from junlearn.experiment.records import SECONDS
 from junlearn.experiment.schema import digest
 from junlearn.experiment.setup import ORIGINAL, RETRAIN, Setup, key_for, run_options
+from junlearn.logs.logger import Logger
 from junlearn.methods import METHODS
 from junlearn.train import everything, train
 from junlearn.types import Key
@@ -32,6 +34,7 @@ def trained(
     shared: Path,
     renewal: Renewal,
     reporter: Reporter,
+    log: Sequence[Logger] = (),
 ) -> Result:
     """The original or the retrained network, trained or read back; two runs that want the same one take turns.
 
@@ -50,7 +53,7 @@ def trained(
             setup.sources,
             split,
             key=training_key(setup, role),
-            **run_options(setup, progress, store=store),
+            **run_options(setup, progress, store=store, log=log),
         )
     reporter.say(f"{role}: {spent(result)}")
     return result
