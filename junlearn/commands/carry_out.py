@@ -25,19 +25,26 @@ def carry_out(
     from junlearn.text.terminal import printable
 
     console = joined([experiment])
+    from junlearn.experiment import logged
     from junlearn.experiment.execute import execute
 
     cli.keep_compilations(cache_dir)
-    records, failures = execute(experiment, workdir, cache_dir, Reporter(console), fresh)
-    if not processes.is_first():
-        return 0
-    table.table(records, console)
-    console.print(f"records: {printable(workdir / 'records.jsonl')}")
-    if plot:
-        from junlearn.reports import plots
+    reporter = Reporter(console)
+    with logged.opened(experiment, workdir, reporter) as log:
+        records, failures = execute(experiment, workdir, cache_dir, reporter, fresh, log)
+        if not processes.is_first():
+            return 0
+        table.table(records, console)
+        console.print(f"records: {printable(workdir / 'records.jsonl')}")
+        if plot:
+            from junlearn.reports import plots
 
-        for path in plots.write(records, workdir / "plots"):
-            console.print(f"plot: {printable(path)}", soft_wrap=True)
+            drawn = plots.write(records, workdir / "plots")
+            for path in drawn:
+                console.print(f"plot: {printable(path)}", soft_wrap=True)
+            log.pictures(drawn)
+    if log:
+        console.print(f"logs: {printable(workdir / logged.FOLDER)}", soft_wrap=True)
     for path in table_files:
         tables.write(read(workdir / "records.jsonl"), path)
         console.print(f"table: {printable(path)}", soft_wrap=True)

@@ -40,6 +40,7 @@ def _begin(own: Any, others: list[str]) -> int:
         ("--plot", options.plot),
         ("--table", options.table),
         ("--fresh", options.fresh != "nothing"),
+        ("--log", options.log),
     ):
         if given:
             raise ConfigError(

@@ -1,5 +1,6 @@
 """What is known of the networks of an experiment: a record of each, found in the log or made and added to it."""
 
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property, partial
@@ -14,6 +15,7 @@ from junlearn.experiment import original_file, provenance, records, references, 
 from junlearn.experiment.effect import guaranteed, without_effect
 from junlearn.experiment.evaluator import Evaluator, Relearning, Subject
 from junlearn.experiment.identity import Identity, metric_code, record_hash
+from junlearn.experiment.logged import tell
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Renewal
 from junlearn.experiment.records import Record
@@ -21,6 +23,7 @@ from junlearn.experiment.resolved import method_of
 from junlearn.experiment.schema import digest, plain, thing_of
 from junlearn.experiment.setup import RANDOM, RELEARN, Setup, key_for, run_options
 from junlearn.files import replace
+from junlearn.logs.run_log import NOTHING, RunLog
 from junlearn.methods import build
 from junlearn.metrics import Context, Network, costly
 from junlearn.metrics.directions import compares
@@ -61,9 +64,17 @@ class Outcome(NamedTuple):
 
 
 def evaluate_cases(
-    setup: Setup, cases: Sequence[Case], log: Path, renewal: Renewal, reporter: Reporter
+    setup: Setup,
+    cases: Sequence[Case],
+    log: Path,
+    renewal: Renewal,
+    reporter: Reporter,
+    run_log: RunLog = NOTHING,
 ) -> Outcome:
-    """The record of every case: found in `log`, or made and added to it; `renewal`: which of them are made anew."""
+    """The record of every case: found in `log`, or made and added to it; `renewal`: which of them are made anew.
+
+    The loggers of the run are told of each.
+    """
     maker = _RecordMaker(setup, cases, log, renewal, reporter)
     outcome = Outcome([], {})
     kept: dict[str, list[str]] = {}
@@ -71,6 +82,7 @@ def evaluate_cases(
         try:
             record = _with_weights(setup, case, maker.record_of(case), log, reporter)
             outcome.records.append(record)
+            tell(run_log, record)
             if "certificate" in record:
                 reporter.say(f"{case.label}: {guaranteed(record['certificate'])}")
             if "effect" in record:
@@ -80,6 +92,7 @@ def evaluate_cases(
             if case.role != "unlearn" or of_the_machine(error):
                 raise
             reporter.say(f"{case.label}: failed, {type(error).__name__}")
+            reporter.finished(case.label, None)
             outcome.failures[case.label] = error
             if not isinstance(error, JunlearnError | DivergedError):
                 _keep_traceback(case.label, error, log.parent, reporter)
@@ -125,12 +138,14 @@ class _RecordMaker:
         place = (name, case.role, case.label)
         record = self.known.get(place)
         if record is not None and not self.renewal.due(place, not self.differences(case, record)):
+            self.reporter.finished(case.label, None, record["seconds"].get("total"))
             return self._with_others(case, record)
+        began = time.perf_counter()
         add = records.append if record is None else records.amend
         made = self._make(case, name)
-        return self._with_others(
-            case, processes.first(partial(add, self.log, made, self.reporter.say))
-        )
+        added: Record = processes.first(partial(add, self.log, made, self.reporter.say))
+        self.reporter.finished(case.label, time.perf_counter() - began)
+        return self._with_others(case, added)
 
     def _with_others(self, case: Case, record: Record) -> Record:
         """The record with what the metrics are of the other retrained networks, where they are wanted."""

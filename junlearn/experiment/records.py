@@ -3,6 +3,7 @@
 It is a log of sealed lines (`junlearn.experiment.sealed_log`).
 """
 
+import json
 import logging
 import math
 from collections.abc import Mapping
@@ -17,7 +18,19 @@ from junlearn.experiment.provenance import Provenance
 from junlearn.experiment.sealed_log import Kind, Remark
 from junlearn.metrics import Interval
 
-__all__ = ["SECONDS", "Record", "amend", "append", "new", "number_of", "read", "repair", "spent"]
+__all__ = [
+    "SECONDS",
+    "Record",
+    "amend",
+    "append",
+    "flat",
+    "new",
+    "number_of",
+    "read",
+    "repair",
+    "settings",
+    "spent",
+]
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +134,30 @@ def number_of(record: Record) -> int:
 def spent(record: Record) -> float:
     """The price of a method in seconds: its steps, and its looks at its own progress; compilation is not in it."""
     return record["seconds"]["run"] + record["seconds"].get("evaluate", 0.0)
+
+
+def settings(record: Record) -> dict[str, str | int | float | None]:
+    """The configuration of a record as one row; that of its method is `method/FIELD`, whatever its label."""
+    config = dict(record["config"])
+    sections = config.get("method", {})
+    if len(sections) == 1:
+        config["method"] = next(iter(sections.values()))
+    return flat(config)
+
+
+def flat(
+    tree: Mapping[str, Any], prefix: str = "", joint: str = "/"
+) -> dict[str, str | int | float | None]:
+    """A tree of tables as one row, with names such as `OUTER/INNER`; lists are JSON text."""
+    found: dict[str, str | int | float | None] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}{joint}", joint)
+        elif value is None or isinstance(value, str | int | float):
+            found[f"{prefix}{name}"] = value
+        else:
+            found[f"{prefix}{name}"] = json.dumps(value)
+    return found
 
 
 def _parse(content: dict[str, Any]) -> None:

@@ -33,6 +33,7 @@ from junlearn.experiment.sections import (
     take_plugins,
 )
 from junlearn.fields import Count, Fraction, NonNegative, Seed
+from junlearn.logs import choices
 from junlearn.methods import retrain
 from junlearn.metrics import DEFAULT_METRICS
 from junlearn.plugins import registry
@@ -94,6 +95,8 @@ class Loop:
     """Wall time between two checkpoints of a running stage."""
     save_weights: bool = False
     """Write the finished network of every method below the workdir, for use outside; see `junlearn.engine.saved`."""
+    log: tuple[str, ...] = ()
+    """Where a run or a sweep logs every epoch and its results, one or several of csv, tensorboard and wandb."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +259,7 @@ def parse(table: Mapping[str, Any]) -> Any:
     metrics.check(experiment.metrics)
     original_file.check(experiment)
     references.check(experiment.references, experiment.reference)
+    choices.check(experiment.loop.log)
     if "audit" in extras:
         auditing.check(experiment.audit)
     if experiment.loop.distributed and experiment.loop.devices == "one":

@@ -17,6 +17,7 @@ from junlearn.experiment import original_file
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import NamedConfig, Resolved, surrogate_of
 from junlearn.experiment.schema import plain, thing_of
+from junlearn.logs.logger import Logger
 from junlearn.memo import remembered
 from junlearn.scenarios.partition import so_far
 from junlearn.types import Dataset, Key, Model, Sources, Split, Variables
@@ -180,6 +181,7 @@ def run_options(
     *,
     store: Store | None = None,
     begun: Store | None = None,
+    log: Sequence[Logger] = (),
 ) -> RunOptions:
     """The keywords of `junlearn.engine.run.run` for the runs of the experiment."""
     loop = setup.experiment.loop
@@ -192,4 +194,5 @@ def run_options(
         begun=begun,
         save_seconds=loop.save_seconds,
         progress=progress,
+        log=log,
     )

@@ -59,6 +59,12 @@ class Point(NamedTuple):
         sequence = thing_of(scenario).sequence
         return 1 if sequence is None else sequence(scenario)
 
+    @property
+    def networks(self) -> list[str]:
+        """The labels of all networks that are judged, after one request."""
+        roles = [role for role in ROLES if role == "original" or self.experiment.reference]
+        return [*roles, *self.settings]
+
     def title(self) -> str:
         """Its place on the grid in words."""
         return words(self.axes)
@@ -202,10 +208,7 @@ def originals(points: Sequence[Point]) -> int:
 def done(point: Point, workdir: Path, remark: Callable[[str], None]) -> int:
     """How many networks of the point have a record already; `remark` is told of records that are damaged."""
     experiment = schema.plain(point.experiment)
-    wanted = [
-        *(role for role in ROLES if role == "original" or point.experiment.reference),
-        *point.settings,
-    ]
+    wanted = point.networks
     found = 0
     log = point.directory(workdir) / "records.jsonl"
     known = {(r["method"], max(number_of(r), 1)): r for r in records.read(log, remark)}

@@ -1,5 +1,6 @@
 """The original and the retrained network of an experiment: trained once, and shared by all runs below the cache."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -17,6 +18,7 @@ from junlearn.experiment.provenance import Renewal
 from junlearn.experiment.records import SECONDS
 from junlearn.experiment.schema import digest
 from junlearn.experiment.setup import ORIGINAL, REFERENCE, RETRAIN, Setup, key_for, run_options
+from junlearn.logs.logger import Logger
 from junlearn.methods import METHODS
 from junlearn.train import everything, train
 from junlearn.types import Key
@@ -36,6 +38,7 @@ def trained(
     shared: Path,
     renewal: Renewal,
     reporter: Reporter,
+    log: Sequence[Logger] = (),
     number: int = 1,
 ) -> Result:
     """The original or the retrained network, trained or read back; two runs that want the same one take turns.
@@ -57,7 +60,7 @@ def trained(
             setup.sources,
             split,
             key=training_key(setup, role, number),
-            **_ordered(run_options(setup, progress, store=store), number),
+            **_ordered(run_options(setup, progress, store=store, log=log), number),
         )
     reporter.say(f"{label}: {spent(result)}")
     return result

@@ -39,6 +39,7 @@ VALUES = (
         "mia_svm",
     ),
     Value("asr/(laf|camu)(_balanced|_train)?", "asr"),
+    Value("asr_xgboost/(laf|camu)(_balanced|_train)?", "asr_xgboost"),
     Value("js/(forget_train|test)", "divergence", "min", REFERENCE),
     Value("activation_distance/forget_train", "activation_distance", "min", REFERENCE),
     Value("agreement/(forget_train|test)", "agreement", "max", REFERENCE),

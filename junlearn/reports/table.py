@@ -13,12 +13,13 @@ from junlearn.experiment.effect import same_figures
 from junlearn.experiment.records import Record, number_of, spent
 from junlearn.experiment.references import Range, ranges
 from junlearn.reports import requests
-from junlearn.reports.columns import FORGETTING, Column, first_columns, foreign_columns
+from junlearn.reports.columns import Column, first_columns, other_columns, shown_columns
 from junlearn.reports.uncertainty import LEGEND as INTERVALS
 from junlearn.reports.uncertainty import among, between, interval_of, place, small
+from junlearn.text.grids import Cell, Grid
 from junlearn.text.terminal import Terminal, printable
 
-__all__ = ["fitting", "table"]
+__all__ = ["fitting", "grid_of_records", "table"]
 
 C = TypeVar("C")
 
@@ -61,10 +62,7 @@ def table(records: Sequence[Record], console: Console) -> None:
         highlight=False,
     )
     present = {name for record in records for name in record["metrics"]}
-    configs = [record.get("config", {}) for record in records]
-    asked = dict.fromkeys(name for config in configs for name in config.get("metrics", ()))
-    others = tuple(column for column in FORGETTING if column.metric in present)
-    others += foreign_columns(asked, present)
+    others = other_columns(records)
     parts = [first_columns(present) + others]
     if _width(records, parts[0], first=True) > console.width:
         wanted = first_columns(present)
@@ -94,6 +92,18 @@ def table(records: Sequence[Record], console: Console) -> None:
     console.print(text, style="dim", highlight=False)
     if warning := small(records):
         console.print(f"warning: {printable(warning)}", markup=False, highlight=False)
+
+
+def grid_of_records(records: Sequence[Record]) -> Grid:
+    """The same rows as a grid of words, for other forms than a terminal's."""
+    columns = shown_columns(records)
+    rows = []
+    for record in records:
+        texts = [_format(record["metrics"].get(column.metric), column) for column in columns]
+        texts += [f"{spent(record):.1f}", "=" if _idle(record, records) else ""]
+        rows.append((Cell(record["method"]), *map(Cell, texts)))
+    headings = ("method", *(column.heading for column in columns), "seconds", "")
+    return Grid(headings, tuple(rows), notes=(LEGEND[""],))
 
 
 def fitting(columns: Sequence[C], fits: Callable[[Sequence[C]], bool]) -> list[tuple[C, ...]]:

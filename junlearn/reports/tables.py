@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from junlearn.errors import ConfigError
-from junlearn.experiment.records import Record, number_of
+from junlearn.experiment.records import Record, flat, number_of, settings
 from junlearn.files import replace, replacing
 from junlearn.metrics.aggregate import Measured, aus_with_error, measured
+from junlearn.text.grids import inert
 
 __all__ = [
     "FORMATS",
@@ -34,8 +35,6 @@ FIRST = (*IDENTITY, "request")
 BOUNDS = ("_low", "_high")
 """How the columns of an interval are called, behind the name of the metric."""
 ENVIRONMENT = ("config_hash", "device", "time")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How cells begin that table software computes."""
 GROUPS = ("seconds/", "versions/", "config/")
 """What the other columns' names begin with; those of the metrics stand for themselves."""
 
@@ -69,8 +68,8 @@ def write_rows(table: Sequence[Row], path: Path) -> None:
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         names = list(table[0]) if table else list(IDENTITY)
-        writer.writerow(map(_inert, names))
-        writer.writerows([_inert(row[name]) for name in names] for row in table)
+        writer.writerow(map(inert, names))
+        writer.writerows([inert(row[name]) for name in names] for row in table)
         replace(path, text.getvalue())
         return
     import pyarrow
@@ -79,11 +78,6 @@ def write_rows(table: Sequence[Row], path: Path) -> None:
     columns = {name: _column([row[name] for row in table]) for name in (table[0] if table else ())}
     with replacing(path) as file:
         parquet.write_table(pyarrow.table(columns), file)
-
-
-def _inert(value: Any) -> Any:
-    """A cell of a CSV file; text that table software would take for a formula gets an apostrophe in front."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def check(path: Path) -> None:
@@ -120,11 +114,7 @@ def summary(table: Sequence[Row], over: Sequence[str] = ("seed",)) -> list[Row]:
 
 
 def _row(record: Record) -> Row:
-    config = dict(record["config"])
-    sections = config.get("method", {})
-    if len(sections) == 1:
-        config["method"] = next(iter(sections.values()))
-    grouped: list[Mapping[str, Any]] = [record["seconds"], record["versions"], flat(config)]
+    grouped: list[Mapping[str, Any]] = [record["seconds"], record["versions"], settings(record)]
     parts = zip(GROUPS, grouped, strict=True)
     return {
         **{name: record[name] for name in IDENTITY},  # type: ignore[literal-required]
@@ -138,19 +128,6 @@ def _row(record: Record) -> Row:
         **{name: record[name] for name in ENVIRONMENT},  # type: ignore[literal-required]
         **{f"{prefix}{name}": value for prefix, part in parts for name, value in part.items()},
     }
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> Row:
-    """A tree of tables as one row, with names such as `OUTER/INNER`; lists are JSON text."""
-    found: Row = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}/")
-        elif value is None or isinstance(value, str | int | float):
-            found[f"{prefix}{name}"] = value
-        else:
-            found[f"{prefix}{name}"] = json.dumps(value)
-    return found
 
 
 def _place(name: str) -> int:
