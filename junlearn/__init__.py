@@ -30,13 +30,17 @@ if TYPE_CHECKING:
     )
     from junlearn.experiment.own_records import write_record
     from junlearn.experiment.own_scores import entanglement, memorisation, worst_case
+    from junlearn.interactive.comparing import compare_methods
+    from junlearn.interactive.method_options import options
     from junlearn.many import Many, pick
     from junlearn.methods import METHODS
+    from junlearn.metrics.evaluation import Evaluation
     from junlearn.models import MODELS
     from junlearn.models.weight_torch import from_torch, to_torch
     from junlearn.parts import class_statistics, example_scores
     from junlearn.plugins.registry import register
     from junlearn.reports import plots
+    from junlearn.reports.compared import compare
     from junlearn.reports.tables import summary
     from junlearn.scenarios import ranking
     from junlearn.types import (
@@ -62,6 +66,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "DivergedError",
+    "Evaluation",
     "Feed",
     "JunlearnError",
     "Many",
@@ -73,6 +78,8 @@ __all__ = [
     "Variables",
     "__version__",
     "class_statistics",
+    "compare",
+    "compare_methods",
     "entanglement",
     "evaluate",
     "example_scores",
@@ -81,6 +88,7 @@ __all__ = [
     "load_variables",
     "logits_many",
     "memorisation",
+    "options",
     "pick",
     "plots",
     "ranking",
@@ -105,13 +113,17 @@ _NAMES = {
     "errors": ("CheckpointError", "ConfigError", "DataError", "DivergedError", "JunlearnError"),
     "experiment.own_records": ("write_record",),
     "experiment.own_scores": ("entanglement", "memorisation", "worst_case"),
+    "interactive.comparing": ("compare_methods",),
+    "interactive.method_options": ("options",),
     "many": ("Many", "pick"),
     "methods": ("METHODS",),
+    "metrics.evaluation": ("Evaluation",),
     "models": ("MODELS",),
     "models.weight_torch": ("from_torch", "to_torch"),
     "parts": ("class_statistics", "example_scores"),
     "plugins.registry": ("register",),
     "reports": ("plots",),
+    "reports.compared": ("compare",),
     "reports.tables": ("summary",),
     "scenarios": ("ranking",),
     "types": (

@@ -1,37 +1,30 @@
 """The library for a person with a model and arrays of their own: `train`, `train_many`, `unlearn`, `evaluate`."""
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from junlearn import many, methods, relearn
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.arrays import kind_of
-from junlearn.engine.inputs.networks import are_probabilities, network_of, shapes_of
-from junlearn.engine.inputs.options import MANY_OPTIONS, check_views, key_of, sort_options
+from junlearn.engine.inputs.networks import network_of, shapes_of
+from junlearn.engine.inputs.options import MANY_OPTIONS, key_of, sort_options
 from junlearn.engine.run import Result, run
-from junlearn.errors import ConfigError, unknown
+from junlearn.engine.showing import Shown, counted, shown
+from junlearn.errors import ConfigError
+from junlearn.experiment.configured import configured
 from junlearn.experiment.conversion import convert
-from junlearn.experiment.evaluator import Evaluator, Relearning, Subject
+from junlearn.interactive.judging import Judge, Numbers
 from junlearn.methods import finetune, needs_of
 from junlearn.methods import retrain as retraining
-from junlearn.metrics import (
-    DEFAULT_METRICS,
-    Metric,
-    Network,
-    compute,
-    costly,
-)
-from junlearn.plugins.objects import chosen_method, chosen_metrics
+from junlearn.metrics import DEFAULT_METRICS, Metric
+from junlearn.metrics.evaluation import Evaluation
+from junlearn.plugins.method_names import MethodName
 from junlearn.scenarios.split_off import check_needs, divide, fitting, labelled, split_of
 from junlearn.train import initial as initial_weights
 from junlearn.train import train as train_fresh
-from junlearn.types import Data, Key, Model, PyTree, Sources, Split, Variables, View
+from junlearn.types import Data, Key, Model, Sources, Split, Variables, View
 
 __all__ = [
     "evaluate",
@@ -41,14 +34,6 @@ __all__ = [
     "train_many",
     "unlearn",
 ]
-
-Numbers = Variables | Mapping[str, PyTree]
-"""Of a network: `Variables`, or Flax's own dict `{"params": ..., "batch_stats": ...}`, plain or frozen."""
-
-PROBABILITIES = (
-    "evaluate: the network gives probabilities (no output is negative, every row sums to 1), and metrics and losses "
-    "take logits: leave the softmax out of the network"
-)
 
 
 def split_off(
@@ -68,7 +53,7 @@ def split_off(
     return divide(labelled(data), forget, classes)
 
 
-def initial(model: Model, data: Data | Sources, *, key: Key) -> Variables:
+def initial(model: Model, data: Data | Sources, *, key: Key | int) -> Variables:
     """The weights that `train` with this key began from; `unlearn` takes them as `initial` for a method in need.
 
     Raises ConfigError as `train` does.
@@ -78,13 +63,16 @@ def initial(model: Model, data: Data | Sources, *, key: Key) -> Variables:
     return initial_weights(model, sources, key=key_of(key))
 
 
-def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Result:
+def train(model: Model, data: Data | Sources, *, key: Key | int, **options: Any) -> Result:
     """Train a fresh network on all of `data` (or of `data["train"]`).
 
     `data` is Data, a pair `(x, y)`, or a dict with one of them under "train"; lists, tensors and labels of any number
     type are converted. `key` may be a whole number, its seed. `options` are fields of the recipe
     (`junlearn.methods.retrain.Config`) and keywords of `junlearn.engine.run.run`. The result holds `variables`,
-    `history` (metrics of every epoch) and `seconds`.
+    `history` (metrics of every epoch) and `seconds`; it prints as one line, `print(result.table())` has a row a stage.
+
+    `progress="auto"` shows bars on a terminal and in a notebook, and nothing in a log; None is silence, and a function
+    is called with `(stage, steps done, steps in all, metrics)` about twice a second.
 
     Raises ConfigError, before anything is compiled, for arrays that do not fit each other or the model (columns of
     other lengths, labels out of range, pixels that are not finite), a model with a single logit, and options that do
@@ -94,7 +82,9 @@ def train(model: Model, data: Data | Sources, *, key: Key, **options: Any) -> Re
     recipe = convert(retraining.Config, fields, "train")
     key = key_of(key)
     sources, _ = fitting(model, data, runs.get("views"))
-    return train_fresh(recipe, model, sources, key=key, **runs)
+    progress = runs.pop("progress", "auto")
+    with shown("train", progress) as watcher, watcher.following("") as follow:
+        return train_fresh(recipe, model, sources, key=key, progress=follow, **runs)
 
 
 def train_many(
@@ -109,8 +99,9 @@ def train_many(
     `forgets`, or with neither one on all rows for each of `keys`.
 
     `options` are fields of the recipe, as of `train`, and keywords of `junlearn.many.train_many`: `keys`, `seeds`,
-    `views`, `how`, `loop`, `memory`, `progress`. Network i is the one that `train` gives on the same rows with the same
-    key and seed, to rounding. `junlearn.pick(result, i)` takes it out; `history` and `seconds` are as in `train`.
+    `views`, `how`, `loop`, `memory`, `progress`, `log`. Network i is the one that `train` gives on the same rows with
+    the same key and seed, to rounding. `junlearn.pick(result, i)` takes it out; `history` and `seconds` are as in
+    `train`. So is `progress`, but that a function is called with `(done, total)`, the steps of all networks.
 
     Raises ConfigError as `train` does, and for sets, keys or seeds that do not fit each other.
     """
@@ -125,7 +116,8 @@ def train_many(
                 f"train_many: forgets is {kind_of(forgets)}: a list of sets is wanted"
             )
         retains = [divide(sources, rows).retain for rows in forgets]
-    return many.train_many(recipe, model, sources, retains, **runs)
+    with counted("train_many", runs.pop("progress", "auto")) as count:
+        return many.train_many(recipe, model, sources, retains, progress=count, **runs)
 
 
 def unlearn(
@@ -133,9 +125,9 @@ def unlearn(
     variables: Numbers,
     data: Data | Sources,
     split: Split | np.ndarray | Sequence[int],
-    method: Any = "finetune",
+    method: MethodName | Any = "finetune",
     *,
-    key: Key,
+    key: Key | int,
     **options: Any,
 ) -> Result:
     """Make a trained network forget.
@@ -145,16 +137,16 @@ def unlearn(
     the indices to forget. `options` are fields of the method's `Config` and keywords of `junlearn.engine.run.run`. The
     result holds `variables` (and `model`, should the method change it), `history` and `seconds`.
 
-    `method` is a name, that of a preset too (`"potion"`), or a method of one's own: a module or any object with
-    `Config`, `make` and `NEEDS`.
+    `method` is a name, that of a preset too (`"potion"`), a method's filled `Config` (`scrub.Config(alpha=1)`, beside
+    which there are no fields in `options`), or a method of one's own: a module or any object with `Config`, `make` and
+    `NEEDS`. `junlearn.options("scrub")` lists the fields. `progress` is that of `train`.
 
     Raises ConfigError for a method or a field that does not exist, a value out of range, arrays that `train` refuses,
     `variables` that are none, not finite or of another model, and a Split with rows that are out of range, repeated,
     or both forgotten and retained.
     """
-    name, thing, preset = chosen_method(method)
     fields, runs = sort_options(options)
-    settings = convert(thing.Config, {**preset, **fields}, name)
+    name, thing, settings = configured(method, fields)
     key = key_of(key)
     sources, shapes = fitting(model, data, runs.get("views"))
     split = split_of(sources, split, shapes.classes)
@@ -162,7 +154,10 @@ def unlearn(
     start = network_of(variables, shapes)
     if runs.get("initial") is not None:
         runs["initial"] = network_of(runs["initial"], shapes, "initial")
-    return run(methods.build(thing, settings, model), model, start, sources, split, key=key, **runs)
+    built = methods.build(thing, settings, model)
+    progress = runs.pop("progress", "auto")
+    with shown(name, progress) as watcher, watcher.following(name) as follow:
+        return run(built, model, start, sources, split, key=key, progress=follow, **runs)
 
 
 def evaluate(
@@ -179,7 +174,8 @@ def evaluate(
     metrics: Sequence[str | Metric] | str = DEFAULT_METRICS,
     train_view: str = "eval",
     relearning: finetune.Config = relearn.DEFAULT,
-) -> dict[str, float]:
+    progress: Shown = "auto",
+) -> Evaluation:
     """Judge a network: every metric for which the data and the reference networks are there.
 
     `original`, `retrain` and `random` are networks of `reference_model` (None: of the same model): before unlearning,
@@ -188,48 +184,27 @@ def evaluate(
     split, such as `accuracy/forget_train`. `relearning` is the fine-tuning of the metrics "relearn" and "anamnesis",
     its `epochs` their cap, and of "relearn_retain". Training examples are seen through the view `train_view` of
     `views`: "augment" judges them augmented as in training. `metrics` holds names, and functions of one's own that take
-    a `junlearn.metrics.Context` and give numbers by name.
+    a `junlearn.metrics.Context` and give numbers by name. `progress` is that of `train`.
 
-    Warns once where the outputs of a network are probabilities: metrics and losses take logits.
+    The result is a dict that prints by families of metrics; `print(result.table())` has a row a value.
+
+    Warns once where the outputs of a network are probabilities: metrics and losses take logits; and where fewer than 30
+    examples are forgotten, of which a rate says little.
 
     Raises ConfigError for a metric or a view that does not exist, and for data, a split or networks that `unlearn`
     refuses.
     """
-    check_views(views)
-    if not {train_view, f"train/{train_view}"} & set(views):
-        raise unknown("view", train_view, views)
-    functions = chosen_metrics(metrics)
-    if not isinstance(relearning, finetune.Config):
-        raise ConfigError("relearning must be a junlearn.methods.finetune.Config")
-    sources, shapes = fitting(model, data, views)
-    split = split_of(sources, split, shapes.classes)
-    references, others = model, shapes
-    if reference_model is not None:
-        references = reference_model
-        others = shapes_of(references, sources, views, name="reference_model")
-    sources = {n: jax.tree.map(jnp.asarray, d) for n, d in sources.items()}
-    subject = Subject("model", model, network_of(variables, shapes))
-    given: dict[Network, Numbers | None] = {
-        "original": original,
-        "retrain": retrain,
-        "random": random,
-    }
-    known = {
-        role: Subject(role, references, network_of(numbers, others, role))
-        for role, numbers in given.items()
-        if numbers is not None
-    }
-    options = {"key": jax.random.key(0), "views": views}
-    evaluator = Evaluator(
-        sources=sources,
-        split=split,
-        views=views,
-        references={role: partial(known.__getitem__, role) for role in known},
-        relearning=Relearning(relearning, options, augment=relearning.augment),
-        extra=costly(functions),
-        train_view=train_view,
-    )
-    context = evaluator.context(subject)
-    if are_probabilities(context.model.logits):
-        warnings.warn(PROBABILITIES, stacklevel=2)
-    return compute(context, functions)
+    with shown("evaluate", progress) as watcher:
+        judge = Judge(
+            model,
+            data,
+            split,
+            references={"original": original, "retrain": retrain, "random": random},
+            reference_model=reference_model,
+            views=views,
+            metrics=metrics,
+            train_view=train_view,
+            relearning=relearning,
+            watcher=watcher,
+        )
+        return judge.values(model, variables)

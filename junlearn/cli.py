@@ -20,6 +20,7 @@ from junlearn.commands.arguments import (
     Parser,
     configuration,
     fresh,
+    loggers,
     path,
     plot_format,
     plugin,
@@ -30,11 +31,15 @@ from junlearn.experiment import schema, sections, sweep
 from junlearn.files import writers
 
 __all__ = [
+    "changed",
     "default_workdir",
+    "driver_options",
     "experiment",
+    "full_name",
     "keep_compilations",
     "split_arguments",
     "sweep_workdir",
+    "with_loggers",
     "with_plugins",
 ]
 
@@ -58,6 +63,7 @@ def split_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--table", type=path, action="append", default=[])
     plugin(parser)
     fresh(parser)
+    loggers(parser)
     for kind in NAMED:
         parser.add_argument(f"--{kind}.name", type=text)
     parser.add_argument("--methods", nargs="+", type=text)
@@ -97,7 +103,7 @@ def experiment(
             f"python -m junlearn.main sweep --config {options.config} reads it"
         )
     table = _short_method(table)
-    table = with_plugins(table, options.plugin)
+    table = with_loggers(with_plugins(table, options.plugin), options.log)
     if optional:
         table.setdefault(optional, {})
     for kind in NAMED:
@@ -110,18 +116,38 @@ def experiment(
         own = schema.table_of("method", table.get("method", {}))
         table["method"] = {label: own[label] for label in options.methods if label in own}
     table, rest = codes.taken(table, rest)
-    start = schema.parse(table)
-    if len(start.methods) == 1:
-        prefix = f"--method.{start.methods[0]}."
-        rest = [
-            re.sub(r"^--method\.", prefix, argument)
-            if not argument.startswith(prefix)
-            else argument
-            for argument in rest
-        ]
-    driver = [f"--{name.replace('_', '-')}" for name in vars(options)]
-    changed = _tyro(start, rest, description, [*driver, "--help", "--version"])
-    return schema.parse(schema.plain(changed))
+    return changed(schema.parse(table), rest, description, driver_options(options))
+
+
+def changed(
+    start: Any, arguments: Sequence[str], description: str = "", driver: Sequence[str] = ()
+) -> Any:
+    """The experiment `start` with the options in `arguments`. Raises ConfigError.
+
+    `driver` are the options beside those of the schema that a misspelt one can have meant.
+    """
+    arguments = [full_name(start, argument) for argument in arguments]
+    found = _tyro(start, arguments, description, [*driver, "--seeds", "--help", "--version"])
+    return schema.parse(schema.plain(found))
+
+
+def driver_options(options: argparse.Namespace) -> list[str]:
+    """The options that say what is done with an experiment, and are no fields of it."""
+    return [f"--{name.replace('_', '-')}" for name in vars(options)]
+
+
+def full_name(start: Any, argument: str) -> str:
+    """An option with the label of the method, which may be left out where there is only one."""
+    if len(start.methods) != 1 or argument.startswith(f"--method.{start.methods[0]}."):
+        return argument
+    return re.sub(r"^--method\.", f"--method.{start.methods[0]}.", argument)
+
+
+def with_loggers(table: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """`table` with these loggers in the place of its own, where there are any."""
+    if not names:
+        return table
+    return table | {"loop": {**schema.table_of("loop", table.get("loop", {})), "log": [*names]}}
 
 
 def with_plugins(table: dict[str, Any], files: Sequence[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ COMMANDS = {
     "audit": "junlearn.commands.audit",
     "cache": "junlearn.commands.cache",
     "check": "junlearn.commands.check",
+    "compare": "junlearn.commands.compare",
     "compat": "junlearn.compat",
     "export": "junlearn.commands.export",
     "help": "junlearn.commands.guide",

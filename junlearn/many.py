@@ -22,21 +22,23 @@ group, whatever the sizes of the sets.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from junlearn.engine import processes
 from junlearn.engine.abreast import One, convolves_slowly
 from junlearn.engine.batches import PLAIN_VIEWS
-from junlearn.engine.inputs.arrays import array_of, kind_of, rows_of
-from junlearn.engine.inputs.chunks import Diverging, How, check_ways, chunks_of, memory_of
-from junlearn.engine.inputs.options import LoopKind, keys_of, run_options, seed_of
+from junlearn.engine.inputs.chunks import Diverging, How, check_ways, chunks_of, memory_of, sets_of
+from junlearn.engine.inputs.options import LoopKind, loggers_of, run_options
+from junlearn.engine.run_result import telling
 from junlearn.engine.settings import Placement
 from junlearn.engine.side_by_side import ManyTrainer
 from junlearn.errors import ConfigError
+from junlearn.logs.safely import told
 from junlearn.methods import build, retrain
 from junlearn.parts.recipe import length, scheduled
 from junlearn.types import Key, Model, Sources, Split, Variables, View
@@ -47,7 +49,7 @@ _measured: dict[Any, dict[str, float]] = {}
 
 
 class Many(NamedTuple):
-    """S trained networks."""
+    """S trained networks. They print as one line, `print(many.table())` has a row a network."""
 
     variables: Variables
     """On the host, every array with a leading axis [S]; see `pick`."""
@@ -61,6 +63,19 @@ class Many(NamedTuple):
     """C, how many models were on the device at a time (of several groups, the most)."""
     measured: dict[str, float]
     """Seconds of a step of one model by each candidate of "auto"; empty where there was nothing to choose."""
+
+    def __repr__(self) -> str:
+        return str(telling().line_of_many(self))
+
+    def table(self, form: str = "text") -> Any:
+        """A row a network: its epochs, its steps, and its metrics in the last epoch.
+
+        `form`: "text", "markdown", "latex", "csv" or "html". Raises ConfigError for another one.
+        """
+        return telling().table_of_many(self, form)
+
+    def _repr_html_(self) -> str:
+        return str(telling().page_of_many(self))
 
 
 def pick(many: Many | Variables, number: int) -> Variables:
@@ -82,6 +97,7 @@ def train_many(
     loop: LoopKind = "auto",
     memory: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    log: Any = None,
 ) -> Many:
     """Train S networks, one on each set of indices in `retains` (None: one a key, each on all of "train").
 
@@ -89,17 +105,19 @@ def train_many(
     into S. `seeds` order the data, one a model or the same for all. `loop` is that of `junlearn.engine.run.run`.
     `memory`: bytes for the models of a chunk, their activations included, the sources not; by default 60 % of what is
     free on the device, 2 GiB where it does not say. `progress(done, total)` counts the steps of all models, a chunk at
-    a time.
+    a time. `log`: a logger or several, told of each network when it is done, as `junlearn.logs.safely.told` says.
 
     Raises ConfigError for sets, keys or seeds that do not fit each other, a recipe whose `keep` is not "last", and
     memory in which not one model has room; DivergedError, which names the model, when a metric or a
     trained network is NaN or infinite.
     """
-    began = time.perf_counter()
+    began, loggers = time.perf_counter(), loggers_of(log)
     training = _Training(
         *(config, model, sources, retains, keys, seeds, views, how, loop, memory, progress)
     )
-    ones = sorted(training.each(), key=lambda one: one.number)
+    ones = sorted(
+        told(training.each(), loggers if processes.is_first() else ()), key=lambda one: one.number
+    )
     stacked = jax.tree.map(lambda *a: np.stack(a), *(one.variables for one in ones))
     training.seconds["total"] = time.perf_counter() - began
     return Many(
@@ -182,9 +200,8 @@ class _Training:
             )
         run_options({"views": views, "loop": loop, "progress": progress})
         self.limit = memory_of(memory, where)
-        sets, self.keys, self.seeds = _checked(
-            sources["train"].y.shape[0], retains, keys, seeds, where
-        )
+        size = sources["train"].y.shape[0]
+        sets, self.keys, self.seeds = sets_of(size, retains, keys, seeds, where)
         none = np.zeros(0, int)
         self.splits = [Split(none, rows, none, none) for rows in sets]
         self.steps = [length(config, len(rows)).made for rows in sets]
@@ -276,40 +293,3 @@ def _choose(trainer: ManyTrainer, asked: Any) -> tuple[str, dict[str, float]]:
         _measured[asked] = {} if single else trainer.times(names)
     figures = _measured[asked]
     return min(figures, key=figures.__getitem__, default="loop"), dict(figures)
-
-
-def _checked(
-    size: int,
-    retains: Sequence[np.ndarray | Sequence[int]] | None,
-    keys: Sequence[Key] | Key | None,
-    seeds: Sequence[int] | int,
-    where: str,
-) -> tuple[list[np.ndarray], list[Key], list[int]]:
-    """The sets, a key and a seed for each."""
-    given = keys_of(keys, f"{where}: keys")
-    if retains is None:
-        if not isinstance(given, list):
-            raise ConfigError(f"{where}: give sets to train on, or one key a model")
-        retains = [np.arange(size)] * len(given)
-    if not isinstance(retains, Iterable) or isinstance(retains, str | Mapping):
-        raise ConfigError(f"{where}: retains is {kind_of(retains)}: a list of sets is wanted")
-    sets = [_set(rows, size, f"{where}: set {i}") for i, rows in enumerate(retains)]
-    if not sets:
-        raise ConfigError(f"{where}: there is no model to train: give at least one set or key")
-    if not isinstance(given, list):
-        given = list(jax.random.split(jax.random.key(0) if given is None else given, len(sets)))
-    if not isinstance(seeds, list | tuple | range | np.ndarray) or np.ndim(seeds) == 0:
-        seeds = [seeds] * len(sets)  # type: ignore[list-item]
-    seeds = [seed_of(seed, f"{where}: seeds[{i}]") for i, seed in enumerate(seeds)]
-    for name, values in (("keys", given), ("seeds", seeds)):
-        if len(values) != len(sets):
-            raise ConfigError(f"{where}: {len(sets)} models, but {len(values)} {name}")
-    return sets, given, seeds
-
-
-def _set(rows: Any, size: int, where: str) -> np.ndarray:
-    """int[N]: the rows of one model, which may hold a row more than once."""
-    numbers = np.asarray(array_of(rows, where))
-    if numbers.ndim != 1 or numbers.size == 0 or numbers.dtype.kind not in "iu":
-        raise ConfigError(f"{where} is not a list of at least one index")
-    return rows_of(numbers, size, where)

@@ -87,15 +87,16 @@ They compare numbers, and reach few lines that the tests of each part do not rea
 QUICK = {
     *("test_api", "test_imports", "test_public_names", "text/test_terminal"),
     *("reports/test_table", "reports/test_tables", "commands/test_list"),
+    *("comparison/test_numbers", "comparison/test_placing"),
     *("experiment/test_schema", "experiment/test_shipped", "experiment/test_records"),
     *("datasets/test_digits", "datasets/test_config", "datasets/test_tfds"),
     *("scenarios/test_class_names", "scenarios/test_scenarios", "scenarios/test_corrective"),
     *("metrics/test_probabilities", "metrics/test_distance", "metrics/ensemble/test_signals"),
-    *("metrics/ensemble/test_energy", "methods/test_contract"),
+    *("metrics/ensemble/test_energy", "methods/test_contract", "notebooks/test_equations"),
     *("engine/test_run", "engine/inputs/test_arrays", "engine/inputs/test_arguments"),
     *("parts/test_feeds", "parts/test_descent", "models/test_adapters"),
     *("plugins/test_registry", "testing/test_limits", "audit/test_nulls", "ledger/test_chain"),
-    "hardness/test_hardness",
+    *("hardness/test_hardness", "interactive/test_options"),
 }
 """Files of tests that are marked `quick`: cheap ones, which together touch every package."""
 

@@ -10,6 +10,7 @@ import tomllib
 from junlearn import cli, compat
 from junlearn.commands import (
     audit,
+    axes,
     cache,
     catalogue,
     export,
@@ -20,6 +21,7 @@ from junlearn.commands import (
     statistics,
 )
 from junlearn.commands import check as check_command
+from junlearn.commands import compare as compare_command
 from junlearn.commands import ledger as ledger_command
 from junlearn.commands import sweep as sweep_command
 from junlearn.datasets import DATASETS
@@ -74,6 +76,9 @@ def check_benchmark(script, words):
 
 def check_run(words):
     """Parsed as the program would; a configuration is read, and no file is made."""
+    if axes.asked(words):
+        assert axes.planned(words).points
+        return
     options, rest = cli.split_arguments(words)
     assert cli.experiment(options, rest).methods
 
@@ -132,6 +137,7 @@ COMMANDS = {
     "audit": check_audit,
     "cache": check_cache,
     "check": check_command.parser().parse_args,
+    "compare": compare_command.parser().parse_args,
     "compat": compat.parse,
     "export": export.parser().parse_args,
     "help": lambda words: guide.show(words[0] if words else "", words[1:]),

@@ -1,6 +1,7 @@
 """The library as a person with arrays and a module of their own uses it."""
 
 import json
+import warnings
 
 import chex
 import jax
@@ -235,6 +236,17 @@ def test_training_examples_are_judged_through_the_view_asked_for(trained, digits
         junlearn.evaluate(model, variables, data, [1], train_view="augmented")
 
 
+def test_a_few_forgotten_examples_are_warned_of_once(trained, recwarn):
+    model, data, variables = trained
+    warnings.simplefilter("always")
+    for rows, said in (([1, 2, 3], ["evaluate: the forget set has 3 examples"]), (range(30), [])):
+        recwarn.clear()
+        junlearn.evaluate(model, variables, data, list(rows), metrics=["accuracy"])
+        assert [str(w.message).partition(":")[2].partition(":")[0] for w in recwarn] == [
+            line.partition(":")[2] for line in said
+        ]
+
+
 def test_a_record_of_ones_own(trained, tmp_path):
     """In the form of the command line's, and known by what determines it."""
     model, data, variables = trained
@@ -250,7 +262,7 @@ def test_a_record_of_ones_own(trained, tmp_path):
     before = write(rows, "original", None)
     after = write(rows, "neggrad", done, **options)
     assert records.read(path) == json.loads(json.dumps([before, after]))
-    assert set(after) == set(record()) and after["metrics"] == values
+    assert set(after) == set(record()) | {"intervals"} and after["metrics"] == values
     assert (before["role"], before["config"]["train"], before["seconds"]["run"]) == (
         "original",
         None,

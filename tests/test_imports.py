@@ -9,21 +9,22 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = (
-    *("text", "errors", "fields", "memo", "types", "files"),
+    *("text", "errors", "display", "fields", "memo", "types", "files", "logs"),
     *("parts", "models", "engine", "datasets", "scenarios", "metrics", "methods"),
     "plugins",
     *("outputs", "train", "many", "relearn", "hardness", "testing"),
-    *("experiment", "ledger", "reports", "audit", "faces"),
+    *("experiment", "ledger", "comparison", "reports", "audit", "faces"),
 )
 """From the ground up: a room imports itself and those before it."""
-FACES = ("__init__", "api", "main", "cli", "compat", "commands")
+FACES = ("__init__", "api", "main", "cli", "compat", "commands", "interactive")
 LAZY = {
+    ("types.data", "datasets.huggingface"),
     ("types.network", "models.linen"),
     ("types.network", "models.nnx"),
     ("methods.rum", "methods"),
 }
-"""`Model.from_linen` and its like: the ground type of the library makes the adapters' work at hand, when asked. And the
-method that runs others asks the registry, which holds it, for these."""
+"""`Model.from_linen`, `Data.from_huggingface` and their like: the ground types of the library make the adapters' work
+at hand, when asked. And the method that runs others asks the registry, which holds it, for these."""
 
 
 def _modules() -> dict[str, Path]:
@@ -112,7 +113,7 @@ def test_walls(room, never):
 
 def test_who_imports_the_experiment():
     rooms = {_room(module) for module, found in _arrows() if _room(found) == "experiment"}
-    assert rooms <= {"experiment", "ledger", "audit", "reports", "faces"}
+    assert rooms <= {"experiment", "ledger", "comparison", "audit", "reports", "faces"}
 
 
 def test_who_imports_the_checks():
@@ -147,4 +148,4 @@ def test_no_two_modules_of_one_name_mean_different_things():
             names.setdefault(path.stem, set()).add(module.rpartition(".")[0])
     twice = {name: rooms for name, rooms in names.items() if len(rooms) > 1}
     assert all("commands" in rooms for rooms in twice.values())
-    assert set(twice) == {"cache", "prepare", "run", "sweep"}
+    assert set(twice) == {"cache", "compare", "prepare", "run", "sweep"}

@@ -34,7 +34,7 @@ def test_a_run_end_to_end_and_again(finished, place, capsys):
         assert set(record) - {"effect"} == {
             *("dataset", "model", "scenario", "method", "role", "seed", "metrics", "seconds"),
             *("stages", "history", "config", "config_hash", "versions", "code", "device", "time"),
-            *("matmul_precision", "request", "preprocessing"),
+            *("matmul_precision", "request", "preprocessing", "intervals"),
         }
         assert set(record["seconds"]) == {"compile", "run", "evaluate", "total"}
         assert {"jax", "python", "junlearn"} <= set(record["versions"])

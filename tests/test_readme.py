@@ -43,7 +43,12 @@ def judges(names, printed):
 
 
 def prints_metrics(names, printed):
-    assert "accuracy/forget_train" in printed
+    assert "accuracy" in printed and "forget_train" in printed
+
+
+def compares(names, printed):
+    assert not names["found"].failures and {"naive", "gentle"} <= set(names["found"].results)
+    assert "Result: " in printed and "gentle" in printed and "retrain" in printed
 
 
 def passes(names, printed):
@@ -61,6 +66,7 @@ WITHOUT_A_NUMBER = {"amun", "retrain", "uam"}
 
 SHOWN = {
     "logits_many(": many_models,
+    "junlearn.compare_methods(": compares,
     "junlearn.evaluate(": prints_metrics,
     "testing.check(": passes,
     "audit.compare(": judges,
@@ -154,7 +160,7 @@ def test_links_lead_somewhere(path):
 
 
 def test_blocks_have_a_language_that_is_looked_at():
-    known = {"", "python", "toml", "bibtex", *pages.SHELLS}
+    known = {"", "python", "py", "toml", "bibtex", *pages.SHELLS}
     assert {block.language for block in pages.BLOCKS} <= known
 
 
@@ -189,7 +195,7 @@ def test_the_file_of_a_method_is_one(mlp):
     text = next(b.text for b in pages.of("python") if b.text.startswith(FLATTEN))
     file = ModuleType("flatten")
     exec(compile(text, "flatten.py", "exec"), vars(file))
-    assert set(file.__all__) == {"NEEDS", "Config", "State", "make"}
+    assert set(file.__all__) == {"NEEDS", "SPACE", "Config", "State", "make"}
     assert issubclass(file.State, tuple)
     assert len([line for line in text.splitlines() if line.strip()]) <= 70
     table = re.findall(r"^ {4}(\w+) {2,}(.+)$", file.__doc__.split("Defaults", 1)[1], re.MULTILINE)

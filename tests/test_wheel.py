@@ -65,6 +65,8 @@ def test_the_wheel_holds_code_types_and_configurations_alone(wheel):
     own = {f"{templates}/{path.name}" for path in (ROOT / templates).iterdir()}
     assert f"{templates}/skeleton.html" in own < set(names)
     assert {"junlearn/py.typed", "junlearn/first_run.toml"} < set(names)
+    notebooks = {f"junlearn/notebooks/{name}" for name in ("equations.md", "first_steps.ipynb")}
+    assert {"junlearn/metrics/GLOSSARY.md", *notebooks} < set(names)
 
 
 def test_the_main_job_runs_where_the_repository_is_not(away):

@@ -22,6 +22,7 @@ from junlearn.experiment.provenance import Fresh
 from junlearn.experiment.resolved import Resolved, method_of
 from junlearn.experiment.schema import plain, thing_of
 from junlearn.experiment.setup import Setup
+from junlearn.experiment.suited import suited
 from junlearn.files import replace
 from junlearn.methods import METHODS
 
@@ -98,6 +99,7 @@ def inquiry_of(setup: Setup) -> Inquiry:
     contenders = []
     for label in experiment.methods:
         config = method_of(experiment, label)
+        suited(experiment, label, setup.model, setup.sources)
         identity = method_identity(config)
         thing = thing_of(config)
         contenders.append(

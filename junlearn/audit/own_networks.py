@@ -15,13 +15,13 @@ from junlearn.datasets.cache import digests, fingerprint
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.options import sort_options
 from junlearn.experiment.auditing import Auditing, check
+from junlearn.experiment.configured import configured
 from junlearn.experiment.conversion import convert
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.schema import digest, plain
 from junlearn.files import array_digest
 from junlearn.methods import needs_of
 from junlearn.methods import retrain as retraining
-from junlearn.plugins.objects import chosen_method
 from junlearn.plugins.registry import proper
 from junlearn.plugins.source import is_own, source_digest
 from junlearn.scenarios.split_off import check_needs, fitting, split_of
@@ -110,8 +110,7 @@ def _contender(label: str, given: Any, split: Split) -> Contender:
     if isinstance(given, Mapping):
         fields = {name: value for name, value in given.items() if name != "method"}
         method = given.get("method", label)
-    name, thing, preset = chosen_method(method)
-    config = convert(thing.Config, {**preset, **fields}, label)
+    name, thing, config = configured(method, fields, label)
     check_needs(name, needs_of(thing, config), split)
     own = proper("method", name) if isinstance(method, str) else name
     code = {} if is_own(thing) else {"source": source_digest(thing)}

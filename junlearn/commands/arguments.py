@@ -14,6 +14,8 @@ __all__ = [
     "Parser",
     "configuration",
     "fresh",
+    "loggers",
+    "not_logged",
     "path",
     "plot_format",
     "plugin",
@@ -74,6 +76,24 @@ def fresh(parser: argparse.ArgumentParser) -> None:
         default="nothing",
         help="make all networks and records anew, or (changed) those of other versions, code or devices",
     )
+
+
+def loggers(parser: argparse.ArgumentParser) -> None:
+    """Add `--log`, the short form of `--loop.log`, which a run and a sweep have."""
+    parser.add_argument(
+        "--log",
+        nargs="+",
+        default=[],
+        type=text,
+        metavar="LOGGER",
+        help="log every epoch and the results: csv, tensorboard, wandb, one or several",
+    )
+
+
+def not_logged(command: str, options: argparse.Namespace) -> None:
+    """Raise ConfigError for `--log` at a command that passes the options of a run on, and logs nothing."""
+    if options.log:
+        raise ConfigError(f"{command}: --log has no place here; a run and a sweep are logged")
 
 
 def plugin(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from junlearn.commands.arguments import PROGRAM, Parser, power
+from junlearn.commands.arguments import PROGRAM, Parser, not_logged, power
 
 __all__ = ["command", "parser"]
 
@@ -55,6 +55,7 @@ def command(arguments: list[str]) -> int:
     from junlearn.reports import tables
 
     options, rest = cli.split_arguments(others)
+    not_logged("audit", options)
     if options.config is None:
         options.config = shipped.find(Path(FIRST))
     for path in options.table:

@@ -94,16 +94,14 @@ def _chosen(
         marks = {e.fingerprint for e in found if e.dataset == options.dataset} - {""}
         chosen = [e for e in found if e.dataset == options.dataset or e.fingerprint in marks]
     else:
-        chosen = list(_by_request(options, rest, found))
+        chosen = list(_by_request(options, rest))
     kinds = ("network", "bank")
     silent = sum(e.kind in kinds and not e.fingerprint and e not in chosen for e in found)
     remark = f"{silent} networks do not say what they learned from, and stay: --all removes them"
     return chosen, [remark] if silent else []
 
 
-def _by_request(
-    options: argparse.Namespace, rest: list[str], found: list[Entry]
-) -> Iterator[Entry]:
+def _by_request(options: argparse.Namespace, rest: list[str]) -> Iterator[Entry]:
     """The images of the request's dataset, and the networks of it but the one that was retrained for this request."""
     if options.config is None:
         raise ConfigError("cache purge --request FILE needs the --config of the run, too")
@@ -122,8 +120,9 @@ def _by_request(
     networks = identities(setup)
     original, reference = digest(networks.original), digest(networks.retrain)
     mark = setup.dataset.fingerprint
-    for entry in found:
-        is_of_it = entry.fingerprint == mark or entry.path.name == original
+    # To know the rows, the images were decoded anew where they were not there.
+    for entry in stored.entries(options.cache_dir):
+        is_of_it = stored.is_of(entry, [mark]) or entry.path.name == original
         if is_of_it and entry.path.name != reference:
             yield entry
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from junlearn.commands.fieldtable import field_lines, fields_of
+from junlearn.commands.fieldtable import field_lines, fields_of, plain_fields
 from junlearn.errors import ConfigError, unknown
 from junlearn.experiment.shipped import FOLDER
+from junlearn.metrics.explained import explained
 from junlearn.plugins import registry
 from junlearn.plugins.contract import summary_of as told_of
 from junlearn.plugins.registry import OWN, Listed
@@ -46,7 +47,7 @@ def chosen(kind: str | None = None, name: str | None = None) -> Chosen:
     if not registry.is_known(_singular(plural), name):
         raise unknown(_singular(plural), name, registry.names(_singular(plural)))
     page = _page(plural, name)
-    return Chosen(page | {"fields": [f._asdict() for f in page["fields"]]}, _text(page))
+    return Chosen(page | {"fields": plain_fields(page["fields"])}, _text(page))
 
 
 def names_of(plural: str) -> list[str]:
@@ -126,6 +127,7 @@ def _page(plural: str, name: str) -> dict[str, Any]:
         registry.listed(kind),
     )
     own = listed[name if name in listed else registry.proper(kind, name)]
+    space = registry.space_of(name) if kind == "method" else {}
     doc = "" if hasattr(thing, "summary") else inspect.cleandoc(thing.__doc__ or "")
     if hasattr(thing, "summary"):
         doc = _own_doc(thing.Config)
@@ -142,10 +144,19 @@ def _page(plural: str, name: str) -> dict[str, Any]:
         "presets": {preset: other.summary for preset, other in listed.items() if other.of == name},
         "needs": sorted(getattr(thing, "NEEDS", ())),
         "about": about.strip(),
+        "explained": _explained(name) if plural == "metrics" else None,
         "reference": _reference(doc),
-        "fields": [] if config is None else fields_of(config),
+        "fields": [] if config is None else fields_of(config, space),
         "configs": _users(plural, name),
     }
+
+
+def _explained(metric: str) -> dict[str, Any] | None:
+    """What the glossary says of a metric of the package."""
+    found = explained(metric)
+    return (
+        None if found is None else found._asdict() | {"values": [v._asdict() for v in found.values]}
+    )
 
 
 def _own_doc(config: type | None) -> str:
@@ -183,6 +194,24 @@ def _used() -> list[tuple[str, set[tuple[str, str]]]]:
     return found
 
 
+def _glossary_lines(found: Mapping[str, Any]) -> list[str]:
+    """The values of a metric, and when they lie; what it measures is said above."""
+    width = max(len(shown["value"]) for shown in found["values"])
+    lines = ["values (↑ ↓: the way that is good, ≈: the nearer to a retrained network)"]
+    for shown in found["values"]:
+        columns = "".join(f", in tables {column!r}" for column in shown["columns"])
+        text = f"{shown['sign']} {shown['range']}{columns}. {shown['meaning']}"
+        lines.append(entry(f"  {shown['value']:<{width}} ", text, indent=6))
+    for title, key in (("a retrained network: ", "retrained"), ("it lies when ", "lies")):
+        lines += ["", entry(title, _plain_text(found[key]), indent=2)]
+    return lines
+
+
+def _plain_text(text: str) -> str:
+    """A paragraph without the marks of a page."""
+    return re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", text)
+
+
 def _text(page: Mapping[str, Any]) -> str:
     kind, name = page["kind"], page["name"]
     lines = [entry(f"{name}: ", page["summary"], indent=2), ""]
@@ -198,12 +227,17 @@ def _text(page: Mapping[str, Any]) -> str:
         lines.append("")
     if page["about"]:
         lines += [*rewrapped(page["about"]), ""]
+    if page["explained"]:
+        lines += [*_glossary_lines(page["explained"]), ""]
     if page["presets"]:
         width = max(map(len, page["presets"]))
         shown = [entry(f"  {name:<{width}} ", text) for name, text in page["presets"].items()]
         lines += ["presets, used by their names", *shown, ""]
     if page["fields"]:
-        lines += [f"fields, each an option --{kind}.FIELD", *field_lines(page["fields"]), ""]
+        searched = any(field.search is not None for field in page["fields"])
+        told = "; search: what a search tries" if searched else ""
+        head = f"fields, each an option --{kind}.FIELD{told}"
+        lines += [head, *field_lines(page["fields"]), ""]
     if page["configs"]:
         shown = page["configs"][:SHOWN]
         more = len(page["configs"]) - len(shown)

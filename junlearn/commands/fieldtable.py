@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from msgspec import Meta
 
 from junlearn.text.paragraphs import entry
+from junlearn.types import Choice, Range, Space
 
-__all__ = ["Field", "field_lines", "fields_of"]
+__all__ = ["Field", "field_lines", "fields_of", "plain_fields", "searched"]
 
 SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
@@ -24,15 +25,28 @@ class Field(NamedTuple):
     type: str
     default: Any
     doc: str
+    search: Range | Choice | None = None
+    """What a search tries."""
 
 
-def fields_of(config: type) -> list[Field]:
-    """The fields of a dataclass, but for its `name`."""
+def fields_of(config: type, space: Space = types.MappingProxyType({})) -> list[Field]:
+    """The fields of a dataclass, but for its `name`; `space` is what a search may try of them."""
     docs = _docs(config)
     return [
-        Field(item.name, type_of(item.type), _default(item), docs.get(item.name, ""))
+        Field(
+            *(item.name, type_of(item.type), _default(item), docs.get(item.name, "")),
+            search=space.get(item.name),
+        )
         for item in dataclasses.fields(config)
         if item.name != "name"
+    ]
+
+
+def plain_fields(fields: list[Field]) -> list[dict[str, Any]]:
+    """For programs."""
+    return [
+        field._asdict() | {"search": None if field.search is None else field.search._asdict()}
+        for field in fields
     ]
 
 
@@ -48,7 +62,18 @@ def field_lines(fields: list[Field], value: str = "default") -> list[str]:
         lines.append(entry(head, f"{field.type}; {value} {shown}", indent=6))
         if field.doc:
             lines.append(entry("      ", field.doc))
+        if field.search is not None:
+            lines.append(entry("      search: ", searched(field.search)))
     return lines
+
+
+def searched(tried: Range | Choice) -> str:
+    """Such as `0.1 to 100, log` or `1 | 5 | 10`."""
+    if isinstance(tried, Choice):
+        return " | ".join(map(str, tried.values))
+    step = "" if tried.step is None else f", in steps of {tried.step:g}"
+    whole = "whole numbers from " if tried.whole else ""
+    return f"{whole}{tried.low:g} to {tried.high:g}{', log' if tried.log else ''}{step}"
 
 
 def type_of(annotation: Any) -> str:

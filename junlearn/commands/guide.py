@@ -9,6 +9,7 @@ from junlearn.commands import audit as audit_command
 from junlearn.commands import cache as cache_command
 from junlearn.commands import catalogue, export, listing, prepare, report, statistics, sweep
 from junlearn.commands import check as check_command
+from junlearn.commands import compare as compare_command
 from junlearn.commands import ledger as ledger_command
 from junlearn.commands.fieldtable import field_lines, fields_of
 from junlearn.errors import ConfigError, unknown
@@ -99,6 +100,7 @@ def show(about: str, arguments: Sequence[str] = ()) -> None:
         "sweep": sweep.parser,
         "cache": cache_command.parser,
         "check": check_command.parser,
+        "compare": compare_command.parser,
         "export": export.parser,
         "compat": compat.parser,
     }

@@ -41,6 +41,7 @@ def _begin(own: Any, others: list[str]) -> int:
         ("--plot-format", options.plot_format),
         ("--table", options.table),
         ("--fresh", options.fresh != "nothing"),
+        ("--log", options.log),
     ):
         if given:
             raise ConfigError(

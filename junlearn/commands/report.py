@@ -10,7 +10,7 @@ __all__ = ["command", "parser", "verify_parser"]
 
 NAMES = {"html": "report.html", "markdown": "report.md"}
 """Of the file in the directory, by format."""
-RECORDS, AUDIT, LEDGER = "records.jsonl", "audit.jsonl", "ledger.jsonl"
+AUDIT, LEDGER = "audit.jsonl", "ledger.jsonl"
 
 
 def parser() -> Parser:
@@ -138,6 +138,7 @@ def _experiments(options: Any, remarks: list[str]) -> list[Any]:
 
     What cannot be read is added to `remarks`.
     """
+    from junlearn.comparison.gathering import logs
     from junlearn.errors import ConfigError
     from junlearn.experiment.records import read
     from junlearn.reports.page.configuration import groups
@@ -146,9 +147,8 @@ def _experiments(options: Any, remarks: list[str]) -> list[Any]:
     root: Path = options.directory
     if not root.is_dir():
         raise ConfigError(f"report {root}: there is no such directory")
-    logs = [root / RECORDS, *sorted((root / "points").glob(f"*/{RECORDS}"))]
     found = []
-    for log in logs:
+    for log in logs(root):
         for records in groups(read(log, remarks.append)):
             title = heading(records[0])
             named = title if log.parent == root else f"{log.parent.name}: {title}"

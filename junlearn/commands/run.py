@@ -9,7 +9,7 @@ __all__ = ["command"]
 def command(arguments: list[str]) -> int:
     """Run the experiment that the options describe; returns the exit status."""
     from junlearn import cli
-    from junlearn.commands import guide, places
+    from junlearn.commands import axes, guide, many_runs, places
     from junlearn.commands.arguments import PROGRAM
     from junlearn.commands.carry_out import carry_out
     from junlearn.engine import processes
@@ -19,6 +19,11 @@ def command(arguments: list[str]) -> int:
     if (asked := guide.topic(arguments)) is not None:
         guide.show(*asked)
         sys.exit(0)
+    if axes.asked(arguments):
+        planned = axes.planned(arguments)
+        if planned.single is None:
+            return many_runs.carry_out(planned)
+        arguments = planned.single
     options, rest = cli.split_arguments(arguments)
     for path in options.table:
         tables.check(path)

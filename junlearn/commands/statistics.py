@@ -1,6 +1,6 @@
 """Class statistics of an original network, with which SCAR needs no retain data."""
 
-from junlearn.commands.arguments import PROGRAM, Parser, path, power
+from junlearn.commands.arguments import PROGRAM, Parser, not_logged, path, power
 
 __all__ = ["command", "parser"]
 
@@ -36,6 +36,7 @@ def command(arguments: list[str]) -> int:
         raise ConfigError(f"statistics {str(own.file)!r}: the name must end in .npz")
     places.check_file("statistics", own.file)
     options, rest = cli.split_arguments(others)
+    not_logged("statistics", options)
     experiment = cli.experiment(options, rest)
     places.check(own.file.parent, options.cache_dir)
     console = joined([experiment])

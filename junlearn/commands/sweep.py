@@ -1,10 +1,13 @@
 """A sweep: the experiments of a grid, and their tables."""
 
+from pathlib import Path
+
 from junlearn.commands.arguments import (
     PROGRAM,
     Parser,
     configuration,
     fresh,
+    loggers,
     path,
     plot_format,
     plugin,
@@ -43,6 +46,7 @@ def parser() -> Parser:
     add("--dry-run", action="store_true", help="print the plan and stop")
     fresh(parser)
     plot_format(parser)
+    loggers(parser)
     plugin(parser)
     add(
         "--select",
@@ -68,12 +72,16 @@ def command(arguments: list[str]) -> int:
     from junlearn.commands import places
     from junlearn.commands.carry_out import joined
     from junlearn.commands.complaints import complain
+    from junlearn.commands.points import hint, walk
     from junlearn.engine import processes
+    from junlearn.errors import ConfigError
     from junlearn.experiment import schema, sweep
     from junlearn.reports import sweep as sweep_report
+    from junlearn.text.terminal import printable
 
     options = parser().parse_args(arguments)
-    points = sweep.expand(cli.with_plugins(schema.read(options.config), options.plugin))
+    table = cli.with_loggers(schema.read(options.config), options.log)
+    points = sweep.expand(cli.with_plugins(table, options.plugin))
     workdir = options.workdir or cli.sweep_workdir(options.config, points)
     places.check(workdir, options.cache_dir)
     sweep.check(points, options.select, options.over)
@@ -83,49 +91,32 @@ def command(arguments: list[str]) -> int:
         console.print(f"goes on in {workdir}, where it was begun", highlight=False)
     if options.dry_run:
         return 0
-    from junlearn.errors import ConfigError, DivergedError
-    from junlearn.experiment.execute import execute
-    from junlearn.experiment.foresight import foresee
-    from junlearn.experiment.progress import Reporter
-    from junlearn.text.terminal import printable
+    runs: list[list[sweep.Trial]] = []
+    paths: list[Path] = []
 
-    reporter = Reporter(console)
-    cli.keep_compilations(options.cache_dir)
-    titled = [(point.title(), point.experiment) for point in points]
-    splits = foresee(titled, options.cache_dir, reporter)
-    sweep.check(points, options.select, options.over, splits)
-    found: list[sweep.Trial] = []
-    failures: list[tuple[str, Exception]] = []
-    try:
-        for number, point in enumerate(points, start=1):
-            console.print(f"point {number} of {len(points)}: {printable(point.title())}")
-            try:
-                outcome = execute(
-                    *(point.experiment, point.directory(workdir), options.cache_dir, reporter),
-                    fresh=options.fresh,
-                )
-            except DivergedError as error:
-                failures.append((f"{point.title()}: ", error))
-                continue
-            found += sweep.trials(point, outcome.records)
-            failures += [
-                (f"{point.title()}, {label}: ", e) for label, e in outcome.failures.items()
-            ]
-    finally:
-        # Whatever ends the sweep: what was measured is in the tables.
-        if processes.is_first() and found:
-            found = sweep.by_request(found)
-            try:
-                runs = sweep.best(found, options.select, options.over)
-            except ConfigError as error:
-                failures.append(("", error))
-                runs = sweep.best(found, None, options.over)
-            formats = options.plot_format or ["png"]
-            paths = sweep_report.write(found, runs, options.over, workdir, formats)
+    def keep(found: list[sweep.Trial]) -> None:
+        chosen, failure = sweep.best(found, None, options.over), None
+        try:
+            chosen = sweep.best(found, options.select, options.over)
+        except ConfigError as error:
+            failure = error
+        runs.extend(chosen)
+        formats = options.plot_format or ["png"]
+        paths.extend(sweep_report.write(found, chosen, options.over, workdir, formats))
+        if failure is not None:
+            raise failure
+
+    failures = walk(
+        *(points, workdir, options.cache_dir, options.fresh, console),
+        check=lambda splits: sweep.check(points, options.select, options.over, splits),
+        keep=keep,
+    )
     if not processes.is_first():
         return 0
-    if found:
+    if runs:
         sweep_report.table(runs, options.over, console)
         for path in paths:
             console.print(f"written: {printable(path)}", soft_wrap=True)
+        if max(map(len, runs)) > 1:
+            console.print(hint(workdir, points, options.over), soft_wrap=True)
     return min((complain(error, where) for where, error in failures), default=0)

@@ -9,7 +9,7 @@ that its views use.
 Read `digits` first, the shortest, then `config`, the fields that all share, and `stock` for those of TFDS.
 """
 
-from junlearn.datasets import digits, image_folder, stock
+from junlearn.datasets import csv_table, digits, image_folder, npz_file, stock
 from junlearn.types import Component
 
 __all__ = ["DATASETS"]
@@ -23,5 +23,13 @@ DATASETS: dict[str, Component] = {
     **stock.COMPONENTS,
     "image_folder": Component(
         "your own images, one folder a class; Tiny-ImageNet", image_folder.Config, image_folder.make
+    ),
+    "csv": Component(
+        "your own images, named with their labels in a table", csv_table.Config, csv_table.make
+    ),
+    "npz": Component(
+        "your own arrays in one file: x_train, y_train, x_test, y_test, ids",
+        npz_file.Config,
+        npz_file.make,
     ),
 }

@@ -9,22 +9,19 @@ Tiny-ImageNet is read as it is distributed: the test images are those of `val/im
 `val/val_annotations.txt`, and the unlabelled images of `test` are left out.
 """
 
-import hashlib
 import os
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from junlearn.datasets.annotations import ANNOTATIONS, labels_of
-from junlearn.datasets.cache import Cached, cached, digests, identify
-from junlearn.datasets.config import DatasetConfig, Progress, assemble
-from junlearn.datasets.decode_folder import ImageFile, decode
+from junlearn.datasets.config import DatasetConfig, Progress
+from junlearn.datasets.decode_files import ImageFile
 from junlearn.datasets.folder_scan import Found, folders_in, images_below, left_out
-from junlearn.datasets.pixels import DECODING
-from junlearn.datasets.stock import IMAGENET_STATISTICS, UNIT_STATISTICS
+from junlearn.datasets.holdout import by_hash, check_fraction, hashed_out
+from junlearn.datasets.image_files import Files, load
 from junlearn.errors import ConfigError, DataError
 from junlearn.fields import Fraction
 from junlearn.types import Dataset
@@ -54,17 +51,6 @@ class Config(DatasetConfig):
     """Of a single tree, about which part becomes `test`: a hash of each file's name decides."""
 
 
-class _Tree(NamedTuple):
-    """The images of a folder."""
-
-    train: list[ImageFile]
-    """Sorted by class and name."""
-    test: list[ImageFile]
-    remarks: tuple[str, ...]
-    apart: str
-    """What a test image is, for messages."""
-
-
 def make(
     config: Config, *, cache_dir: str | None = None, progress: Progress | None = None
 ) -> Dataset:
@@ -76,82 +62,40 @@ def make(
     """
     if not config.path:
         raise ConfigError("dataset.path is empty; image_folder needs a folder of images")
-    if not 0 <= config.test_fraction < 1:
-        raise ConfigError(f"dataset.test_fraction must be in [0, 1), not {config.test_fraction}")
+    check_fraction(config.test_fraction)
     root = Path(config.path).expanduser().absolute()
-    tree = _tree(root, config.test_fraction)
-    if not tree.train:
+    files = _tree(root, config.test_fraction)
+    if not files.train:
         raise DataError(f"{root} has no training images (test_fraction is {config.test_fraction})")
-    identity = identify(
-        _states(root, tree),
-        config.image_size,
-        DECODING,
-        *(() if config.crop is None else (config.crop,)),
-    )
-
-    def decode_all() -> Cached:
-        sources, classes, remarks = decode(
-            root, tree.train, tree.test, (config.image_size, config.crop), progress
-        )
-        return Cached(
-            name=root.name,
-            version=identity,
-            identity=identity,
-            source=str(root),
-            sources=sources,
-            digests=digests(sources),
-            classes=classes,
-            remarks=remarks,
-        )
-
-    content = cached(
-        decode_all, name=root.name, version="folder", identity=identity, cache_dir=cache_dir
-    )
-    grey = content.sources["train"].x.shape[-1] == 1
-    mean, std = UNIT_STATISTICS if grey else IMAGENET_STATISTICS
-    return assemble(
-        config,
-        name=content.name,
-        version=content.version,
-        digests=content.digests,
-        sources=content.sources,
-        classes=content.classes,
-        mean=mean,
-        std=std,
-        sized=True,
-    )._replace(
-        names=tuple(image.path.relative_to(root).as_posix() for image in tree.train + tree.test),
-        root=str(root),
-        apart={"test": tree.apart},
-        remarks=tree.remarks + content.remarks,
-    )
+    names = tuple(image.path.relative_to(root).as_posix() for image in files.train + files.test)
+    return load(config, files._replace(names=names), "folder", cache_dir, progress)
 
 
-def _tree(root: Path, test_fraction: float) -> _Tree:
+def _tree(root: Path, test_fraction: float) -> Files:
     """The images of `train` and `test` below `root`. Raises DataError where there is no such folder."""
     if not root.is_dir():
         raise DataError(f"image_folder: there is no folder {root}")
     others: Counter[str] = Counter()
     top = folders_in(root, others)
-    train, test = _first_of(TRAIN, top), _first_of(TEST, top)
-    if train is not None and (test is not None or top == [train] or folders_in(train, Counter())):
-        return _two_parts(root, train, test, top, others)
+    trains, tests = _first_of(TRAIN, top), _first_of(TEST, top)
+    if trains is not None and (tests or top == [trains] or folders_in(trains, Counter())):
+        return _two_parts(root, trains, tests, top, others)
     classes = _by_label(root, top)
     found = images_below(list(classes.values()))
     images = _images(classes, found, root)
-    parts: dict[bool, list[ImageFile]] = {False: [], True: []}
-    for image in images:
-        name = os.fsencode(image.path.relative_to(root).as_posix())
-        drawn = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest()) / 2**64
-        parts[drawn < test_fraction].append(image)
+    names = [os.fsencode(image.path.relative_to(root).as_posix()) for image in images]
+    out = by_hash(names, test_fraction)
+    train, test = (
+        [image for image, tested in zip(images, out, strict=True) if tested == part]
+        for part in (False, True)
+    )
     remarks = left_out(others + found.others) + _empty(classes, found)
-    apart = f"a test image (test_fraction = {test_fraction:g})"
-    return _Tree(parts[False], parts[True], remarks, apart)
+    return Files(root.name, root, train, test, hashed_out(test_fraction), remarks=remarks)
 
 
 def _two_parts(
     root: Path, train: Path, test: Path | None, top: Sequence[Path], others: Counter[str]
-) -> _Tree:
+) -> Files:
     """The images of a folder that is divided already; of the folders in `top` those of the two parts."""
     classes = _by_label(train, folders_in(train, others))
     annotated = _first_of(("val",), top)
@@ -179,7 +123,8 @@ def _two_parts(
     if unused:
         remarks += (f"left out beside {train.name} and {apart.name}: {', '.join(unused)}",)
     remarks += _empty(classes | {f"{apart.name}/{k}": v for k, v in of_tests.items()}, found)
-    return _Tree(_images(classes, found, train), tests, remarks, f"a test image (in {apart.name})")
+    images = _images(classes, found, train)
+    return Files(root.name, root, images, tests, f"a test image (in {apart.name})", remarks=remarks)
 
 
 def _first_of(names: Sequence[str], folders: Sequence[Path]) -> Path | None:
@@ -219,17 +164,6 @@ def _empty(classes: dict[str, Path], found: Found) -> tuple[str, ...]:
     """A line on class folders without images; none if there are none."""
     names = [label for label, images in zip(classes, found.images, strict=False) if not images]
     return (f"class folders without images, left out: {', '.join(names)}",) if names else ()
-
-
-def _states(root: Path, tree: _Tree) -> list[tuple[str, str, str, int, int]]:
-    """Split, class, name, size and time of change of every file: what the cache is keyed by."""
-    states = []
-    for split, images in (("train", tree.train), ("test", tree.test)):
-        for image in images:
-            status = image.path.stat()
-            name = image.path.relative_to(root).as_posix()
-            states.append((split, image.label, name, status.st_size, status.st_mtime_ns))
-    return states
 
 
 def _by_class(image: ImageFile) -> tuple[str, Path]:

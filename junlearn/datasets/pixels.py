@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from junlearn.errors import DataError
 
-__all__ = ["DECODING", "Picture", "picture"]
+__all__ = ["DECODING", "Picture", "picture", "shown"]
 
 DECODING = 2
 """Number of this way to decode; caches of another one are not believed."""
@@ -52,23 +52,28 @@ def picture(path: Path, side: int | None, crop: int | None = None) -> Picture:
     Raises DataError, naming the file, where it cannot be read or has more than 8 bits a channel.
     """
     with _readable(path), Image.open(path, formats=_formats()) as file:
-        _check_depth(path, file)
-        file.load()
-        lost = False
-        try:
-            image = ImageOps.exif_transpose(file)
-        except Exception:  # what cameras and editors wrote there can fail in any layer
-            image, lost = file.copy(), True
-        image, transparent = _on_white(image)
-        image = image if image.mode in GREY_MODES else image.convert("RGB")
-        if file.mode in PALETTES and _is_grey(image):
-            image = image.getchannel(0)
-        image = image.convert("L" if len(image.getbands()) == 1 else "RGB")
-        image = _sized(path, image, side, crop)
-        return Picture(np.asarray(image), transparent, _has_more(file), lost)
+        return shown(file, str(path), side, crop)
 
 
-def _sized(path: Path, image: Image.Image, side: int | None, crop: int | None) -> Image.Image:
+def shown(file: Image.Image, where: str, side: int | None, crop: int | None = None) -> Picture:
+    """The same of an image that Pillow has opened; messages call it `where`."""
+    _check_depth(where, file)
+    file.load()
+    lost = False
+    try:
+        image = ImageOps.exif_transpose(file)
+    except Exception:  # what cameras and editors wrote there can fail in any layer
+        image, lost = file.copy(), True
+    image, transparent = _on_white(image)
+    image = image if image.mode in GREY_MODES else image.convert("RGB")
+    if file.mode in PALETTES and _is_grey(image):
+        image = image.getchannel(0)
+    image = image.convert("L" if len(image.getbands()) == 1 else "RGB")
+    image = _sized(where, image, side, crop)
+    return Picture(np.asarray(image), transparent, _has_more(file), lost)
+
+
+def _sized(where: str, image: Image.Image, side: int | None, crop: int | None) -> Image.Image:
     """The image resized and cropped. Raises DataError where it is smaller than the crop."""
     if side is not None:
         width, height = image.size
@@ -83,7 +88,7 @@ def _sized(path: Path, image: Image.Image, side: int | None, crop: int | None) -
     width, height = image.size
     if min(width, height) < crop:
         raise DataError(
-            f"{path} is {width}×{height}, and dataset.crop {crop} is more: set image_size"
+            f"{where} is {width}×{height}, and dataset.crop {crop} is more: set image_size"
         )
     left, top = round((width - crop) / 2), round((height - crop) / 2)
     return image.crop((left, top, left + crop, top + crop))
@@ -96,14 +101,14 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _check_depth(path: Path, image: Image.Image) -> None:
+def _check_depth(where: str, image: Image.Image) -> None:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         fits, how = "has 16 bits a channel", EIGHT_BITS
     elif image.mode in ("I", "F"):
         fits, how = f"has more than 8 bits a channel (mode {image.mode})", SCALED
     else:
         return
-    raise DataError(f"{path} {fits}: save it with 8 bits, such as Image.fromarray({how})")
+    raise DataError(f"{where} {fits}: save it with 8 bits, such as Image.fromarray({how})")
 
 
 def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:

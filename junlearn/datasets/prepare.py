@@ -18,8 +18,10 @@ REQUIRED = ("tensorflow", "importlib_resources")
 """What TFDS's builders import and TFDS itself does not install."""
 
 NOTHING_TO_PREPARE = {
+    "csv": "reads your own table; nothing to prepare",
     "digits": "comes with scikit-learn; nothing to prepare",
     "image_folder": "reads your own folder; nothing to prepare",
+    "npz": "reads your own file; nothing to prepare",
     "tfds_directory": "reads a directory that is prepared already; nothing to prepare",
 }
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from junlearn.datasets import labels
 from junlearn.datasets.cache import digests
 from junlearn.datasets.config import Augmentation, DatasetConfig, Progress, assemble
+from junlearn.datasets.holdout import check_fraction
 from junlearn.datasets.tfds import FILE_FORMAT, VERSION, Prepared, read, tfds_data_dir
 from junlearn.errors import ConfigError, DataError
 from junlearn.fields import Fraction
@@ -16,7 +17,6 @@ from junlearn.types import Component, Data, Dataset, Sources
 
 __all__ = [
     "COMPONENTS",
-    "IMAGENET_STATISTICS",
     "STOCK",
     "CifarConfig",
     "DirectoryConfig",
@@ -27,6 +27,7 @@ __all__ = [
     "make_directory",
     "make_stock",
     "prepare_command",
+    "statistics_of",
 ]
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
@@ -41,6 +42,11 @@ CIFAR_STATISTICS: Statistics = (
 SVHN_STATISTICS: Statistics = ((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970))
 """SVHN's training set, as commonly used; LAF normalises SVHN by ImageNet's."""
 IMAGENET_STATISTICS: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def statistics_of(channels: int) -> Statistics:
+    """Those of images that nobody has measured: ImageNet's of colour images; others are only scaled to [0, 1]."""
+    return IMAGENET_STATISTICS if channels == 3 else ((0.0,) * channels, (1.0,) * channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,8 +220,7 @@ def make_directory(
     """
     if not config.path:
         raise ConfigError("dataset.path is empty; tfds_directory needs a prepared TFDS directory")
-    if not 0 <= config.test_fraction < 1:
-        raise ConfigError(f"dataset.test_fraction must be in [0, 1), not {config.test_fraction}")
+    check_fraction(config.test_fraction)
     given = Path(config.path).expanduser()
     prepared = tfds_data_dir(config.data_dir) / given
     root = (given if given.exists() or not prepared.exists() else prepared).absolute()
@@ -232,8 +237,7 @@ def make_directory(
     if "test" not in sources:
         sources = _hold_out(sources["train"], config.test_fraction)
         of_arrays = digests(sources)
-    channels = sources["train"].x.shape[-1]
-    mean, std = UNIT_STATISTICS if channels == 1 else IMAGENET_STATISTICS
+    mean, std = statistics_of(sources["train"].x.shape[-1])
     return assemble(
         config,
         name=content.name,

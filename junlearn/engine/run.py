@@ -8,7 +8,7 @@ bit for bit.
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple, Unpack
 
@@ -28,8 +28,11 @@ from junlearn.engine.inputs.splits import check_rows
 from junlearn.engine.position import Position, read_position
 from junlearn.engine.predict import evaluate_accuracy
 from junlearn.engine.program import Clock, Epoch, Program, program_of
+from junlearn.engine.run_result import Result
 from junlearn.engine.settings import Placement, Progress, RunOptions, Snapshots, stage_options
 from junlearn.errors import ConfigError
+from junlearn.logs.logger import Logger
+from junlearn.logs.safely import Listeners
 from junlearn.parts import feeds
 from junlearn.types import (
     Key,
@@ -47,25 +50,6 @@ __all__ = ["Result", "Staged", "begin", "finish_run", "place", "run", "run_stage
 
 CHEAP_SECONDS = 1.0
 """Work that is worth a snapshot when a signal ends the run."""
-
-
-class Result(NamedTuple):
-    """What a run leaves."""
-
-    model: Model
-    """The method's network: the one that was passed, unless the method changed it."""
-    variables: Variables
-    history: list[dict[str, Any]]
-    """One entry an epoch: stage, epoch, steps, and the mean of every metric over its steps."""
-    seconds: dict[str, float]
-    """compile, run (steps alone), evaluate (whatever stages ask before they stop) and total wall time, summed over
-    interruptions. The price of a method that must look at its own progress is run + evaluate."""
-    stages: dict[str, float]
-    """The seconds in steps of every stage, by its name; together they are `seconds["run"]`."""
-    reported: dict[str, float]
-    """What the method has to say of its run (`Method.report`)."""
-    certificate: dict[str, Any] = {}
-    """What the method guarantees, and what that assumes (`Method.certificate`); empty where it has no proof."""
 
 
 class Staged(NamedTuple):
@@ -94,8 +78,8 @@ def run(
 ) -> Result:
     """Run all stages of `method` from `variables`, and finish.
 
-    `options` are `seed`, `initial`, `views` and `progress` of `run_stages`, and the fields of its `placement` (`loop`,
-    `mesh`) and of its `snapshots` (`store`, `begun`, `save_seconds`).
+    `options` are `seed`, `initial`, `views`, `progress` and `log` of `run_stages`, and the fields of its `placement`
+    (`loop`, `mesh`) and of its `snapshots` (`store`, `begun`, `save_seconds`). `log` may be a single logger, too.
 
     Arrays are converted as by `junlearn.train`. Raises as `run_stages` does, and ConfigError for arguments of another
     kind, columns of other lengths, images of another shape than the model's, and rows out of range. What only a network
@@ -153,14 +137,16 @@ def run_stages(
     initial: Variables | None = None,
     views: Mapping[str, View] | None = None,
     progress: Progress | None = None,
+    log: Sequence[Logger] = (),
 ) -> Staged:
     """Run all stages of `method` from `variables`.
 
     `key` feeds the method and the augmentation, `seed` the data order. `placement` and `snapshots` say how the run is
     carried out, and change nothing of its result but the rounding. `initial` are the weights that the training of
     `variables` began from; few methods ask for them (`Method.with_initial`), the others pass over them. `views` default
-    to scaling uint8 to [0, 1]. When the command line handles a signal, the run saves a snapshot at the next look of the
-    host and ends with Interrupted.
+    to scaling uint8 to [0, 1]. Every logger in `log` is told of each epoch as it ends, by the first process alone; of
+    epochs before an interruption it is not told again, and one that fails is left out. When the command line
+    handles a signal, the run saves a snapshot at the next look of the host and ends with Interrupted.
 
     Raises ConfigError when the method needs `initial` and it is not given, DivergedError when a metric of a step, or a
     network in the state at the end of a stage, is NaN or infinite, CheckpointError as `engine.checkpoint` does.
@@ -192,6 +178,7 @@ def run_stages(
     program: Program | None = None
     clocks: dict[Program, Clock] = {}
     rows: Rows | None = None
+    listeners = Listeners(log if processes.is_first() else ())
     with interrupts.held():
         while position.stage < len(stages):
             stage, epoch = stages[position.stage], position.epoch
@@ -236,6 +223,7 @@ def run_stages(
                 position.seconds["evaluate"] += looked - compiled
             if epoch_ends or stops:
                 position.close_epoch(stage.name)
+                listeners.epoch(position.history)
                 rows = None
             if stops or position.epoch == stage.epochs:
                 check_networks(state, f"end of stage {stage.name!r}")

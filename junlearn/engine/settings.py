@@ -1,6 +1,6 @@
 """How a run is carried out: in which loop, on which devices, where it is kept. The result is the same, to rounding."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict
 
 import jax
@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 
 from junlearn.engine.checkpoint import Store
 from junlearn.engine.inputs.options import LoopKind
+from junlearn.logs.logger import Logger
 from junlearn.types import Variables, View
 
 __all__ = ["Placement", "Progress", "RunOptions", "Snapshots", "stage_options"]
@@ -55,6 +56,7 @@ class RunOptions(TypedDict, total=False):
     begun: Store | None
     save_seconds: float
     progress: Progress | None
+    log: Logger | Sequence[Logger] | None
 
 
 def stage_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What is known of the networks of an experiment: a record of each, found in the log or made and added to it."""
 
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property, partial
@@ -10,10 +11,11 @@ from junlearn import metrics, relearn
 from junlearn.engine import processes, saved
 from junlearn.engine.run import Result
 from junlearn.errors import DivergedError, JunlearnError
-from junlearn.experiment import original_file, provenance, records, request
+from junlearn.experiment import original_file, provenance, records, references, request
 from junlearn.experiment.effect import guaranteed, without_effect
 from junlearn.experiment.evaluator import Evaluator, Relearning, Subject
 from junlearn.experiment.identity import Identity, metric_code, record_hash
+from junlearn.experiment.logged import tell
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Renewal
 from junlearn.experiment.records import Record
@@ -21,8 +23,10 @@ from junlearn.experiment.resolved import method_of
 from junlearn.experiment.schema import digest, plain, thing_of
 from junlearn.experiment.setup import RANDOM, RELEARN, Setup, key_for, run_options
 from junlearn.files import replace
+from junlearn.logs.run_log import NOTHING, RunLog
 from junlearn.methods import build
 from junlearn.metrics import Context, Network, costly
+from junlearn.metrics.directions import compares
 from junlearn.models.weights import file_digest
 from junlearn.plugins.registry import metrics_of
 
@@ -46,6 +50,8 @@ class Case(NamedTuple):
     """Trains it, or reads it back; asked once."""
     stores: tuple[Path, ...] = ()
     """Where the networks lie, when they are finished, that it is read back from."""
+    others: tuple[Callable[[], Result], ...] = ()
+    """Of the retrained network, where several are wanted: those after it, each trained or read back when asked."""
 
 
 class Outcome(NamedTuple):
@@ -58,9 +64,17 @@ class Outcome(NamedTuple):
 
 
 def evaluate_cases(
-    setup: Setup, cases: Sequence[Case], log: Path, renewal: Renewal, reporter: Reporter
+    setup: Setup,
+    cases: Sequence[Case],
+    log: Path,
+    renewal: Renewal,
+    reporter: Reporter,
+    run_log: RunLog = NOTHING,
 ) -> Outcome:
-    """The record of every case: found in `log`, or made and added to it; `renewal`: which of them are made anew."""
+    """The record of every case: found in `log`, or made and added to it; `renewal`: which of them are made anew.
+
+    The loggers of the run are told of each.
+    """
     maker = _RecordMaker(setup, cases, log, renewal, reporter)
     outcome = Outcome([], {})
     kept: dict[str, list[str]] = {}
@@ -68,6 +82,7 @@ def evaluate_cases(
         try:
             record = _with_weights(setup, case, maker.record_of(case), log, reporter)
             outcome.records.append(record)
+            tell(run_log, record)
             if "certificate" in record:
                 reporter.say(f"{case.label}: {guaranteed(record['certificate'])}")
             if "effect" in record:
@@ -77,6 +92,7 @@ def evaluate_cases(
             if case.role != "unlearn" or of_the_machine(error):
                 raise
             reporter.say(f"{case.label}: failed, {type(error).__name__}")
+            reporter.finished(case.label, None)
             outcome.failures[case.label] = error
             if not isinstance(error, JunlearnError | DivergedError):
                 _keep_traceback(case.label, error, log.parent, reporter)
@@ -98,9 +114,9 @@ class _RecordMaker:
         self.setup, self.log, self.renewal, self.reporter = setup, log, renewal, reporter
         self.metrics = metrics_of(setup.experiment.metrics)
         self.metric_code = metric_code(self.metrics)
-        references: dict[Network, Case] = {c.role: c for c in cases if c.role != "unlearn"}
-        self.reference = references["retrain"].identity if "retrain" in references else None
-        self.evaluator = evaluator_of(setup, references, reporter)
+        before: dict[Network, Case] = {c.role: c for c in cases if c.role != "unlearn"}
+        self.reference = before["retrain"].identity if "retrain" in before else None
+        self.evaluator = evaluator_of(setup, before, reporter)
         # What is left out is so of every network, and said once.
         self.remark = cache(reporter.say)
         earlier = processes.first(lambda: records.repair(log, reporter.say))
@@ -122,10 +138,28 @@ class _RecordMaker:
         place = (name, case.role, case.label)
         record = self.known.get(place)
         if record is not None and not self.renewal.due(place, not self.differences(case, record)):
-            return record
+            self.reporter.finished(case.label, None, record["seconds"].get("total"))
+            return self._with_others(case, record)
+        began = time.perf_counter()
         add = records.append if record is None else records.amend
         made = self._make(case, name)
-        return processes.first(partial(add, self.log, made, self.reporter.say))
+        added: Record = processes.first(partial(add, self.log, made, self.reporter.say))
+        self.reporter.finished(case.label, time.perf_counter() - began)
+        return self._with_others(case, added)
+
+    def _with_others(self, case: Case, record: Record) -> Record:
+        """The record with what the metrics are of the other retrained networks, where they are wanted."""
+        if not case.others or references.count(record) > len(case.others):
+            return record
+        self.reporter.say(references.price(record, len(case.others)))
+        found = []
+        for number, other in enumerate(case.others, start=2):
+            done = other()
+            subject = Subject(f"{case.label} {number}", done.model, done.variables)
+            context = self.evaluator.context(subject)._replace(remark=self.remark)
+            found.append(metrics.compute(context, self.metrics))
+        record = references.added(record, found)
+        return processes.first(partial(records.amend, self.log, record, self.reporter.say))
 
     def differences(self, case: Case, record: Record) -> str:
         """In what a record differs from what would be made now, in words."""
@@ -143,9 +177,14 @@ class _RecordMaker:
         with self.reporter.timing(f"{case.label}: evaluated"):
             own: Network = "model" if case.role == "unlearn" else case.role
             context = self.evaluator.context(subject, own)._replace(remark=self.remark)
-            values = metrics.compute(context, self.metrics)
-        config = _own_config(self.setup, case)
-        record = records.new(config, name, case.role, case.label, values, done, self._code(case))
+            values, intervals = metrics.compute_with_intervals(context, self.metrics)
+        if case.role == "retrain":
+            # It is compared with itself there, and differs by nothing on whatever examples.
+            intervals = {n: interval for n, interval in intervals.items() if not compares(n)}
+        config, code = _own_config(self.setup, case), self._code(case)
+        record = records.new(
+            *(config, name, case.role, case.label, values, done, code), intervals=intervals
+        )
         record["request"] = self.request
         shape = {"input_shape": list(self.setup.dataset.input_shape)}
         record["preprocessing"] = {**self.setup.dataset.preprocessing, **shape}

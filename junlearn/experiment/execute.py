@@ -21,8 +21,9 @@ from junlearn.engine.run import Result, Staged, finish_run, run_stages
 from junlearn.engine.settings import stage_options
 from junlearn.experiment import original_file, provenance, request, sequence, stored
 from junlearn.experiment.evaluate import Case, Outcome, evaluate_cases
-from junlearn.experiment.identity import Identity, identities, network_code
+from junlearn.experiment.identity import Identity, another, identities, network_code
 from junlearn.experiment.locks import exclusive
+from junlearn.experiment.logged import following
 from junlearn.experiment.preparing import prepare
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Fresh, Renewal
@@ -35,8 +36,11 @@ from junlearn.experiment.setup import (
     key_for,
     run_options,
 )
+from junlearn.experiment.suited import suited
 from junlearn.experiment.training import about, shared_directory, spent, trained
 from junlearn.files import replace
+from junlearn.logs.logger import Logger
+from junlearn.logs.run_log import NOTHING, RunLog
 from junlearn.methods import METHODS, build
 from junlearn.train import initial
 from junlearn.types import Method
@@ -64,18 +68,20 @@ def execute(
     cache_dir: str | None,
     reporter: Reporter,
     fresh: Fresh = "nothing",
+    log: RunLog = NOTHING,
 ) -> Outcome:
     """Run the experiment in `workdir`. A method that fails does not keep those after it from running.
 
     The directory is made when the data have been read and every method made: a mistake leaves nothing behind. `fresh`
-    says which networks and records are made anew although they are there.
+    says which networks and records are made anew although they are there. `log` is told of every epoch and record.
     """
     renewal = Renewal(fresh)
     setup = prepared(experiment, cache_dir, reporter, renewal)
     shared = shared_directory(cache_dir)
-    networks = _Networks(setup, shared, workdir / "checkpoints", renewal, reporter)
+    networks = _Networks(setup, shared, workdir / "checkpoints", renewal, reporter, log)
     cases = networks.cases(networks.setups[0])
-    with exclusive(workdir):
+    labels = [case.label for case in cases] * len(networks.setups)
+    with exclusive(workdir), reporter.whole(labels):
         text = json.dumps(plain(experiment), indent=2) + "\n"
         processes.first(lambda: replace(workdir / "config.json", text))
         section, data, split = experiment.scenario, setup.dataset, setup.split
@@ -87,7 +93,9 @@ def execute(
                 cases = networks.cases(each)
             # A method that failed has no network to go on from.
             going = [case for case in cases if case.label not in outcome.failures]
-            found = evaluate_cases(each, going, workdir / "records.jsonl", renewal, reporter)
+            for label in outcome.failures:
+                reporter.finished(label, None)
+            found = evaluate_cases(each, going, workdir / "records.jsonl", renewal, reporter, log)
             outcome = Outcome(outcome.records + found.records, outcome.failures | found.failures)
         processes.first(lambda: _tell_copies(setup, cache_dir, reporter))
         return outcome
@@ -144,9 +152,16 @@ class _Networks:
     """The networks of an experiment, made or read back when they are asked for."""
 
     def __init__(
-        self, setup: Setup, shared: Path, own: Path, renewal: Renewal, reporter: Reporter
+        self,
+        setup: Setup,
+        shared: Path,
+        own: Path,
+        renewal: Renewal,
+        reporter: Reporter,
+        log: RunLog = NOTHING,
     ) -> None:
         self.shared, self.own, self.renewal, self.reporter = shared, own, renewal, reporter
+        self.log = log
         self.setups = sequence.setups(setup)
         self.original = self._trained(setup, "original", identities(setup).original)
         self.references = cache(lambda: sequence.references(self.setups, shared, renewal, reporter))
@@ -164,7 +179,10 @@ class _Networks:
         if experiment.reference:
             reference = self._trained(setup, "retrain", names.retrain)
             place = (self.shared / digest(names.retrain),)
-            cases.append(Case("retrain", "retrain", names.retrain, code, reference, place))
+            case = Case("retrain", "retrain", names.retrain, code, reference, place)
+            numbers = range(2, experiment.references + 1)
+            others = tuple(partial(self._another, setup, names.retrain, n) for n in numbers)
+            cases.append(case._replace(others=others))
 
         def stages(config: NamedConfig, after: NamedConfig) -> str:
             """What names the stages of a method with this section, where `after` has left what it goes on from."""
@@ -174,9 +192,8 @@ class _Networks:
         stores: dict[str, tuple[str, Store]] = {}
         for label in experiment.methods:
             config = method_of(experiment, label)
-            # Built before anything is trained: a setting that cannot be is an error at once.
-            method = build(thing_of(config), config, setup.model)
-            original_file.check_method(experiment, label, method)
+            # Before anything is trained: what cannot be is an error at once.
+            method = suited(experiment, label, setup.model, setup.sources)
             name = stages(config, config)
             # Configurations that differ in what `finish` reads share the stages of the first of them,
             first, store = stores.setdefault(
@@ -198,9 +215,20 @@ class _Networks:
         def network() -> Result:
             if role == "retrain" and setup.number:
                 self.references()
-            return trained(setup, role, identity, self.shared, self.renewal, self.reporter)
+            log = self._following(self.setups[0] if role == "original" else setup, role, identity)
+            return trained(setup, role, identity, self.shared, self.renewal, self.reporter, log)
 
         return cache(network)
+
+    def _another(self, setup: Setup, retrain: Identity, number: int) -> Result:
+        """One more retrained network; it is not kept in memory."""
+        identity = another(retrain, number)
+        where = (self.shared, self.renewal, self.reporter)
+        return trained(setup, "retrain", identity, *where, number=number)
+
+    def _following(self, setup: Setup, label: str, identity: Identity) -> list[Logger]:
+        reference = identities(setup).retrain if setup.experiment.reference else None
+        return following(self.log, setup, label, identity, reference)
 
     def _finished(
         self, setup: Setup, method: Method, label: str, place: tuple[str, Store, Store | None]
@@ -231,6 +259,7 @@ class _Networks:
         if begun is not None and not provenance.current(begun, code):
             begun = None
         provenance.attribute(store, label, code, self.renewal, self.reporter.say, told)
+        log = self._following(setup, label, identities(setup).unlearned(config))
         with self.reporter.following(label) as progress:
             staged = run_stages(
                 method,
@@ -240,7 +269,7 @@ class _Networks:
                 setup.asked,
                 key=key,
                 initial=before_training,
-                **stage_options(run_options(setup, progress, store=store, begun=begun)),
+                **stage_options(run_options(setup, progress, store=store, begun=begun, log=log)),
             )
         self.reporter.say(f"{label}: {spent(staged)}")
         return staged

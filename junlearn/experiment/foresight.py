@@ -8,11 +8,11 @@ from junlearn.engine import processes
 from junlearn.errors import JunlearnError
 from junlearn.experiment import original_file
 from junlearn.experiment.progress import Reporter
-from junlearn.experiment.resolved import Resolved, method_of, surrogate_of
-from junlearn.experiment.schema import digest, plain, thing_of
+from junlearn.experiment.resolved import Resolved, surrogate_of
+from junlearn.experiment.schema import digest, plain
 from junlearn.experiment.scoring import asked, foreseen
 from junlearn.experiment.setup import choose, read, within_memory
-from junlearn.methods import build
+from junlearn.experiment.suited import suited
 from junlearn.scenarios.partition import so_far
 
 __all__ = ["foresee"]
@@ -53,10 +53,7 @@ def _foresee(
             seen, requests, model, _ = choose(experiment, dataset, scores)
             split = so_far(requests)
             for label in experiment.methods:
-                config = method_of(experiment, label)
-                original_file.check_method(
-                    experiment, label, build(thing_of(config), config, model)
-                )
+                suited(experiment, label, model, seen.sources)
             original_file.network(experiment, model, seen.sources)
         except JunlearnError as error:
             raise type(error)(f"{title}: {error}" if title else str(error)) from error

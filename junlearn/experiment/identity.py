@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 from msgspec import Meta
 
 from junlearn import metrics, outputs
+from junlearn.datasets import DATASETS
 from junlearn.engine import run
 from junlearn.experiment import original_file
 from junlearn.experiment.code_digest import code_digest
@@ -29,6 +30,7 @@ from junlearn.plugins.source import is_own, module_name, source_digest
 __all__ = [
     "Identities",
     "Identity",
+    "another",
     "identities",
     "judgement",
     "method_identity",
@@ -44,7 +46,7 @@ __all__ = [
 Identity = dict[str, Any]
 
 LOCATION_FIELDS = ("data_dir", "path")
-"""Fields of a dataset's section that say where it lies, not what it is."""
+"""Fields of a dataset's section that say where it lies, not what it is; those that name a `File` are others."""
 
 LATER = {"crop": None, "epsilon": 1e-12}
 """Fields that sections did not always have, and what held before: left out where they say so, so that networks from
@@ -103,6 +105,11 @@ def identities(setup: Setup) -> Identities:
     methods |= {"request": {"rows": rows, "classes": classes}}
     before = identities(setup.at(setup.number - 1)) if setup.number > 1 else None
     return Identities(trained | file, retrain, methods, before)
+
+
+def another(retrain: Identity, number: int) -> Identity:
+    """Of the retrained network `number` of several, from 2 on; the first is `retrain`."""
+    return retrain | {"reference": number}
 
 
 def original_settings(experiment: Resolved) -> Identity:
@@ -204,9 +211,12 @@ def _names(hint: Any) -> set[str]:
 
 
 def without_location(section: dict[str, Any]) -> dict[str, Any]:
-    """The section of a dataset without the fields that say where it lies."""
-    kept = {name: value for name, value in section.items() if name not in LOCATION_FIELDS}
-    return _as_before(kept)
+    """The section of a dataset without the fields that say where it lies: its fingerprint says what is there."""
+    own = DATASETS.get(section.get("name", ""))
+    hints = {} if own is None else get_type_hints(own.Config, include_extras=True)
+    files = [name for name in hints if "file" in _names(hints[name])]
+    where = (*LOCATION_FIELDS, *files)
+    return _as_before({name: value for name, value in section.items() if name not in where})
 
 
 def _as_before(section: dict[str, Any]) -> dict[str, Any]:

@@ -66,7 +66,10 @@ def read_network(
     setup, cases = execute.cases_of(prepared, workdir, cache_dir, reporter)
     case = next(case for case in cases if case.label == label)
     logged = records.read(workdir / "records.jsonl")
-    record = next((line for line in logged if is_record_of(setup, cases, case, line)), None)
+    # Made once: of a large request a hash takes milliseconds, and a log can be long.
+    name = _hash(setup, cases, case)
+    own = (line for line in logged if _is_of(case, line) and line["config_hash"] == name)
+    record = next(own, None)
     if record is None:
         raise ConfigError(f"{workdir}: the network of {label} is not finished: {again}")
     with matmuls(experiment.matmul_precision):
@@ -98,9 +101,17 @@ def absent(case: Case) -> list[Path]:
 
 def is_record_of(setup: Setup, cases: Sequence[Case], case: Case, record: Record) -> bool:
     """Whether a record is that of one of the cases of an experiment."""
+    return _is_of(case, record) and record["config_hash"] == _hash(setup, cases, case)
+
+
+def _is_of(case: Case, record: Record) -> bool:
+    return (record["role"], record["method"]) == (case.role, case.label)
+
+
+def _hash(setup: Setup, cases: Sequence[Case], case: Case) -> str:
+    """That of the record of a case."""
     reference = next((c.identity for c in cases if c.role == "retrain"), None)
-    wanted = (record_hash(setup, case.identity, reference), case.role, case.label)
-    return (record["config_hash"], record["role"], record["method"]) == wanted
+    return record_hash(setup, case.identity, reference)
 
 
 def experiment_of(workdir: Path) -> Any:

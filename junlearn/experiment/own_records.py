@@ -14,15 +14,15 @@ from junlearn.engine.inputs.options import key_of, sort_options, values_of
 from junlearn.engine.run import Result
 from junlearn.errors import ConfigError, unknown
 from junlearn.experiment import records, schema
+from junlearn.experiment.configured import configured
 from junlearn.experiment.conversion import convert
 from junlearn.methods import retrain as retraining
 from junlearn.plugins import registry
-from junlearn.plugins.objects import chosen_method
 from junlearn.plugins.source import is_own, source_digest
 from junlearn.scenarios.split_off import labelled, split_of
 from junlearn.types import Data, Key, Sources, Split
 
-__all__ = ["write_record"]
+__all__ = ["record_of", "write_record"]
 
 
 def write_record(
@@ -35,7 +35,7 @@ def write_record(
     *,
     dataset: str,
     model: str,
-    key: Key | None = None,
+    key: Key | int | None = None,
     **options: Any,
 ) -> records.Record:
     """Append what `evaluate` found to a file such as `records.jsonl`, in the form of the command line's records.
@@ -48,6 +48,27 @@ def write_record(
 
     Raises ConfigError as `unlearn` and `split_off` do.
     """
+    made = record_of(
+        *(metrics, data, split, method, result), dataset=dataset, model=model, key=key, **options
+    )
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    return records.append(Path(path), made)
+
+
+def record_of(
+    metrics: dict[str, float],
+    data: Data | Sources,
+    split: Split | np.ndarray | Sequence[int],
+    method: Any,
+    result: Result | None = None,
+    *,
+    dataset: str,
+    model: str,
+    key: Key | int | None = None,
+    label: str | None = None,
+    **options: Any,
+) -> records.Record:
+    """The record that `write_record` appends; `label` is what the method is called in it, by default its name."""
     sources = labelled(data)
     split = split_of(sources, split)
     if not isinstance(result, Result | None):
@@ -55,16 +76,21 @@ def write_record(
     for name, text in (("dataset", dataset), ("model", model)):
         if not isinstance(text, str):
             raise ConfigError(f"{name} is {kind_of(text)}: a name to find the record by is wanted")
+    intervals = getattr(metrics, "intervals", None)
     metrics = values_of(metrics)
     if isinstance(method, str) and not registry.is_known("method", method) and method != "original":
         raise unknown("method", method, [*registry.names("method"), "original"])
     original = isinstance(method, str) and method == "original"
-    name, thing, preset = (method, retraining, {}) if original else chosen_method(method)
     fields, runs = sort_options(options)
-    settings = schema.plain(convert(thing.Config, {**preset, **fields}, name))
+    if original:
+        name, thing, settings = method, retraining, convert(retraining.Config, fields, method)
+    else:
+        name, thing, settings = configured(method, fields)
+    settings = schema.plain(settings)
     code = {} if is_own(thing) else {"source": source_digest(thing)}
     section = {"name": registry.proper("method", name), **settings, **code}
-    own: dict[str, Any] = {"methods": [name], "method": {name: section}}
+    label = name if label is None else label
+    own: dict[str, Any] = {"methods": [label], "method": {label: section}}
     if trains := thing is retraining:
         own = {"methods": [], "method": {}, "train": settings if result else None}
     resolved = {
@@ -83,6 +109,5 @@ def write_record(
         **own,
     }
     role = name if trains else "unlearn"
-    record = records.new(resolved, schema.digest(resolved), role, name, metrics, result)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return records.append(Path(path), record)
+    name_of = schema.digest(resolved)
+    return records.new(resolved, name_of, role, label, metrics, result, intervals=intervals)

@@ -11,6 +11,7 @@ import numpy as np
 from junlearn.engine.batches import PLAIN_VIEWS, view_of
 from junlearn.engine.inputs.networks import network_of
 from junlearn.engine.inputs.options import check_views, seed_of, sort_options
+from junlearn.engine.showing import counted
 from junlearn.experiment.conversion import convert
 from junlearn.hardness import bilevel
 from junlearn.hardness import entanglement as embedding
@@ -48,16 +49,18 @@ def memorisation(
     )
     sources, _ = fitting(model, data, runs.get("views"))
     views = runs.pop("views", None) or PLAIN_VIEWS
-    return trained_scores(
-        recipe,
-        model,
-        sources,
-        models=settings.models,
-        share=settings.share,
-        seed=settings.networks_seed,
-        views=views,
-        **runs,
-    )
+    with counted("memorisation", runs.pop("progress", "auto")) as count:
+        return trained_scores(
+            recipe,
+            model,
+            sources,
+            models=settings.models,
+            share=settings.share,
+            seed=settings.networks_seed,
+            views=views,
+            progress=count,
+            **runs,
+        )
 
 
 def entanglement(

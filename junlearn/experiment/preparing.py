@@ -15,11 +15,11 @@ from junlearn.engine.run import place
 from junlearn.experiment import original_file, scoring
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Renewal
-from junlearn.experiment.resolved import NamedConfig, Resolved, method_of
+from junlearn.experiment.resolved import NamedConfig, Resolved
 from junlearn.experiment.schema import thing_of
 from junlearn.experiment.scoring import Scored
 from junlearn.experiment.setup import Setup, choose, read, seeds_of, within_memory
-from junlearn.methods import build
+from junlearn.experiment.suited import suited
 from junlearn.scenarios import remarks
 from junlearn.scenarios.partition import so_far
 from junlearn.train import everything
@@ -76,8 +76,7 @@ def _unsettled(
     stand_in, _ = scoring.foreseen(experiment, dataset)
     _, _, model, _ = choose(experiment, dataset, stand_in)
     for label in experiment.methods:
-        config = method_of(experiment, label)
-        build(thing_of(config), config, model)
+        suited(experiment, label, model, dataset.sources)
     sources, request = place(dataset.sources, mesh), everything(dataset.sources)
     return Setup(
         *(experiment, dataset, model, request, sources, seeds_of(experiment), mesh, surrogate),

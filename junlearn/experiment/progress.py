@@ -1,27 +1,21 @@
 """What a person sees while a run is going on."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
 
+from junlearn.engine import compiling
 from junlearn.engine.settings import Progress
+from junlearn.text.bars import Board
 from junlearn.text.terminal import printable
 
 __all__ = ["Reporter"]
 
-SHOWN = 8
-"""Bars of one run on the terminal at once; of a run with more stages the newest."""
+SILENCE = 60.0
+"""Seconds between two lines, on a pipe, that say how much is left."""
 
 
 class Reporter:
@@ -29,6 +23,12 @@ class Reporter:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._said = time.monotonic()
+
+    @cached_property
+    def board(self) -> Board:
+        """The bars on the terminal."""
+        return Board(self.console)
 
     def say(self, text: str) -> None:
         """One line that stays."""
@@ -45,32 +45,24 @@ class Reporter:
     @contextmanager
     def following(self, title: str) -> Iterator[Progress]:
         """The progress of a run as a bar for each stage, with the time left and the last loss."""
-        bars = Bars(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[loss]}", markup=False),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
-        tasks: dict[str, TaskID] = {}
-
-        def follow(stage: str, done: int, total: int, metrics: dict[str, float]) -> None:
-            if stage not in tasks:
-                if len(tasks) >= SHOWN:
-                    bars.update(list(tasks.values())[-SHOWN], visible=False)
-                tasks[stage] = bars.add_task(
-                    printable(f"{title} {stage}".strip()), total=total, loss=""
-                )
-            loss = f"loss {metrics['loss']:.4g}" if "loss" in metrics else ""
-            bars.update(tasks[stage], completed=done, total=total, loss=loss)
-
-        with bars:
+        with self.board.following(title) as follow, compiling.measured(self.board.compiles):
             yield follow
+
+    @contextmanager
+    def whole(self, labels: Iterable[str]) -> Iterator[None]:
+        """All networks of a run or a sweep, by their labels: a bar with the time left beside those of the stages."""
+        with self.board.counting("networks", labels):
+            yield
+
+    def finished(self, label: str, seconds: float | None, earlier: float | None = None) -> None:
+        """A network of `whole` is judged: after `seconds`, or (None) it was, and took `earlier` seconds to make.
+
+        Where there are no bars a line says how much is left, once a minute.
+        """
+        left = self.board.finished(label, seconds, earlier)
+        if left and not self.console.is_terminal and time.monotonic() - self._said >= SILENCE:
+            self._said = time.monotonic()
+            self.say(left)
 
     @contextmanager
     def timing(self, text: str) -> Iterator[None]:

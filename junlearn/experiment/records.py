@@ -3,6 +3,7 @@
 It is a log of sealed lines (`junlearn.experiment.sealed_log`).
 """
 
+import json
 import logging
 import math
 from collections.abc import Mapping
@@ -15,8 +16,21 @@ from junlearn.errors import DamagedError
 from junlearn.experiment import provenance, sealed_log
 from junlearn.experiment.provenance import Provenance
 from junlearn.experiment.sealed_log import Kind, Remark
+from junlearn.metrics import Interval
 
-__all__ = ["SECONDS", "Record", "amend", "append", "new", "number_of", "read", "repair", "spent"]
+__all__ = [
+    "SECONDS",
+    "Record",
+    "amend",
+    "append",
+    "flat",
+    "new",
+    "number_of",
+    "read",
+    "repair",
+    "settings",
+    "spent",
+]
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +50,12 @@ class Record(Provenance):
     """original, retrain or unlearn."""
     seed: int
     metrics: dict[str, float]
+    intervals: NotRequired[dict[str, list[float]]]
+    """Of a metric that is a statistic of examples its 95 % interval, from and to (`junlearn.metrics.intervals`); not in
+    records of earlier versions."""
+    references: NotRequired[dict[str, Any]]
+    """Of the retrained network, where there are several: their "count", and as "metrics" of each name the values of all
+    of them, the first being this one (`junlearn.experiment.references`)."""
     seconds: dict[str, float]
     """SECONDS: run are the steps alone, evaluate the looks at its own progress while it ran."""
     stages: NotRequired[dict[str, float]]
@@ -77,6 +97,7 @@ def new(
     metrics: dict[str, float],
     result: Result | None,
     code: Mapping[str, str] | None = None,
+    intervals: Mapping[str, Interval] | None = None,
 ) -> Record:
     """The record of a network that was judged just now; what its method reports is among the metrics.
 
@@ -98,6 +119,8 @@ def new(
         **provenance.now(code or {}),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    if intervals:
+        record["intervals"] = {name: list(interval) for name, interval in intervals.items()}
     if result is not None and result.certificate:
         record["certificate"] = result.certificate
     return record
@@ -113,6 +136,30 @@ def spent(record: Record) -> float:
     return record["seconds"]["run"] + record["seconds"].get("evaluate", 0.0)
 
 
+def settings(record: Record) -> dict[str, str | int | float | None]:
+    """The configuration of a record as one row; that of its method is `method/FIELD`, whatever its label."""
+    config = dict(record["config"])
+    sections = config.get("method", {})
+    if len(sections) == 1:
+        config["method"] = next(iter(sections.values()))
+    return flat(config)
+
+
+def flat(
+    tree: Mapping[str, Any], prefix: str = "", joint: str = "/"
+) -> dict[str, str | int | float | None]:
+    """A tree of tables as one row, with names such as `OUTER/INNER`; lists are JSON text."""
+    found: dict[str, str | int | float | None] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}{joint}", joint)
+        elif value is None or isinstance(value, str | int | float):
+            found[f"{prefix}{name}"] = value
+        else:
+            found[f"{prefix}{name}"] = json.dumps(value)
+    return found
+
+
 def _parse(content: dict[str, Any]) -> None:
     """Raise DamagedError where a sealed line is no record."""
     for name, kind in REQUIRED.items():
@@ -121,6 +168,14 @@ def _parse(content: dict[str, Any]) -> None:
     numbers = [*content["metrics"].values(), *content["seconds"].values()]
     if "run" not in content["seconds"] or not all(isinstance(n, int | float) for n in numbers):
         raise DamagedError("its metrics or seconds are not numbers")
+    intervals = content.get("intervals", {})
+    if not isinstance(intervals, dict) or not all(_is_pair(i) for i in intervals.values()):
+        raise DamagedError("its intervals are not pairs of numbers")
+
+
+def _is_pair(value: Any) -> bool:
+    numbers = value if isinstance(value, list) else []
+    return len(numbers) == 2 and all(isinstance(number, int | float) for number in numbers)
 
 
 def _name(record: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -179,6 +234,12 @@ def _finite(record: Record, remark: Remark) -> Record:
         "history": [clean(entry) for entry in record["history"]],
         "config": _in_words(record["config"]),
     }
+    if "intervals" in record:
+        changed["intervals"] = {
+            name: interval
+            for name, interval in record["intervals"].items()
+            if name in changed["metrics"] and all(map(_is_finite, interval))
+        }
     if "certificate" in record:
         changed["certificate"] = _in_words(record["certificate"])
     return {**record, **changed}  # type: ignore[typeddict-item]

@@ -35,6 +35,7 @@ class Resolved(Protocol):
     matmul_precision: MatmulPrecision
     original: str
     reference: bool
+    references: int
     metrics: tuple[str, ...]
     train_view: Literal["eval", "augment"]
     sample: int | None

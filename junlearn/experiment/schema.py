@@ -19,7 +19,7 @@ import msgspec
 from junlearn import metrics
 from junlearn.engine.precision import MatmulPrecision, Precision
 from junlearn.errors import ConfigError, short, unknown
-from junlearn.experiment import auditing, original_file, reading
+from junlearn.experiment import auditing, original_file, reading, references
 from junlearn.experiment.conversion import convert
 from junlearn.experiment.reading import INTEGERS, sound
 from junlearn.experiment.sections import (
@@ -33,6 +33,7 @@ from junlearn.experiment.sections import (
     take_plugins,
 )
 from junlearn.fields import Count, Fraction, NonNegative, Seed
+from junlearn.logs import choices
 from junlearn.methods import retrain
 from junlearn.metrics import DEFAULT_METRICS
 from junlearn.plugins import registry
@@ -94,6 +95,8 @@ class Loop:
     """Wall time between two checkpoints of a running stage."""
     save_weights: bool = False
     """Write the finished network of every method below the workdir, for use outside; see `junlearn.engine.saved`."""
+    log: tuple[str, ...] = ()
+    """Where a run or a sweep logs every epoch and its results, one or several of csv, tensorboard and wandb."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +129,9 @@ class Experiment:
     else the file that it is in. The retrained network never starts from an original that was given."""
     reference: bool = True
     """Train the retrained network. Without it, the metrics that compare with it are left out."""
+    references: Count = 1
+    """How many retrained networks. Of several, the range of each metric among them is shown; methods are compared with
+    the first, which is the same network whatever their number."""
     metrics: tuple[str, ...] = DEFAULT_METRICS
     train_view: Literal["eval", "augment"] = "eval"
     """How the metrics see training examples: plain, or augmented as in training (what LAF and CaMU report)."""
@@ -252,6 +258,8 @@ def parse(table: Mapping[str, Any]) -> Any:
     registry.metrics_of(experiment.metrics)
     metrics.check(experiment.metrics)
     original_file.check(experiment)
+    references.check(experiment.references, experiment.reference)
+    choices.check(experiment.loop.log)
     if "audit" in extras:
         auditing.check(experiment.audit)
     if experiment.loop.distributed and experiment.loop.devices == "one":

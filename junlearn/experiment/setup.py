@@ -17,6 +17,7 @@ from junlearn.experiment import original_file
 from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import NamedConfig, Resolved, surrogate_of
 from junlearn.experiment.schema import plain, thing_of
+from junlearn.logs.logger import Logger
 from junlearn.memo import remembered
 from junlearn.scenarios.partition import so_far
 from junlearn.types import Dataset, Key, Model, Sources, Split, Variables
@@ -25,6 +26,7 @@ __all__ = [
     "METHOD",
     "ORIGINAL",
     "RANDOM",
+    "REFERENCE",
     "RELEARN",
     "RETRAIN",
     "Setup",
@@ -40,8 +42,10 @@ __all__ = [
 T = TypeVar("T")
 
 ORIGINAL, RETRAIN, SCENARIO, METHOD, RANDOM, RELEARN = range(6)
-"""Purposes of random keys: streams that never meet, also where their seeds are equal. An audit has more
+"""Purposes of random keys: streams that never meet, also where their seeds are equal. An audit has more, 6 to 10
 (`junlearn.audit.streams`)."""
+REFERENCE = 11
+"""Of the retrained networks after the first; each has a place in this stream."""
 
 
 class Setup(NamedTuple):
@@ -177,6 +181,7 @@ def run_options(
     *,
     store: Store | None = None,
     begun: Store | None = None,
+    log: Sequence[Logger] = (),
 ) -> RunOptions:
     """The keywords of `junlearn.engine.run.run` for the runs of the experiment."""
     loop = setup.experiment.loop
@@ -189,4 +194,5 @@ def run_options(
         begun=begun,
         save_seconds=loop.save_seconds,
         progress=progress,
+        log=log,
     )

@@ -9,7 +9,7 @@ compiled/                             compiled programs, which hold no data
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from junlearn.errors import CheckpointError, ConfigError, DataError
 from junlearn.experiment.locks import exclusive
 from junlearn.parts import example_scores
 
-__all__ = ["Entry", "copies", "describe", "entries", "remove"]
+__all__ = ["Entry", "copies", "describe", "entries", "is_of", "remove"]
 
 NETWORK = re.compile(r"[0-9a-f]{8,64}")
 FIELDS = ("dataset", "fingerprint", "role")
@@ -91,6 +91,16 @@ def describe(directory: Path, note: str = "made.json") -> dict[str, str]:
     return {name: value if isinstance(value, str) else "" for name, value in values.items()}
 
 
+def is_of(entry: Entry, marks: Collection[str]) -> bool:
+    """Whether it is made of data with one of the fingerprints `marks`.
+
+    Decoded images are there whole, also where a run takes a part of them (`train_per_class`, `held_out`): such parts
+    have the fingerprint of the whole, and what was done with it behind a hyphen.
+    """
+    known = {mark.partition("-")[0] for mark in marks} if entry.kind == "dataset" else marks
+    return bool(entry.fingerprint) and entry.fingerprint in known
+
+
 def copies(mark: str, networks: Sequence[Path], cache_dir: str | None = None) -> list[str]:
     """Where images that were to be forgotten are still: the caches of the data with the fingerprint `mark`, in words.
 
@@ -99,7 +109,7 @@ def copies(mark: str, networks: Sequence[Path], cache_dir: str | None = None) ->
     known = {path.absolute() for path in networks}
     told = []
     for entry in entries(cache_dir):
-        if entry.kind == "dataset" and entry.fingerprint == mark:
+        if entry.kind == "dataset" and is_of(entry, [mark]):
             told.append(f"the decoded images {entry.path}")
         elif entry.kind == "network" and (
             entry.path.absolute() in known

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from junlearn.errors import ConfigError, short, unknown
-from junlearn.experiment import records, ruling, schema
+from junlearn.experiment import records, references, ruling, schema
 from junlearn.experiment.folders import folders, words
 from junlearn.experiment.identity import original_settings, without_location
 from junlearn.experiment.records import Record, number_of
@@ -58,6 +58,12 @@ class Point(NamedTuple):
         scenario = self.experiment.scenario
         sequence = thing_of(scenario).sequence
         return 1 if sequence is None else sequence(scenario)
+
+    @property
+    def networks(self) -> list[str]:
+        """The labels of all networks that are judged, after one request."""
+        roles = [role for role in ROLES if role == "original" or self.experiment.reference]
+        return [*roles, *self.settings]
 
     def title(self) -> str:
         """Its place on the grid in words."""
@@ -202,10 +208,7 @@ def originals(points: Sequence[Point]) -> int:
 def done(point: Point, workdir: Path, remark: Callable[[str], None]) -> int:
     """How many networks of the point have a record already; `remark` is told of records that are damaged."""
     experiment = schema.plain(point.experiment)
-    wanted = [
-        *(role for role in ROLES if role == "original" or point.experiment.reference),
-        *point.settings,
-    ]
+    wanted = point.networks
     found = 0
     log = point.directory(workdir) / "records.jsonl"
     known = {(r["method"], max(number_of(r), 1)): r for r in records.read(log, remark)}
@@ -215,7 +218,8 @@ def done(point: Point, workdir: Path, remark: Callable[[str], None]) -> int:
             continue
         section = {label: experiment["method"][label]} if label in point.settings else {}
         expected = experiment | {"methods": list(section), "method": section}
-        found += _essence(record["config"]) == _essence(expected)
+        enough = label != "retrain" or references.count(record) >= point.experiment.references
+        found += enough and _essence(record["config"]) == _essence(expected)
     return found
 
 
@@ -223,7 +227,8 @@ def _essence(experiment: dict[str, Any]) -> str:
     """What names an experiment, but for what changes no number."""
     dataset = without_location(experiment["dataset"])
     # A field without a value may be younger than a record that does not have it.
-    numbers = {k: v for k, v in experiment.items() if k != "loop" and v is not None}
+    none = ("loop", "references")
+    numbers = {k: v for k, v in experiment.items() if k not in none and v is not None}
     return schema.digest(numbers | {"dataset": dataset})
 
 

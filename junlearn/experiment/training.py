@@ -1,10 +1,15 @@
 """The original and the retrained network of an experiment: trained once, and shared by all runs below the cache."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import jax
+import numpy as np
 
 from junlearn.datasets.cache import dataset_cache_dir
 from junlearn.engine.checkpoint import Store
 from junlearn.engine.run import Result, Staged
+from junlearn.engine.settings import RunOptions
 from junlearn.experiment import provenance
 from junlearn.experiment.identity import Identity, network_code
 from junlearn.experiment.locks import exclusive
@@ -12,7 +17,8 @@ from junlearn.experiment.progress import Reporter
 from junlearn.experiment.provenance import Renewal
 from junlearn.experiment.records import SECONDS
 from junlearn.experiment.schema import digest
-from junlearn.experiment.setup import ORIGINAL, RETRAIN, Setup, key_for, run_options
+from junlearn.experiment.setup import ORIGINAL, REFERENCE, RETRAIN, Setup, key_for, run_options
+from junlearn.logs.logger import Logger
 from junlearn.methods import METHODS
 from junlearn.train import everything, train
 from junlearn.types import Key
@@ -32,34 +38,48 @@ def trained(
     shared: Path,
     renewal: Renewal,
     reporter: Reporter,
+    log: Sequence[Logger] = (),
+    number: int = 1,
 ) -> Result:
     """The original or the retrained network, trained or read back; two runs that want the same one take turns.
 
-    An original that comes from a file is the network in it.
+    `number`: which of several retrained networks. An original that comes from a file is the network in it.
     """
     if role == "original" and setup.given is not None:
         return Result(setup.model, setup.given, [], dict.fromkeys(SECONDS, 0.0), {}, {})
     store = Store(shared / digest(identity), digest(identity))
     split = setup.split if role == "retrain" else everything(setup.sources)
-    with exclusive(store.directory, waiting=reporter.say), reporter.following(role) as progress:
+    label = role if number == 1 else f"{role} {number}"
+    with exclusive(store.directory, waiting=reporter.say), reporter.following(label) as progress:
         code = network_code(setup, METHODS["retrain"])
-        provenance.attribute(store, role, code, renewal, reporter.say, about(setup, role))
+        told = about(setup, role) | {"label": label}
+        provenance.attribute(store, label, code, renewal, reporter.say, told)
         result = train(
             setup.experiment.train,
             setup.model,
             setup.sources,
             split,
-            key=training_key(setup, role),
-            **run_options(setup, progress, store=store),
+            key=training_key(setup, role, number),
+            **_ordered(run_options(setup, progress, store=store, log=log), number),
         )
-    reporter.say(f"{role}: {spent(result)}")
+    reporter.say(f"{label}: {spent(result)}")
     return result
 
 
-def training_key(setup: Setup, role: str) -> Key:
+def training_key(setup: Setup, role: str, number: int = 1) -> Key:
     """What the initial weights and the augmentation of the original or the retrained network come from."""
+    if number > 1:
+        return jax.random.fold_in(key_for(setup.seeds["initialisation"], REFERENCE), number)
     other = role == "retrain" and setup.experiment.retrain_init == "other"
     return key_for(setup.seeds["initialisation"], RETRAIN if other else ORIGINAL)
+
+
+def _ordered(options: RunOptions, number: int) -> RunOptions:
+    """The options with an order of the data of its own for each retrained network after the first."""
+    if number > 1:
+        state = np.random.SeedSequence((options["seed"], REFERENCE, number)).generate_state(1)
+        options["seed"] = int(state[0])
+    return options
 
 
 def about(setup: Setup, label: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from junlearn.experiment.progress import Reporter
 from junlearn.experiment.resolved import Resolved
 from junlearn.experiment.schema import plain
 from junlearn.experiment.setup import read
+from junlearn.experiment.suited import suited
 from junlearn.files import TEMPORARY, replace
 from junlearn.ledger import carrying, chain, network_archive, roll
 from junlearn.ledger.carrying import WORK
@@ -56,6 +57,7 @@ def begin(
     experiment = resolved(experiment)
     data = read(experiment, cache_dir, reporter)
     scene = scene_of(experiment, data)
+    suited(experiment, scene.label, scene.setup.model, scene.setup.sources)
     found = carrying.given(scene)
     file = original_file.file_of(experiment)
     with exclusive(directory, waiting=reporter.say), matmuls(experiment.matmul_precision):

@@ -27,7 +27,7 @@ def remains_of(standing: Standing, cache_dir: str | None) -> Remains:
     # Data that have lost images since then have another fingerprint each time.
     marks = {standing.first["dataset"]["fingerprint"]}
     marks |= {line["fingerprint"] for line in standing.requests}
-    entries = [e for e in stored.entries(cache_dir) if e.fingerprint in marks - {""}]
+    entries = [e for e in stored.entries(cache_dir) if stored.is_of(e, marks)]
     numbers = sorted(standing.networks.items(), key=lambda item: item[1])
     earlier = [name for name, _ in numbers if name != standing.current]
     return Remains(tuple(earlier), tuple(entries))

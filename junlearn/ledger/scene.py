@@ -200,4 +200,5 @@ def read_data(
 def resolved(experiment: Resolved) -> Any:
     """The experiment as `config.json` has it: its scenario names rows, and there is no retrained reference."""
     table = {name: part for name, part in plain(experiment).items() if name != "audit"}
-    return schema.parse(table | {"scenario": {"name": "rows"}, "reference": False})
+    none = {"reference": False, "references": 1}
+    return schema.parse(table | {"scenario": {"name": "rows"}, **none})

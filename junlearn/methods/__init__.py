@@ -1,4 +1,4 @@
-"""Unlearning methods, one module each: `Config`, `State`, `make(config, model) -> Method` and `NEEDS`.
+"""Unlearning methods, one module each: `Config`, `State`, `make(config, model) -> Method`, `NEEDS` and `SPACE`.
 
 A method is pure functions that describe its steps. It imports `parts`, `models` and the contract; never the engine that
 runs it, nor datasets, scenarios, metrics or experiments.

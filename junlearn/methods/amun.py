@@ -60,18 +60,21 @@ from junlearn.parts.passes import along_rows, scatter_rows
 from junlearn.types import (
     Array,
     Batch,
+    Choice,
     Feed,
     Key,
     Method,
     Metrics,
     Model,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "Neighbours", "State", "combine", "make", "needs"]
+__all__ = ["NEEDS", "SPACE", "Config", "Neighbours", "State", "combine", "make", "needs"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 State = Descent
@@ -100,6 +103,14 @@ class Config(Optimizer):
     batch_size: BatchSize = 128
     augment: bool = True
     """Use the training augmentation of the dataset on D_r and D_f; x' is never augmented."""
+
+
+# The rates and the periods that the release searches.
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 0.1, log=True),
+    "decay_every": Choice((1, 5, 10)),
+    "epochs": Range(1, 20),
+}
 
 
 def needs(config: Config) -> frozenset[str]:

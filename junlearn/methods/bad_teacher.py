@@ -61,13 +61,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "Teachers", "distillation", "make"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "Teachers", "distillation", "make"]
 
 NEEDS = frozenset({"forget.x", "retain.x"})
 """With the default `Config`; keep="best_test" adds test.x and test.y."""
@@ -89,8 +91,18 @@ class Config(Recipe):
     batch_size: BatchSize = 256
 
 
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 1e-2, log=True),
+    "retain_fraction": Range(0.1, 1.0),
+    "temperature": Range(0.25, 4.0, log=True),
+    "epochs": Range(1, 10),
+}
+
+TEMPERED = {"temperature": SPACE["temperature"]}
 PRESETS = {
-    "bad_teacher_corrective": corrective("bad teacher", retain_fraction=1.0, reduction="element")
+    "bad_teacher_corrective": corrective(
+        "bad teacher", TEMPERED, retain_fraction=1.0, reduction="element"
+    )
 }
 """As a baseline of another paper, by its released code."""
 

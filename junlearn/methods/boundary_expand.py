@@ -46,13 +46,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "make", "widened"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make", "widened"]
 
 NEEDS = frozenset({"forget.x"})
 State = Descent
@@ -68,6 +70,10 @@ class Config(Optimizer):
     batch_size: BatchSize = 64
     augment: bool = False
     """Use the training augmentation of the dataset."""
+
+
+# Around the rates of the head, from those that change nothing to those that ruin a small network.
+SPACE: Space = {"learning_rate": Range(1e-6, 1e-3, log=True), "epochs": Range(1, 20)}
 
 
 def widened(logits: Array, embedding: Array, extra: PyTree) -> Array:

@@ -55,13 +55,15 @@ from junlearn.types import (
     Method,
     Metrics,
     Model,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "NearestClasses", "State", "attack", "make", "nearest_other"]
+__all__ = ["NEEDS", "SPACE", "Config", "NearestClasses", "State", "attack", "make", "nearest_other"]
 
 NEEDS = frozenset({"forget.x", "forget.y"})
 State = Descent
@@ -81,6 +83,14 @@ class Config(Optimizer):
     batch_size: BatchSize = 64
     augment: bool = False
     """Use the training augmentation of the dataset in (3)."""
+
+
+# Around the rates of the head, from those that change nothing to those that ruin a small network.
+SPACE: Space = {
+    "learning_rate": Range(1e-6, 1e-3, log=True),
+    "epsilon": Range(0.01, 0.3, log=True),
+    "epochs": Range(1, 20),
+}
 
 
 class NearestClasses(NamedTuple):

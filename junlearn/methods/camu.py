@@ -53,12 +53,11 @@ import numpy as np
 import optax
 
 from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
-from junlearn.parts import feeds, losses
+from junlearn.parts import feeds, losses, relabelling
 from junlearn.parts.descent import Descent, Loss, updater
 from junlearn.parts.layers import extractor
 from junlearn.parts.optimizers import Optimizer, only, transformation
 from junlearn.parts.passes import along_rows, apply_each, embedding_of, scatter_rows
-from junlearn.parts.relabelling import relabel
 from junlearn.types import (
     Array,
     Batch,
@@ -68,7 +67,9 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
@@ -76,6 +77,7 @@ from junlearn.types import (
 
 __all__ = [
     "NEEDS",
+    "SPACE",
     "Config",
     "State",
     "Table",
@@ -83,8 +85,6 @@ __all__ = [
     "make",
     "output_loss",
     "representation_loss",
-    "separate",
-    "shared_candidates",
     "transformations",
 ]
 
@@ -115,6 +115,15 @@ class Config:
     """Use the training augmentation of the dataset."""
 
 
+# Around the released rates and epochs of all data.
+SPACE: Space = {
+    "representation_learning_rate": Range(1e-6, 1e-3, log=True),
+    "output_learning_rate": Range(1e-5, 1e-2, log=True),
+    "forget_weight": Range(1e-3, 1.0, log=True),
+    "epochs": Range(1, 10),
+}
+
+
 class Table(NamedTuple):
     """The counterfactual set of equation 1: pair j is row j."""
 
@@ -142,27 +151,6 @@ class State(NamedTuple):
     noise_key: Key
     key: Key
     step: Array
-
-
-def shared_candidates(forget: Array, classes: int) -> Array:
-    """bool[K]: the list of the release, the classes k with forget[k] != k; classes beyond the last pair are in it."""
-    known = forget[:classes]
-    return jnp.ones(classes, bool).at[: known.size].set(known != jnp.arange(known.size))
-
-
-def separate(
-    forget: Array, treatment: Array, ranks: Array, candidates: Array | None = None
-) -> Array:
-    """int32[P]: labels of the pairs, `treatment` where it is not `forget`, else a new one.
-
-    The new one is the `ranks[j]`-th of the classes other than `forget[j]` in ascending order, or, as released, the
-    `ranks[j]`-th of `candidates`.
-    """
-    if candidates is None:
-        new = relabel(forget, ranks)
-    else:
-        new = jnp.argsort(~candidates, stable=True).astype(forget.dtype)[ranks]
-    return jnp.where(treatment == forget, new, treatment)
 
 
 def draw(key: Key, x: Array, slots: Array) -> Array:
@@ -248,10 +236,10 @@ def make(config: Config, model: Model) -> Method:
         candidates = None
         count: int | Array = classes - 1
         if config.relabel == "released":
-            candidates = shared_candidates(y[forget], classes)
+            candidates = relabelling.shared_candidates(y[forget], classes)
             count = jnp.maximum(candidates.sum(), 1)
         ranks = jax.random.randint(rank_key, forget.shape, 0, count, dtype=y.dtype)
-        labels = separate(y[forget], y[treatment], ranks, candidates)
+        labels = relabelling.separate(y[forget], y[treatment], ranks, candidates)
 
         embedding = embedding_of(model, variables, sources, "camu")
         rows = forget.size if config.augment else forget.size + sample.size

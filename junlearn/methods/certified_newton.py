@@ -78,13 +78,15 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "least_noise", "make", "norms"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "least_noise", "make", "norms"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 
@@ -112,6 +114,9 @@ class Config(Solving):
     epsilon: Positive | None = None
     delta: Fraction | None = None
 
+
+# Where a bound is given, epsilon and delta are its promise, and a std that is too small for them is refused.
+SPACE: Space = {"damping": Range(1e-3, 10.0, log=True), "std": Range(1e-5, 0.1, log=True)}
 
 PRESETS = {
     "certified_newton_released": Preset(
@@ -164,6 +169,10 @@ def make(config: Config, model: Model) -> Method:
         system = solves.begin(variables.params, split, solving, retain=1 / len(split.retain))
         return State(variables, system, key, noise_key)
 
+    def fits(variables: Variables, x: Array) -> None:
+        if claim:
+            without_statistics("certified_newton", variables)
+
     def plan(split: Split) -> list[Stage]:
         return solves.stages(
             solving, model, split, config.matrix, ("retain",), slope=slope, bend=bend
@@ -187,6 +196,7 @@ def make(config: Config, model: Model) -> Method:
         report=report,
         certificate=(lambda split: claim) if claim else None,
         read_at_finish=frozenset({"std"}),
+        fits=fits,
     )
 
 

@@ -35,9 +35,9 @@ from dataclasses import dataclass
 from junlearn.parts.descent import Descent
 from junlearn.parts.layers import last_layers
 from junlearn.parts.recipe import Corrective, corrective, fit
-from junlearn.types import Key, Method, Model, Sources, Variables
+from junlearn.types import Key, Method, Model, Range, Sources, Space, Variables
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "make"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "make"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 """With the default `Config`; keep="best_test" adds test.x and test.y."""
@@ -48,6 +48,13 @@ State = Descent
 class Config(Corrective):
     """Hyper-parameters of CF-k."""
 
+
+# k depends on the network.
+SPACE: Space = {
+    "learning_rate": Range(1e-3, 0.1, log=True),
+    "weight_decay": Range(1e-5, 1e-2, log=True),
+    "steps": Range(20, 2000, log=True),
+}
 
 PRESETS = {"cf_k_corrective": corrective("CF-k")}
 """As the released code of the paper runs it."""

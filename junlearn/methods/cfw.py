@@ -58,13 +58,15 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "Memory", "State", "make", "noised"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "Memory", "State", "make", "noised"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 State = Descent
@@ -89,6 +91,15 @@ class Config(Optimizer):
     augment: bool = False
     """Use the training augmentation of the dataset."""
 
+
+# Rate and decay as in the comparison; its sigmas end at 1, which is little noise for a small network.
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 0.1, log=True),
+    "weight_decay": Range(1e-5, 0.1, log=True),
+    "sigma": Range(0.0, 3.0),
+    "final_sigma": Range(0.0, 1.0),
+    "epochs": Range(1, 10),
+}
 
 PRESETS = {
     "cfw_released": Preset(

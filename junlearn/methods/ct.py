@@ -44,9 +44,9 @@ from junlearn.parts.descent import Descent
 from junlearn.parts.layers import convolutions
 from junlearn.parts.optimizers import ScheduleKind
 from junlearn.parts.recipe import Supervised, fit
-from junlearn.types import Array, Key, Method, Model, PyTree, Sources, Variables
+from junlearn.types import Array, Key, Method, Model, PyTree, Range, Sources, Space, Variables
 
-__all__ = ["NEEDS", "Config", "State", "make", "transposed"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make", "transposed"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 """With the default `Config`; keep="best_test" adds test.x and test.y."""
@@ -62,6 +62,14 @@ class Config(Supervised):
     epochs: Epochs = 3
     batch_size: BatchSize = 64
     schedule: ScheduleKind = "epoch_cosine"
+
+
+# Rate and decay as in the comparison.
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 0.1, log=True),
+    "weight_decay": Range(1e-5, 0.1, log=True),
+    "epochs": Range(1, 10),
+}
 
 
 def transposed(params: PyTree) -> PyTree:

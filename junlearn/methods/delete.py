@@ -60,13 +60,15 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "Teacher", "log_target", "make"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "Teacher", "log_target", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y"})
 State = Descent
@@ -86,6 +88,8 @@ class Config(Optimizer):
     augment: bool = False
     """Use the training augmentation of the dataset."""
 
+
+SPACE: Space = {"learning_rate": Range(1e-5, 1e-2, log=True), "epochs": Range(1, 40)}
 
 PRESETS = {
     "delete_tiny_imagenet": Preset(

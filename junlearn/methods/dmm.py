@@ -45,8 +45,6 @@ Defaults (matching as released; damping, iterations, tolerance, count and featur
     shuffle         True
     direct          False
 
-Rates and epochs that were tuned for each forget set are not known.
-
 Deviations: the release does not shuffle, so that all forget rows come first (`dmm_released`); it takes the original's
 outputs in whatever mode the original is in, so that with BatchNorm a target depends on the batch. Its half precision is
 left out.
@@ -82,15 +80,19 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "needs"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "make", "needs"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
+
+Step = Callable[["State", Batch], tuple["State", Metrics]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,13 +126,21 @@ class Config(Conjugate, Optimizer):
     """(5)."""
 
 
+# Rates and epochs that were tuned for each forget set are not known. TRAK can need a larger multiplier.
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 1e-2, log=True),
+    "damping": Range(1e-4, 1.0, log=True),
+    "multiplier": Range(0.1, 100.0, log=True),
+    "retain_ratio": Range(1.0, 10.0),
+    "epochs": Range(1, 20),
+}
+
 PRESETS = {
     "dmm_released": Preset(
         "DMM with batches as released: all forget rows first, in the same order in every epoch",
         {"shuffle": False},
     )
 }
-"""The released order."""
 
 
 def needs(config: Config) -> frozenset[str]:
@@ -187,20 +197,14 @@ def make(config: Config, model: Model) -> Method:
         batch, targets, start = seen
         student = Variables(params, state.variables.stats)
         z, _, stats = model.apply(student, batch.x, train=True, key=key, mask=batch.mask)
-        if config.loss == "squared_error":
-            value = losses.masked_mean(jnp.square(z - targets).mean(axis=1), batch.mask)
-        else:
-            entropy = -(jax.nn.softmax(targets) * jax.nn.log_softmax(z)).sum(axis=1)
-            value = losses.masked_mean(entropy, batch.mask)
+        value = losses.logit_distance(z, targets, batch.mask, config.loss)
         if config.proximal:
             gone = jax.tree.map(jnp.subtract, params, start)
             value = value + config.proximal * optax.tree.norm(gone, squared=True)
         return value, (stats, {})
 
     @remembered
-    def trainer(
-        tx: optax.GradientTransformation,
-    ) -> Callable[[State, Batch], tuple[State, Metrics]]:
+    def trainer(tx: optax.GradientTransformation) -> Step:
         step = descend(distance, tx)
 
         def train(state: State, batch: Batch) -> tuple[State, Metrics]:
@@ -217,7 +221,7 @@ def make(config: Config, model: Model) -> Method:
         params = state.variables.params
         return lambda number: trak.random_direction(state.key, params, number, config.features)
 
-    def observe(forgotten: bool) -> Callable[[State, Batch], tuple[State, Metrics]]:
+    def observe(forgotten: bool) -> Step:
         def step(state: State, batch: Batch) -> tuple[State, Metrics]:
             outputs, params = logits_of(state, batch), state.variables.params
             z = outputs(params)
@@ -260,10 +264,8 @@ def make(config: Config, model: Model) -> Method:
             rows = rows_of(split, sample)
             found = datamodels.of_rows(given, split, rows, len(sources["train"].x), classes)
             table = jnp.asarray(found, dtype)
-        system: PyTree = ()
-        if source == "influence":
-            share = 1 / len(split.retain)
-            system = solves.begin(variables.params, split, config, forget=share)
+        share, solved = 1 / max(len(split.retain), 1), source == "influence"
+        system = solves.begin(variables.params, split, config, forget=share) if solved else ()
         return State(
             variables,
             system,

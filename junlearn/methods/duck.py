@@ -81,13 +81,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y", "test.x", "test.y"})
 
@@ -127,6 +129,14 @@ class Config(Optimizer):
     """Use the training augmentation on retain images; None: in class requests alone, as released."""
     second_stage: bool = False
     """Equation 7."""
+
+
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 1e-2, log=True),
+    "forget_weight": Range(0.1, 10.0, log=True),
+    "retain_weight": Range(0.5, 10.0, log=True),
+    "temperature": Range(0.5, 4.0, log=True),
+}
 
 
 class State(NamedTuple):
@@ -238,9 +248,8 @@ def make(config: Config, model: Model) -> Method:
             target = assign(state, forget, d)
             near = jnp.take_along_axis(d, target[:, None], axis=1)[:, 0]
             distance = losses.masked_mean(near, forget.mask)
-            entropy = losses.cross_entropy(
-                logits / config.temperature, retain.y, retain.mask, smoothing
-            )
+            cooled = logits / config.temperature
+            entropy = losses.cross_entropy(cooled, retain.y, retain.mask, smoothing)
             metrics = {"forget_loss": distance, "retain_loss": entropy}
             return pull * distance + keep * entropy, (stats, target, metrics)
 
@@ -286,11 +295,9 @@ def make(config: Config, model: Model) -> Method:
 
         def second_feed(rng: np.random.Generator, state: State) -> dict[str, Feed]:
             forget = feeds.shuffled(rng, split.forget, config.batch_size)
+            forget = feeds.cut(forget, 1) if split.classes else forget
             steps = max(len(split.retain) // SECOND_BATCH, 1)
-            if split.classes:
-                forget = feeds.cut(forget, 1)
-            else:
-                steps = min(steps, SECOND_ROUNDS)
+            steps = steps if split.classes else min(steps, SECOND_ROUNDS)
             return crossed(rng, forget, SECOND_BATCH, steps, "augment")
 
         def target(state: State) -> float:
@@ -300,9 +307,8 @@ def make(config: Config, model: Model) -> Method:
 
         stages = [Stage("centroids", observe, centroid_feed)]
         if asks_test:
-            stages.append(
-                Stage("the original's test accuracy", judge, test_feed(split, config.batch_size))
-            )
+            asked = test_feed(split, config.batch_size)
+            stages.append(Stage("the original's test accuracy", judge, asked))
         step = stepper(optimizer(split), False)
         stages.append(Stage("unlearn", step, feed, config.epochs, until=below(split, target)))
         if config.second_stage:

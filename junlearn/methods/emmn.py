@@ -51,13 +51,15 @@ from junlearn.types import (
     Method,
     Metrics,
     Model,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make"]
 
 NEEDS: frozenset[str] = frozenset()
 
@@ -80,6 +82,14 @@ class Config(Optimizer):
     """Copies of every noise image in an epoch."""
     epochs: Epochs = 2
     batch_size: BatchSize = 4
+
+
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 1e-2, log=True),
+    "maximise_steps": Range(5, 100, log=True),
+    "l2": Range(0.01, 1.0, log=True),
+    "copies": Range(10, 160, log=True),
+}
 
 
 class State(NamedTuple):

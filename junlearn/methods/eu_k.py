@@ -38,9 +38,9 @@ from junlearn.fields import Count
 from junlearn.parts.descent import Descent
 from junlearn.parts.layers import last_layers
 from junlearn.parts.recipe import Corrective, corrective, fit
-from junlearn.types import Key, Method, Model, PyTree, Sources, Variables
+from junlearn.types import Key, Method, Model, PyTree, Range, Sources, Space, Variables
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "redrawn"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "make", "redrawn"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 """With the default `Config`; keep="best_test" adds test.x and test.y."""
@@ -53,6 +53,14 @@ class Config(Corrective):
 
     steps: Count | None = 4000
     """Number of optimiser steps; it replaces `epochs`, and the last epoch is cut. None: go by `epochs`."""
+
+
+# k depends on the network.
+SPACE: Space = {
+    "learning_rate": Range(1e-3, 0.1, log=True),
+    "weight_decay": Range(1e-5, 1e-2, log=True),
+    "steps": Range(100, 6000, log=True),
+}
 
 
 def redrawn(original: Variables, fresh: Variables, layers: Collection[str]) -> Variables:

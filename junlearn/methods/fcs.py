@@ -58,13 +58,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "contrast", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "contrast", "make"]
 
 NEEDS = frozenset({"forget.x", "retain.x", "retain.y"})
 State = Descent
@@ -93,6 +95,16 @@ class Config(Optimizer):
     """Of all passes, and in the rate of the repair."""
     augment: bool = False
     """Use the training augmentation of the dataset in all passes."""
+
+
+# As Deep Unlearn searches, which has T from 0 on.
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 0.1, log=True),
+    "uniform_learning_rate": Range(1e-5, 0.1, log=True),
+    "repair_learning_rate": Range(1e-5, 0.1, log=True),
+    "temperature": Range(0.1, 5.0),
+    "epochs": Range(1, 10),
+}
 
 
 def contrast(

@@ -32,9 +32,9 @@ from dataclasses import dataclass
 from junlearn.fields import BatchSize, Epochs, NonNegative, Positive
 from junlearn.parts.descent import Descent
 from junlearn.parts.recipe import Supervised, fit
-from junlearn.types import Key, Method, Model, Sources, Variables
+from junlearn.types import Key, Method, Model, Range, Sources, Space, Variables
 
-__all__ = ["NEEDS", "Config", "State", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 """With the default `Config`; keep="best_test" adds test.x and test.y."""
@@ -49,6 +49,13 @@ class Config(Supervised):
     weight_decay: NonNegative = 5e-4
     epochs: Epochs = 5
     batch_size: BatchSize = 64
+
+
+SPACE: Space = {
+    "learning_rate": Range(1e-4, 0.1, log=True),
+    "weight_decay": Range(1e-5, 1e-2, log=True),
+    "epochs": Range(1, 30),
+}
 
 
 def make(config: Config, model: Model) -> Method:

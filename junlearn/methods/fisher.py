@@ -39,13 +39,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "make", "moments", "perturb"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make", "moments", "perturb"]
 
 NEEDS = frozenset({"retain.x"})
 
@@ -57,6 +59,9 @@ class Config:
     alpha: Positive = 1e-6
     """Scale of the noise variance."""
     batch_size: BatchSize = 16
+
+
+SPACE: Space = {"alpha": Range(1e-9, 1e-3, log=True)}
 
 
 class State(NamedTuple):

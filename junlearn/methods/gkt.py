@@ -66,13 +66,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "draw", "gate", "make", "transfer", "updater"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "draw", "gate", "make", "transfer", "updater"]
 
 NEEDS: frozenset[str] = frozenset()
 
@@ -117,6 +119,14 @@ class Config:
     """Widths of the generator."""
     max_passes: Count = 2
     """Most iterations, in units of those that are needed where every one is accepted."""
+
+
+SPACE: Space = {
+    "generator_learning_rate": Range(1e-4, 0.1, log=True),
+    "student_learning_rate": Range(1e-3, 1.0, log=True),
+    "threshold": Range(1e-3, 0.3, log=True),
+    "attention": Range(0.5, 50.0, log=True),
+}
 
 
 class State(NamedTuple):
@@ -295,13 +305,9 @@ def _optimizers(
     config: Config,
 ) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
     """Of the generator and of the student; the student's schedule counts its own steps."""
-    total = config.student_steps * config.pseudo_batches
-    rate = optimizers.schedule(
-        config.schedule,
-        config.student_learning_rate,
-        steps_per_epoch=config.student_steps,
-        total=total,
-    )
+    cycle, peak = config.student_steps, config.student_learning_rate
+    total = cycle * config.pseudo_batches
+    rate = optimizers.schedule(config.schedule, peak, steps_per_epoch=cycle, total=total)
     cycled = optimizers.cycled_momentum(total)
     momentum = cycled if config.schedule == "one_cycle" else None
     generator = optimizers.Optimizer(

@@ -48,9 +48,9 @@ from junlearn.fields import NonNegative
 from junlearn.parts import solves
 from junlearn.parts.linear_systems import Solve, squares
 from junlearn.parts.solves import Solving
-from junlearn.types import Array, Key, Method, Model, Sources, Split, Stage, Variables
+from junlearn.types import Array, Key, Method, Model, Range, Sources, Space, Split, Stage, Variables
 
-__all__ = ["NEEDS", "Config", "State", "make", "needs"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make", "needs"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 """With objective="removal"."""
@@ -66,6 +66,9 @@ class Config(Solving):
     """Equation 2 or 3."""
     weight_decay: NonNegative = 0.0
     """Of the original's training."""
+
+
+SPACE: Space = {"damping": Range(1e-4, 10.0, log=True)}
 
 
 def needs(config: Config) -> frozenset[str]:

@@ -63,7 +63,9 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
@@ -72,6 +74,7 @@ from junlearn.types import (
 __all__ = [
     "NEEDS",
     "PRESETS",
+    "SPACE",
     "Config",
     "Noise",
     "State",
@@ -114,6 +117,13 @@ class Config:
     k: int = -1
     """How many weight layers at the end are trained, as `Model.depths` counts them; -1: all."""
 
+
+# The released rates go from 3e-4 for VGG to 1.5 for a vision transformer, whose outputs move little.
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 1.5, log=True),
+    "sigma": Range(0.01, 2.0, log=True),
+    "epochs": Range(1, 5),
+}
 
 PRESETS = {
     "jit_released": Preset(

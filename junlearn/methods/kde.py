@@ -56,13 +56,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "Memory", "State", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "Memory", "State", "make"]
 
 NEEDS = frozenset({"retain.x", "retain.y", "validation.x"})
 State = Descent
@@ -86,6 +88,16 @@ class Config(Optimizer):
     batch_size: BatchSize = 64
     augment: bool = False
     """Use the training augmentation of the dataset in both phases, for both networks."""
+
+
+# Rates and T as in the comparison, which has T from 0 on.
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 0.1, log=True),
+    "warmup_learning_rate": Range(1e-5, 0.1, log=True),
+    "temperature": Range(0.1, 5.0),
+    "warmup_epochs": Range(1, 10),
+    "epochs": Range(1, 10),
+}
 
 
 class Memory(NamedTuple):

@@ -48,9 +48,9 @@ from junlearn.fields import BatchSize, NonNegative, Positive, Whole
 from junlearn.parts import l1
 from junlearn.parts.descent import Descent
 from junlearn.parts.recipe import Supervised, fit, length, rate
-from junlearn.types import Key, Method, Model, Sources, Variables
+from junlearn.types import Key, Method, Model, Range, Sources, Space, Variables
 
-__all__ = ["NEEDS", "Config", "State", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 """With the default `Config`; keep="best_test" adds test.x and test.y."""
@@ -70,6 +70,14 @@ class Config(Supervised):
     proximal: bool = False
     """Shrink the weights after the step, to exact zeros, in the place of the subgradient."""
     batch_size: BatchSize = 256
+
+
+# l1 around 0.00001 to 0.0005, which others take.
+SPACE: Space = {
+    "learning_rate": Range(1e-4, 0.1, log=True),
+    "l1": Range(1e-6, 1e-2, log=True),
+    "epochs": Range(1, 20),
+}
 
 
 def make(config: Config, model: Model) -> Method:

@@ -51,7 +51,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,18 +73,19 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "unlearner", "vae_loss"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "make", "unlearner", "vae_loss"]
 
 NEEDS = frozenset({"forget.x", "retain.x"})
 
 VARIANCE_FLOOR = 1e-8
-NORM_FLOOR = 1e-12
 
 Pair = dict[str, Batch]
 """One batch of each set, "retain" and "forget"; the noise[B,L] has the same entries."""
@@ -124,7 +124,17 @@ class Config:
     repair_learning_rate: Positive = 1e-4
 
 
-PRESETS = {"laf_r": Preset("LAF+R: then trains the head with labels", {"repair_epochs": 1})}
+SPACE: Space = {
+    "unlearn_learning_rate": Range(1e-6, 1e-3, log=True),
+    "align_learning_rate": Range(1e-6, 1e-3, log=True),
+    "temperature": Range(1.0, 50.0, log=True),
+    "epochs": Range(1, 40),
+}
+
+REPAIRED: Space = {**SPACE, "repair_learning_rate": Range(1e-5, 1e-2, log=True)}
+PRESETS = {
+    "laf_r": Preset("LAF+R: then trains the head with labels", {"repair_epochs": 1}, REPAIRED)
+}
 
 
 class State(NamedTuple):
@@ -146,13 +156,6 @@ class State(NamedTuple):
 def saturate(s: Array) -> Array:
     """The psi of equation 2, from 1 at s = 0 to e."""
     return jnp.exp(1 - 1 / (1 + s))
-
-
-def cosine_distance(u: Array, w: Array) -> Array:
-    """Equation 4: 1 - cos of the rows of `u[B,E]` and `w[B,E]`; 1 where one of them is zero."""
-    chex.assert_equal_shape([u, w])
-    squares = [jnp.square(v).sum(axis=1) + NORM_FLOOR for v in (u, w)]
-    return 1 - (u * w).sum(axis=1) / jnp.sqrt(squares[0] * squares[1])
 
 
 def alignment(a: Array, mask_r: Array, b: Array, mask_f: Array, temperature: float) -> Array:
@@ -200,7 +203,8 @@ def unlearner(
             return sum_r - sum_f, (stats, {"sum_retain": sum_r, "sum_forget": sum_f})
 
         def align(params: PyTree, *_: PyTree) -> Value:
-            distances = cosine_distance(_embed(model, Variables(params, stats), both), original)
+            e = _embed(model, Variables(params, stats), both)
+            distances = losses.paired_cosine_distances(e, original)  # (4)
             a, b = jnp.split(distances, [len(r.mask)])
             return alignment(a, r.mask, b, f.mask, config.temperature), (stats, {})
 
@@ -242,10 +246,8 @@ def make(config: Config, model: Model) -> Method:
 
     def step(state: State, batch: Pair) -> tuple[State, Metrics]:
         keys = jax.random.split(jax.random.fold_in(state.key, state.step))
-        noise = {
-            name: vae.draw(key, batch[name].index)
-            for name, key in zip(("retain", "forget"), keys, strict=True)
-        }
+        drawn = zip(("retain", "forget"), keys, strict=True)
+        noise = {name: vae.draw(key, batch[name].index) for name, key in drawn}
         return unlearn(state._replace(step=state.step + 1), batch, noise)
 
     def repair(state: State, batch: Pair) -> tuple[State, Metrics]:

@@ -49,6 +49,7 @@ Reference: arXiv 2401.10371 (Langevin unlearning), 2403.17105 (projected noisy d
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -73,13 +74,15 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "needs", "replaced"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "make", "needs", "replaced"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 """With the default `Config`; original="noisy" reads no forget data."""
@@ -112,6 +115,13 @@ class Config:
     order: Seed = 0
     """Seed of the order of the rows, and of the retain examples in the place of forgotten ones."""
 
+
+# Epsilon and delta are a promise, not settings to search: the epochs are made for them, thousands where lam is less.
+SPACE: Space = {
+    "sigma": Range(0.01, 0.3, log=True),
+    "lam": Range(1e-6, 1e-4, log=True),
+    "learn_epochs": Range(20, 200, log=True),
+}
 
 PRESETS = {
     "langevin_released": Preset(
@@ -293,4 +303,5 @@ def make(config: Config, model: Model) -> Method:
         plan,
         lambda state: (inside, state.variables),
         certificate=certificate if sound else None,
+        fits=partial(_refuse, model),
     )

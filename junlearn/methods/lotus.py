@@ -64,7 +64,7 @@ import numpy as np
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Epochs, Fraction, NonNegative, Positive
 from junlearn.memo import remembered
-from junlearn.parts import descent, feeds, losses, saliency
+from junlearn.parts import descent, feeds, gumbel, losses, saliency
 from junlearn.parts.descent import Descent, Loss, updater
 from junlearn.parts.optimizers import Optimizer, transformation
 from junlearn.parts.passes import classes_of
@@ -80,7 +80,9 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
@@ -89,11 +91,10 @@ from junlearn.types import (
 __all__ = [
     "NEEDS",
     "PRESETS",
+    "SPACE",
     "Config",
     "Memory",
-    "Noise",
     "State",
-    "draw",
     "make",
     "needs",
     "objective",
@@ -127,6 +128,14 @@ class Config(Masking, Optimizer):
     augment: bool = False
     """Use the training augmentation of the dataset."""
 
+
+# alpha and the rates from the least to the largest of the released ones; for classes alpha is 32.
+SPACE: Space = {
+    "learning_rate": Range(1e-6, 1e-3, log=True),
+    "alpha": Range(2.0, 32.0, log=True),
+    "retain_fraction": Range(0.1, 1.0),
+    "epochs": Range(1, 20),
+}
 
 PRESETS = {
     "lotus_released": Preset(
@@ -173,31 +182,12 @@ def accuracy(found: Array, rounded: bool) -> Array:
     return jnp.round(100 * share) if rounded else share
 
 
-class Noise(NamedTuple):
-    """Gumbel draws of the batch."""
-
-    hard: Array
-    """G [B,K]."""
-    soft: Array
-    """G' [B,K]."""
-
-
-def draw(key: Key, index: Array, classes: int) -> Noise:
-    """G and G' for the examples `index[B]`, each of which has draws of its own."""
-
-    def one(number: Array) -> Array:
-        return jax.random.gumbel(jax.random.fold_in(key, number), (2, classes))
-
-    both = jax.vmap(one)(index)
-    return Noise(both[:, 0], both[:, 1])
-
-
 @remembered
 def objective(model: Model, transform: Literal["gumbel", "softmax"]) -> Loss:
     """Equations 3 and 4; the place of the key is taken by `(key, noise)`."""
 
     def loss(
-        params: PyTree, state: State, batch: Batch, drawn: tuple[Key, Noise]
+        params: PyTree, state: State, batch: Batch, drawn: tuple[Key, gumbel.Noise]
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
         key, noise = drawn
         student = Variables(params, state.variables.stats)
@@ -278,7 +268,7 @@ def make(config: Config, model: Model) -> Method:
     def train(state: State, batch: Batch) -> tuple[State, Metrics]:
         key, noise_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         classes = classes_of(model, state.variables, batch.x)
-        new, metrics = update(state, batch, (key, draw(noise_key, batch.index, classes)))
+        new, metrics = update(state, batch, (key, gumbel.draw(noise_key, batch.index, classes)))
         kept = jax.tree.map(
             lambda old, moved: jnp.where(state.extra.stopped, old, moved),
             (state.variables, state.optimizer),

@@ -69,9 +69,9 @@ from junlearn.parts import noise
 from junlearn.parts.accounting.mechanisms import ModelClipping
 from junlearn.parts.certified import Certified, budget_of, certified
 from junlearn.parts.descent import Descent
-from junlearn.types import Key, Method, Model, PyTree
+from junlearn.types import Key, Method, Model, PyTree, Range, Space
 
-__all__ = ["NEEDS", "Config", "State", "begun", "contained", "make", "moved"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "begun", "contained", "make", "moved"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 State = Descent
@@ -94,6 +94,16 @@ class Config(Certified):
     """sigma0; 0: no noise at the start."""
     noisy_rate: Positive = 1e-3
     noisy_decay: NonNegative = 0.01
+
+
+# Epsilon and delta are a promise, not settings to search: the steps are made for them. Rate and decay of the noisy
+# steps are those of the release.
+SPACE: Space = {
+    "noisy_rate": Range(1e-4, 0.01, log=True),
+    "noisy_decay": Range(0.01, 900.0, log=True),
+    "learning_rate": Range(0.01, 1.0, log=True),
+    "epochs": Range(1, 30),
+}
 
 
 def begun(config: Config, params: PyTree, drawn: PyTree) -> PyTree:

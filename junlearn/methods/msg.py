@@ -76,7 +76,9 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
@@ -85,6 +87,7 @@ from junlearn.types import (
 __all__ = [
     "NEEDS",
     "PRESETS",
+    "SPACE",
     "Config",
     "Difference",
     "State",
@@ -123,6 +126,14 @@ class Config(Optimizer):
     augment: bool = False
     """Use the training augmentation of the dataset in equation 5."""
 
+
+# Rate, decay and rho as in the comparison.
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 0.1, log=True),
+    "weight_decay": Range(1e-5, 0.1, log=True),
+    "rho": Range(0.0, 1.0),
+    "epochs": Range(1, 10),
+}
 
 PRESETS = {
     "msg_released": Preset(

@@ -54,13 +54,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "Watch", "make", "objective", "sensitivities"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "Watch", "make", "objective", "sensitivities"]
 
 NEEDS = frozenset({"forget.x", "forget.y"})
 State = Descent
@@ -78,6 +80,9 @@ class Config(Optimizer):
     """Equation 2: the share of s_0 at which the run ends, past the minimum. None: after `epochs`."""
     augment: bool = False
     """Use the training augmentation of the dataset."""
+
+
+SPACE: Space = {"learning_rate": Range(1e-6, 1e-2, log=True), "epochs": Range(1, 20, log=True)}
 
 
 class Watch(NamedTuple):

@@ -62,13 +62,15 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "bargain", "make", "uniform"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "bargain", "make", "uniform"]
 
 NEEDS = frozenset({"forget.x", "retain.x", "retain.y"})
 State = Descent
@@ -85,6 +87,13 @@ class Config(Paired):
     l1: NonNegative = 0.0
     """Of the first epoch; it falls to 0 along a line."""
 
+
+# A clip or a weight of either loss would change nothing that the rate does not.
+SPACE: Space = {
+    "learning_rate": Range(1e-4, 0.1, log=True),
+    "l1": Range(0.0, 1e-3),
+    "epochs": Range(1, 20),
+}
 
 PRESETS = {
     "munba_released": Preset(

@@ -13,9 +13,9 @@ this name; that is `cf_k` with k=-1. The paper's row of this name is the origina
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from junlearn.types import Key, Method, Model, Sources, Split, Variables
+from junlearn.types import Key, Method, Model, Sources, Space, Split, Variables
 
-__all__ = ["NEEDS", "Config", "State", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make"]
 
 NEEDS: frozenset[str] = frozenset()
 
@@ -23,6 +23,9 @@ NEEDS: frozenset[str] = frozenset()
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """There is nothing to choose."""
+
+
+SPACE: Space = {}
 
 
 class State(NamedTuple):

@@ -50,13 +50,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y"})
 State = Descent
@@ -80,6 +82,10 @@ class Config(Optimizer):
     """End as soon as the accuracy on the forget set is less than this."""
     check_every: Count | None = None
     """Steps between two looks at that accuracy; None: once an epoch."""
+
+
+# The largest of these destroy a network.
+SPACE: Space = {"learning_rate": Range(1e-5, 1e-2, log=True), "epochs": Range(1, 20)}
 
 
 def make(config: Config, model: Model) -> Method:

@@ -39,13 +39,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 State = Descent
@@ -62,6 +64,13 @@ class Config(Optimizer):
     batch_size: BatchSize = 64
     augment: bool = False
     """Use the training augmentation of the dataset."""
+
+
+SPACE: Space = {
+    "learning_rate": Range(1e-4, 0.1, log=True),
+    "beta": Range(0.5, 1.0),
+    "epochs": Range(1, 20),
+}
 
 
 def make(config: Config, model: Model) -> Method:

@@ -66,13 +66,15 @@ from junlearn.types import (
     Method,
     Metrics,
     Model,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "choose", "control_marks", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "choose", "control_marks", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "validation.x", "validation.y"})
 
@@ -102,6 +104,14 @@ class Config(Optimizer):
     """Share of the original's control accuracy that has to be left."""
     merge_statistics: bool = False
     """Merge and negate BatchNorm's running statistics too. A running variance below 0 ends the run."""
+
+
+# s is chosen by the method itself.
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 1e-2, log=True),
+    "epochs": Range(1, 10),
+    "floor": Range(0.8, 1.0),
+}
 
 
 class State(NamedTuple):

@@ -85,9 +85,9 @@ from junlearn.parts.accounting.mechanisms import GradientClipping
 from junlearn.parts.accounting.released import released_sigma, released_steps
 from junlearn.parts.certified import Certified, budget_of, certified
 from junlearn.parts.descent import Descent
-from junlearn.types import Key, Method, Model, Preset, PyTree
+from junlearn.types import Key, Method, Model, Preset, PyTree, Range, Space
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "moved", "noise_of"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "make", "moved", "noise_of"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 State = Descent
@@ -108,6 +108,17 @@ class Config(Certified):
     """The same deviation in all steps, or one that falls by rho = 1 - eta lam each."""
     conversion: Conversion = "gdp"
     """Which bound `epsilon` is."""
+
+
+# Epsilon and delta are a promise, not settings to search: sigma is made for them, whatever these are. Clips as in the
+# release, whose largest rate and decay give products above 1, which the theorem does not cover.
+SPACE: Space = {
+    "init_clip": Range(0.01, 20.0, log=True),
+    "grad_clip": Range(1.0, 100.0, log=True),
+    "noisy_rate": Range(1e-5, 1e-3, log=True),
+    "noisy_decay": Range(1.0, 1000.0, log=True),
+    "learning_rate": Range(0.01, 1.0, log=True),
+}
 
 
 def _released(init_clip: float, grad_clip: float, rate: float, decay: float) -> dict[str, float]:

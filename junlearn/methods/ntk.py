@@ -43,13 +43,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "Linearised", "State", "make", "scrub", "solution"]
+__all__ = ["NEEDS", "SPACE", "Config", "Linearised", "State", "make", "scrub", "solution"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 
@@ -68,6 +70,9 @@ class Config:
     """Examples whose Jacobian is computed in a step."""
     max_entries: Count = 2**28
     """Most numbers that the Jacobian, or the matrix of equation 2, may hold: 1 GiB in float32."""
+
+
+SPACE: Space = {"weight_decay": Range(1e-3, 10.0, log=True)}
 
 
 class Linearised(NamedTuple):

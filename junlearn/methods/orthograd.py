@@ -64,13 +64,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "direction", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "direction", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 State = Descent
@@ -94,6 +96,13 @@ class Config(Optimizer):
     """End as soon as the accuracy on the forget set is at most this."""
     check_every: Count | None = None
     """Steps between two looks at this accuracy; None: at the end of every epoch."""
+
+
+SPACE: Space = {
+    "learning_rate": Range(1e-4, 0.1, log=True),
+    "a": Range(0.05, 0.95),
+    "epochs": Range(1, 20),
+}
 
 
 def direction(

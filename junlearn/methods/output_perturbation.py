@@ -50,9 +50,9 @@ from junlearn.parts.accounting.mechanisms import OutputPerturbation, solve
 from junlearn.parts.accounting.released import classic_sigma
 from junlearn.parts.certified import Repaired, certified
 from junlearn.parts.descent import Descent
-from junlearn.types import Key, Method, Model, Preset, PyTree
+from junlearn.types import Key, Method, Model, Preset, PyTree, Range, Space
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "perturbed"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "make", "perturbed"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 State = Descent
@@ -66,10 +66,19 @@ class Config(Repaired):
     """C0."""
 
 
+# Epsilon and delta are a promise, not settings to search: sigma is made for them. C0 as in the release.
+SPACE: Space = {
+    "init_clip": Range(0.01, 1.0, log=True),
+    "learning_rate": Range(0.01, 1.0, log=True),
+    "epochs": Range(1, 30),
+}
+
 PRESETS = {
     "output_perturbation_released": Preset(
         "output perturbation with the noise of its release for epsilon 1: 0.75 is certified",
         {"sigma": classic_sigma(Config.init_clip, Config.epsilon, Config.delta)},
+        # Another init_clip with this sigma would be another promise.
+        {name: found for name, found in SPACE.items() if name != "init_clip"},
     )
 }
 

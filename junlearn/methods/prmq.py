@@ -56,13 +56,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "Memory", "State", "halved", "make", "pruned", "refilled"]
+__all__ = ["NEEDS", "SPACE", "Config", "Memory", "State", "halved", "make", "pruned", "refilled"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 State = Descent
@@ -85,6 +87,15 @@ class Config(Optimizer):
     """Equation 5."""
     augment: bool = False
     """Use the training augmentation of the dataset."""
+
+
+# Rate, decay and rho as in the comparison.
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 0.1, log=True),
+    "weight_decay": Range(1e-5, 0.1, log=True),
+    "rho": Range(0.0, 1.0),
+    "passes": Range(1.0, 10.0),
+}
 
 
 class Memory(NamedTuple):

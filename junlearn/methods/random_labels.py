@@ -55,13 +55,15 @@ from junlearn.types import (
     Method,
     Metrics,
     Model,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "Labels", "State", "draw", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "Labels", "State", "draw", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 State = Descent
@@ -87,6 +89,9 @@ class Config(Optimizer):
     decay: Positive = 0.5
     stop_below: Fraction | None = None
     """End after an epoch that leaves an accuracy on the forget set of less than this."""
+
+
+SPACE: Space = {"learning_rate": Range(1e-5, 1e-2, log=True), "epochs": Range(1, 30, log=True)}
 
 
 class Labels(NamedTuple):

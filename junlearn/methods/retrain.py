@@ -38,9 +38,9 @@ from typing import Literal
 from junlearn.fields import Positive
 from junlearn.parts.descent import Descent
 from junlearn.parts.recipe import Supervised, fit
-from junlearn.types import Key, Method, Model, Sources, Variables
+from junlearn.types import Key, Method, Model, Sources, Space, Variables
 
-__all__ = ["NEEDS", "Config", "State", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 """With the default `Config`; keep="best_test" adds test.x and test.y."""
@@ -55,6 +55,10 @@ class Config(Supervised):
     learning_rate: Positive = 1e-3
     augment: bool = True
     """Use the training augmentation of the dataset."""
+
+
+# Nothing: it is trained as the original was, or else it is no reference.
+SPACE: Space = {}
 
 
 def make(config: Config, model: Model) -> Method:

@@ -61,13 +61,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "Turn", "disturbed", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "Turn", "disturbed", "make"]
 
 NEEDS = frozenset({"retain.x", "retain.y"})
 State = Descent
@@ -93,6 +95,15 @@ class Config(Optimizer):
     batch_size: BatchSize = 64
     augment: bool = False
     """Use the training augmentation of the dataset."""
+
+
+# Rate, decay and noise as in the comparison.
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 0.1, log=True),
+    "weight_decay": Range(1e-5, 0.1, log=True),
+    "noise": Range(0.0, 1.0),
+    "epochs": Range(1, 10),
+}
 
 
 class Turn(NamedTuple):

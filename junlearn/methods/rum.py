@@ -61,12 +61,13 @@ from junlearn.types import (
     Preset,
     PyTree,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "needs"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "make", "needs"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 
@@ -90,6 +91,9 @@ class Config:
     batch_size: BatchSize = 128
     """Examples that are scored in a step."""
 
+
+# Nothing: its settings are which methods it is made of, and theirs stand inside of texts.
+SPACE: Space = {}
 
 PRESETS = {
     "rum_released": Preset(
@@ -275,6 +279,7 @@ def make(config: Config, model: Model) -> Method:
         with_initial if any(method.with_initial for method in methods) else None,
         with_pixel if any(method.with_pixel for method in methods) else None,
         report,
+        fits=refinement.fits_of(methods),
     )
 
 

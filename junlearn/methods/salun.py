@@ -69,13 +69,15 @@ from junlearn.types import (
     Metrics,
     Model,
     Preset,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "Labels", "State", "draw", "make"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "Labels", "State", "draw", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 State = Descent
@@ -98,6 +100,13 @@ class Config(Masking, Optimizer):
     augment: bool = False
     """Use the training augmentation of the dataset in both passes; the mask is made without it."""
 
+
+# The rates as the head says.
+SPACE: Space = {
+    "learning_rate": Range(1e-3, 0.1, log=True),
+    "mask_ratio": Range(0.1, 0.9),
+    "epochs": Range(1, 20),
+}
 
 PRESETS = {
     "salun_released": Preset(

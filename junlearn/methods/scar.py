@@ -80,13 +80,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "make", "needs"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make", "needs"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y", "surrogate.x"})
 """With the default `Config` in class removal; see `needs`."""
@@ -110,6 +112,14 @@ class Config(metric.MetricConfig):
     """Threshold of (5); with 0 the weights are the accuracies, with None they are 1."""
     discard_last: bool = False
     """Pass one surrogate batch more in train mode, for BatchNorm alone, as released."""
+
+
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 1e-2, log=True),
+    "lambda_1": Range(0.1, 10.0, log=True),
+    "lambda_2": Range(0.5, 50.0, log=True),
+    "temperature": Range(0.5, 5.0, log=True),
+}
 
 
 def needs(config: Config, class_removal: bool = True) -> frozenset[str]:
@@ -232,9 +242,8 @@ def make(config: Config, model: Model) -> Method:
     def ask(state: State, batch: Batch) -> tuple[State, Metrics]:
         assert not isinstance(state.logits, tuple)
         logits = model.apply(state.teacher, batch.x)[0]
-        return state._replace(
-            logits=scatter_rows(state.logits, batch.index, batch.mask, logits)
-        ), {}
+        table = scatter_rows(state.logits, batch.index, batch.mask, logits)
+        return state._replace(logits=table), {}
 
     judge = count_right(model, lambda state: state.teacher)
 

@@ -74,13 +74,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "make", "needs"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make", "needs"]
 
 NEEDS = frozenset({"retain.x", "retain.y", "surrogate.x"})
 """With the default `Config`; see `needs`."""
@@ -99,6 +101,15 @@ class Config(metric.MetricConfig):
     target: Fraction = 0.01
     eval_every: Count | None = 1
     """Steps between two looks at D_f with stop="forget"; None: one an epoch."""
+
+
+# The epochs end by `stop`.
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 1e-2, log=True),
+    "lambda_1": Range(0.1, 10.0, log=True),
+    "lambda_2": Range(0.5, 50.0, log=True),
+    "temperature": Range(0.5, 5.0, log=True),
+}
 
 
 def needs(config: Config) -> frozenset[str]:

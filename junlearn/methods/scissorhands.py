@@ -71,13 +71,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "Trimming", "make", "threshold", "trim"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "Trimming", "make", "threshold", "trim"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 State = Descent
@@ -101,6 +103,15 @@ class Config(Paired):
     ridge: Positive = 1e-3
     project_every: Count = 1
     """The first of so many steps of an epoch is projected."""
+
+
+# kappa and lam from the least to the largest of the code's for all requests.
+SPACE: Space = {
+    "learning_rate": Range(1e-4, 0.1, log=True),
+    "kappa": Range(0.9, 0.99),
+    "lam": Range(0.01, 1.0, log=True),
+    "epochs": Range(1, 20),
+}
 
 
 class Trimming(NamedTuple):

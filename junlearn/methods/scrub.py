@@ -69,7 +69,7 @@ from junlearn.parts import descent, feeds, losses
 from junlearn.parts.descent import Descent, Loss, descend
 from junlearn.parts.optimizers import Optimizer, clipped, transformation, warm_linear
 from junlearn.parts.recipe import corrective
-from junlearn.parts.selection import Keep, Rewind, keeping, wrong
+from junlearn.parts.selection import Keep, Rewind, check_unseen, keeping, wrong
 from junlearn.types import (
     Array,
     Batch,
@@ -80,13 +80,26 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "Memory", "Pass", "State", "make", "passes", "rate"]
+__all__ = [
+    "NEEDS",
+    "PRESETS",
+    "SPACE",
+    "Config",
+    "Memory",
+    "Pass",
+    "State",
+    "make",
+    "passes",
+    "rate",
+]
 
 NEEDS = frozenset({"forget.x", "retain.x", "retain.y"})
 """With the default `Config`; ascent="ce+kd" adds forget.y, `rewind` forget.y, test.x and test.y, and keep="best_test"
@@ -137,10 +150,18 @@ class Config(Optimizer):
     Unlearning) or on a validation set; see `junlearn.parts.selection`."""
 
 
+SPACE: Space = {
+    "learning_rate": Range(1e-4, 0.1, log=True),
+    "alpha": Range(1e-3, 10.0, log=True),
+    "gamma": Range(0.1, 10.0, log=True),
+    "epochs": Range(2, 15),
+    "max_epochs": Range(1, 5),
+}
+OWN = {"alpha": SPACE["alpha"]}  # the search of Corrective Unlearning
 PRESETS = {
     "scrub_r": Preset("SCRUB+R: rewinds to the checkpoint whose error fits", {"rewind": True}),
     "scrub_corrective": corrective(
-        "SCRUB", alpha=0.001, temperature=4.0, ascent="ce+kd", msteps=400, forget_batch_size=512
+        "SCRUB", OWN, alpha=1e-3, temperature=4.0, ascent="ce+kd", msteps=400, forget_batch_size=512
     ),
 }
 """The variant of the paper against membership inference, and the baseline of another paper."""
@@ -229,12 +250,13 @@ def make(config: Config, model: Model) -> Method:
 
         return loss
 
+    def sets(split: Split) -> dict[str, tuple[np.ndarray, int]]:
+        forget = (split.forget, config.forget_batch_size)
+        return {"max": forget, "min": (split.retain, config.batch_size)}
+
     def planned(split: Split) -> list[Pass]:
-        sizes = (
-            (len(split.forget), config.forget_batch_size),
-            (len(split.retain), config.batch_size),
-        )
-        return passes(config, *(max(-(-rows // size), 1) for rows, size in sizes))
+        sizes = sets(split).values()
+        return passes(config, *(max(-(-len(rows) // size), 1) for rows, size in sizes))
 
     def optimizer(split: Split) -> optax.GradientTransformation:
         tx = transformation(config, rate(config, planned(split)))
@@ -243,49 +265,29 @@ def make(config: Config, model: Model) -> Method:
     @remembered
     def measure_forget(forgotten: int) -> Callable[[State, Batch], tuple[State, Metrics]]:
         def step(state: State, batch: Batch) -> tuple[State, Metrics]:
-            rewind = state.extra.rewind
-            epoch = rewind.measured // forgotten
-            errors = wrong(model, state.variables, batch)
-            rewind = Rewind(
-                jax.tree.map(lambda a, b: a.at[epoch].set(b), rewind.snapshots, state.variables),
-                rewind.errors.at[epoch].add(errors),
-                rewind.measured + batch.mask.sum(dtype=jnp.int32),
-                rewind.unseen,
-            )
+            errors, rewind = wrong(model, state.variables, batch), state.extra.rewind
+            rewind = rewind.on_forget(state.variables, errors, batch.mask, forgotten)
             return state._replace(extra=state.extra._replace(rewind=rewind)), {"errors": errors}
 
         return step
 
     def measure_unseen(state: State, batch: Batch) -> tuple[State, Metrics]:
         errors = wrong(model, state.variables, batch)
-        seen = jnp.stack([errors, batch.mask.sum(dtype=jnp.int32)])
-        rewind = state.extra.rewind._replace(unseen=state.extra.rewind.unseen + seen)
+        rewind = state.extra.rewind.on_unseen(errors, batch.mask)
         return state._replace(extra=state.extra._replace(rewind=rewind)), {"errors": errors}
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         rewind: Rewind | tuple[()] = ()
         if config.rewind:
-            if sources["train"].clean is not None:
-                raise ConfigError(
-                    "scrub: rewind compares with unseen examples like the forget set, and there are none of "
-                    "manipulated ones; set rewind to False"
-                )
-            if not len(split.forget_test) + len(split.retain_test):
-                raise ConfigError(
-                    "scrub: rewind compares with unseen examples: give a test set, or set rewind to False"
-                )
-            epochs = planned(split)[-1].epoch + 1
-            rewind = Rewind.empty(variables, epochs)
+            check_unseen("scrub", sources, split)
+            rewind = Rewind.empty(variables, planned(split)[-1].epoch + 1)
         memory = Memory(jax.tree.map(jnp.array, variables), rewind)
         return descent.init(key, variables, optimizer(split), extra=memory)
 
     def plan(split: Split) -> list[Stage]:
         tx = optimizer(split)
         steps = {kind: descend(objective(kind), tx) for kind in ("max", "min")}
-        rows = {
-            "max": (split.forget, config.forget_batch_size),
-            "min": (split.retain, config.batch_size),
-        }
+        rows = sets(split)
         measure = measure_forget(len(split.forget))
 
         def forget_feed(rng: np.random.Generator, state: State) -> Feed:

@@ -75,7 +75,9 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
@@ -84,6 +86,7 @@ from junlearn.types import (
 __all__ = [
     "NEEDS",
     "PRESETS",
+    "SPACE",
     "Config",
     "Salience",
     "State",
@@ -128,6 +131,15 @@ class Config(Optimizer):
     augment: bool = False
     """Use the training augmentation of the dataset in the steps; the mask is made without it."""
 
+
+# ascent and forget_every reach from a tenth of CIFAR-10 to the release's for TinyImageNet.
+SPACE: Space = {
+    "learning_rate": Range(1e-4, 0.1, log=True),
+    "steps": Range(50, 3000, log=True),
+    "ascent": Range(1.0, 500.0, log=True),
+    "forget_every": Range(1, 20, log=True),
+    "threshold": Range(0.1, 10.0, log=True),
+}
 
 PRESETS = {
     "sfron_released": Preset(

@@ -58,7 +58,9 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
@@ -66,6 +68,7 @@ from junlearn.types import (
 
 __all__ = [
     "NEEDS",
+    "SPACE",
     "Config",
     "State",
     "cost",
@@ -96,6 +99,10 @@ class Config(Optimizer):
     aggregate: Literal["vote", "mean"] = "vote"
     augment: bool = True
     """Use the training augmentation of the dataset."""
+
+
+# Shards and slices are a choice between the price of training and that of a request.
+SPACE: Space = {"learning_rate": Range(1e-4, 1e-2, log=True), "epochs": Range(1, 40, log=True)}
 
 
 class State(NamedTuple):

@@ -81,13 +81,15 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "dampen", "make"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "dampen", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 
@@ -134,6 +136,8 @@ class Config:
     """Use the training augmentation of the dataset."""
 
 
+SPACE: Space = {"alpha": Range(0.1, 100.0, log=True), "dampening": Range(0.01, 10.0, log=True)}
+
 PRESETS = {
     "ssd_released": Preset(
         "SSD with the released importance: the square of a batch's mean gradient",
@@ -146,6 +150,7 @@ PRESETS = {
     "assd": Preset(
         "SSD with a threshold from the data (arXiv 2402.10098)",
         {"importance": "batch", "threshold": "adaptive"},
+        {"dampening": SPACE["dampening"]},
     ),
     "ssd_corrective": Preset(
         "SSD as in the corrective unlearning benchmark (arXiv 2402.14015)",
@@ -156,6 +161,8 @@ PRESETS = {
             "batch_size": 512,
             "augment": True,
         },
+        # As far as the benchmark sweeps.
+        {**SPACE, "alpha": Range(0.1, 1e6, log=True)},
     ),
     "potion": Preset(
         "Potion (arXiv 2406.09173): label-free, with a search for the threshold",
@@ -170,6 +177,7 @@ PRESETS = {
             "threshold": "adaptive",
             "forget_accuracy": 0.25,
         },
+        {"forget_accuracy": Range(0.0, 0.75), "dampening": SPACE["dampening"]},
     ),
 }
 """Variants of other papers, by what differs from the defaults."""
@@ -268,15 +276,9 @@ def make(config: Config, model: Model) -> Method:
         elif config.threshold == "adaptive":
             percentile = jnp.maximum(100 - jnp.log1p(100 * state.share), 0)
             alpha = percentile_of_ratios(forget, reference, percentile)
-        params = dampen(
-            state.variables.params,
-            forget,
-            reference,
-            alpha,
-            config.dampening * alpha if config.relative else config.dampening,
-            config.exponent,
-            config.upper_bound,
-        )
+        factor = config.dampening * alpha if config.relative else config.dampening
+        kept = (alpha, factor, config.exponent, config.upper_bound)
+        params = dampen(state.variables.params, forget, reference, *kept)
         return state.variables._replace(params=params)
 
     def plan(split: Split) -> list[Stage]:

@@ -56,13 +56,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "importance", "make", "needs", "projection"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "importance", "make", "needs", "projection"]
 
 NEEDS = frozenset({"forget.x", "retain.x", "retain.y"})
 
@@ -90,6 +92,13 @@ class Config:
     )
     batch_size: BatchSize = 100
     """Examples whose inputs are taken in a step."""
+
+
+# The pairs that the release searches, without the steps between them.
+SPACE: Space = {
+    "alpha_retain": Range(1.0, 1000.0, log=True),
+    "alpha_forget": Range(0.25, 1000.0, log=True),
+}
 
 
 def needs(config: Config) -> frozenset[str]:

@@ -56,13 +56,15 @@ from junlearn.types import (
     Metrics,
     Model,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "forget_loss", "make", "perturbed", "radius"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "forget_loss", "make", "perturbed", "radius"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 State = Descent
@@ -79,6 +81,13 @@ class Config(Paired):
     start: Whole = 0
     """First step of the cosine; rho is constant before it."""
     epochs: Epochs = 5
+
+
+SPACE: Space = {
+    "learning_rate": Range(1e-4, 0.1, log=True),
+    "rho": Range(0.01, 5.0, log=True),
+    "epochs": Range(1, 20),
+}
 
 
 def radius(config: Config, step: Array, total: int) -> Array:

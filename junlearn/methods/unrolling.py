@@ -45,12 +45,13 @@ from junlearn.types import (
     Model,
     PyTree,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "Config", "State", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y"})
 
@@ -67,6 +68,10 @@ class Config:
     """m, the epochs of the original's training."""
     batch_size: BatchSize = 128
     """b, the batch size of the original's training."""
+
+
+# Nothing: the fields say how the original was trained.
+SPACE: Space = {}
 
 
 class State(NamedTuple):

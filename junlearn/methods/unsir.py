@@ -57,13 +57,15 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "make", "mix"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "make", "mix"]
 
 NEEDS = frozenset({"forget.y", "retain.x", "retain.y"})
 
@@ -89,6 +91,13 @@ class Config(Optimizer):
     impair_batch_size: BatchSize = 32
     repair_batch_size: BatchSize = 128
 
+
+SPACE: Space = {
+    "learning_rate": Range(1e-5, 1e-2, log=True),
+    "noise_steps": Range(10, 250, log=True),
+    "l2": Range(0.01, 1.0, log=True),
+    "copies": Range(10, 160, log=True),
+}
 
 PRESETS = {
     "unsir_released": Preset(

@@ -60,13 +60,15 @@ from junlearn.types import (
     Model,
     Preset,
     PyTree,
+    Range,
     Sources,
+    Space,
     Split,
     Stage,
     Variables,
 )
 
-__all__ = ["NEEDS", "PRESETS", "Config", "State", "make"]
+__all__ = ["NEEDS", "PRESETS", "SPACE", "Config", "State", "make"]
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 State = Solve
@@ -85,10 +87,14 @@ class Config(Conjugate):
     """Equation 2 or 3."""
 
 
+SPACE: Space = {"damping": Range(1e-3, 10.0, log=True), "alpha": Range(0.1, 100.0, log=True)}
+
 PRESETS = {
     "wood_fisher_released": Preset(
         "IU as its code does it: an ascent step, without any curvature",
         {"curvature": "released", "alpha": 0.2},
+        # Which has no damping; the alpha that tables give.
+        {"alpha": Range(0.2, 100.0, log=True)},
     ),
 }
 

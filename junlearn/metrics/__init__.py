@@ -24,6 +24,7 @@ from junlearn.metrics.divergence import (
     zrf,
     zrf_released,
 )
+from junlearn.metrics.intervals import Interval
 from junlearn.metrics.membership import mia, mia_svc
 from junlearn.metrics.relearning import anamnesis, relearn, relearn_retain
 from junlearn.metrics.svm_attack import mia_svm
@@ -35,12 +36,14 @@ __all__ = [
     "ON_REQUEST",
     "Context",
     "Curve",
+    "Interval",
     "Metric",
     "Network",
     "Outputs",
     "Relearned",
     "check",
     "compute",
+    "compute_with_intervals",
     "costly",
     "modules",
     "named",
@@ -132,3 +135,17 @@ def compute(
             context.remark(remark)
         values |= found
     return values
+
+
+def compute_with_intervals(
+    context: Context, metrics: Iterable[str] | Mapping[str, Metric] = DEFAULT_METRICS
+) -> tuple[dict[str, float], dict[str, Interval]]:
+    """What `compute` gives, bit for bit, and of the values that are statistics of examples their 95 % intervals.
+
+    No network is asked again. Values without examples behind them (distances of weights, steps of training) and those
+    of a metric that says nothing to `context.interval` have none.
+    """
+    asked: dict[str, Callable[[], Interval | None]] = {}
+    values = compute(context._replace(interval=asked.__setitem__), metrics)
+    found = {name: make() for name, make in asked.items() if name in values}
+    return values, {name: interval for name, interval in found.items() if interval is not None}

@@ -1,12 +1,14 @@
 """Scores that fold several accuracies into one number: AUS and ToW."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from junlearn.metrics.accuracy import accuracy_on, true_accuracy_on
+from junlearn.metrics.accuracy import hits_on, true_hits_on
 from junlearn.metrics.context import Context
+from junlearn.metrics.intervals import of_shares
 
 __all__ = [
     "Measured",
@@ -86,13 +88,21 @@ def aus(context: Context) -> dict[str, float]:
     kept, forgotten = (
         ("retain_test", "forget_test") if context.classes else ("test", "forget_train")
     )
-    before = accuracy_on(context, "original", kept)
-    after = accuracy_on(context, "model", kept)
-    remembered = true_accuracy_on(context, "model", forgotten)
+    before = hits_on(context, "original", kept)
+    after = hits_on(context, "model", kept)
+    remembered = true_hits_on(context, "model", forgotten)
     if before is None or after is None or remembered is None:
         return {}
-    delta = remembered if context.classes else abs(remembered - after)
-    return {"aus": adaptive_unlearning_score(before, after, delta)}
+
+    def score(before: Any, after: Any, remembered: Any) -> Any:
+        delta = remembered if context.classes else abs(remembered - after)
+        return adaptive_unlearning_score(before, after, delta)
+
+    splits = np.stack([before, after], axis=1), remembered
+    # Nothing is above what equal answers to forgotten and to unseen examples give.
+    top = None if context.classes else 2.0
+    context.interval("aus", partial(of_shares, score, *splits, top=top))
+    return {"aus": score(*(float(hits.mean()) for hits in (before, after, remembered)))}
 
 
 def tow(context: Context) -> dict[str, float]:
@@ -101,11 +111,18 @@ def tow(context: Context) -> dict[str, float]:
     `prod over D in {forget_train, retain_train, test} of (1 - |A_model(D) - A_retrain(D)|)`; 1 is
     ideal. Zhao et al., "What makes unlearning hard and what to do about it", 2024. Needs `retrain`.
     """
-    gaps = []
+    splits, gaps = [], []
     for split in ("forget_train", "retain_train", "test"):
-        model = accuracy_on(context, "model", split)
-        retrain = accuracy_on(context, "retrain", split)
+        model = hits_on(context, "model", split)
+        retrain = hits_on(context, "retrain", split)
         if model is None or retrain is None:
             return {}
-        gaps.append(model - retrain)
+        splits.append(np.stack([model, retrain], axis=1))
+        gaps.append(float(model.mean()) - float(retrain.mean()))
+
+    def score(*shares: Any) -> Any:
+        pairs = zip(shares[::2], shares[1::2], strict=True)
+        return tug_of_war(*(model - retrain for model, retrain in pairs))
+
+    context.interval("tow", partial(of_shares, score, *splits, top=1.0))
     return {"tow": tug_of_war(*gaps)}

@@ -26,6 +26,7 @@ of XGBoost needs a sum of second derivatives of at least 1, one of scikit-learn 
 rows; and they bin features in different ways.
 """
 
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
@@ -33,6 +34,7 @@ import numpy as np
 
 from junlearn.errors import ConfigError
 from junlearn.metrics.context import Context, labels_of, logits_of
+from junlearn.metrics.intervals import balanced, of_share, of_shares
 
 __all__ = [
     "CUTS",
@@ -66,6 +68,8 @@ class BoostedAttack(NamedTuple):
     """Mean of its accuracy on either."""
     train: float
     """Accuracy on the rows it was fitted on."""
+    right: tuple[np.ndarray, np.ndarray]
+    """Which examples of D_f, bool[Nf], and which held-out test examples, bool[Nt], it takes for what they are."""
 
 
 def features(logits: np.ndarray) -> np.ndarray:
@@ -139,6 +143,7 @@ def attack(
         asr=float(np.concatenate([right_forget, right_test]).mean()),
         balanced=float((right_forget.mean() + right_test.mean()) / 2),
         train=float((fitted.predict(x[kept]) == y[kept]).mean()),
+        right=(right_forget, right_test),
     )
 
 
@@ -182,6 +187,10 @@ def _success_rates(context: Context, metric: str, which: Booster) -> dict[str, f
                 f"(it takes {cut:,} or more), and none would be left to judge it on"
             )
             continue
+        # There is none of `_train`: the attacker has seen those rows.
+        both = np.concatenate(done.right)
+        context.interval(f"{metric}/{name}", partial(of_share, both))
+        context.interval(f"{metric}/{name}_balanced", partial(of_shares, balanced, *done.right))
         values |= {
             f"{metric}/{name}": done.asr,
             f"{metric}/{name}_balanced": done.balanced,

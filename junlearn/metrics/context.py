@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from junlearn.errors import DivergedError
+from junlearn.metrics.intervals import Interval
 from junlearn.types import Variables
 
 __all__ = [
@@ -59,6 +60,10 @@ Curve = Mapping[int, Mapping[str, float]]
 """Steps of training -> split name -> accuracy, in the order of the steps."""
 
 
+def _unasked(name: str, interval: Callable[[], Interval | None]) -> None:
+    """Nobody wants to know."""
+
+
 class Context(NamedTuple):
     """All that a metric may read: the network that is judged, its references and the labels."""
 
@@ -88,6 +93,8 @@ class Context(NamedTuple):
     """Train the model that is judged on with the retain set for an epoch."""
     remark: Callable[[str], None] = logging.getLogger(__name__).warning
     """Takes a line on what was asked for and could not be measured."""
+    interval: Callable[[str, Callable[[], Interval | None]], None] = _unasked
+    """Takes the name of a value, and what makes its interval (`junlearn.metrics.intervals`) where that is wanted."""
 
 
 def logits_of(context: Context, network: Network, split: str) -> Floats | None:

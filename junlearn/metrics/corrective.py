@@ -3,8 +3,13 @@
 Goel, Prabhu, Torr, Kumaraguru, Sanyal, "Corrective Machine Unlearning", TMLR 2024 (arXiv 2402.14015).
 """
 
-from junlearn.metrics.accuracy import accuracy_on
+from functools import partial
+
+import numpy as np
+
+from junlearn.metrics.accuracy import hits_on
 from junlearn.metrics.context import Context, labels_of, logits_of
+from junlearn.metrics.intervals import balanced, of_share, of_shares
 
 __all__ = ["attack_success", "corrective", "developer_score", "oracle_score"]
 
@@ -29,27 +34,35 @@ def corrective(context: Context) -> dict[str, float]:
     if "manipulated_train" not in context.labels:
         return {}
     if context.target is not None:
-        values = {
-            "corrected": accuracy_on(context, "model", "test_triggered"),
-            "retained": accuracy_on(context, "model", "test"),
-            **attack_success(context, context.target),
-        }
+        places = {"corrected": "test_triggered", "retained": "test"}
     elif "forget_test" in context.labels:
-        values = {
-            "corrected": accuracy_on(context, "model", "forget_test"),
-            "retained": accuracy_on(context, "model", "retain_test"),
-        }
+        places = {"corrected": "forget_test", "retained": "retain_test"}
     else:
-        values = {"corrected": accuracy_on(context, "model", "test")}
-    values["oracle"] = oracle_score(values["corrected"], values.get("retained"))
-    values["developer"] = developer_score(
-        accuracy_on(context, "model", "validation"), accuracy_on(context, "model", "forget_train")
-    )
-    return {f"corrective/{name}": value for name, value in values.items() if value is not None}
+        places = {"corrected": "test"}
+    found = {name: hits_on(context, "model", split) for name, split in places.items()}
+    sides = list(found.values())
+    if context.target is not None:
+        found |= attack_success(context, context.target)
+    hits = {name: rows for name, rows in found.items() if rows is not None}
+    for name, rows in hits.items():
+        context.interval(f"corrective/{name}", partial(of_share, rows))
+    values = {name: float(rows.mean()) for name, rows in hits.items()}
+    known = [rows for rows in sides if rows is not None]
+    if known:
+        context.interval("corrective/oracle", partial(of_shares, _middle, *known))
+    scores = {"oracle": oracle_score(values.get("corrected"), values.get("retained"))}
+    kept, wrong = (hits_on(context, "model", split) for split in ("validation", "forget_train"))
+    if kept is not None and wrong is not None:
+        context.interval("corrective/developer", partial(of_shares, balanced, kept, ~wrong))
+        scores["developer"] = developer_score(float(kept.mean()), float(wrong.mean()))
+    values |= {name: score for name, score in scores.items() if score is not None}
+    return {f"corrective/{name}": value for name, value in values.items()}
 
 
-def attack_success(context: Context, target: int) -> dict[str, float | None]:
-    """Of the triggered test images of other classes than `target`: the share called `target`, and the share right."""
+def attack_success(context: Context, target: int) -> dict[str, np.ndarray | None]:
+    """Of the triggered test images of other classes than `target`, bool[N] each: which are called `target`, and which
+    are answered rightly.
+    """
     logits = logits_of(context, "model", "test_triggered")
     if logits is None:
         return {}
@@ -59,8 +72,8 @@ def attack_success(context: Context, target: int) -> dict[str, float | None]:
         return {}
     answers = logits.argmax(axis=1)[others]
     return {
-        "attack_success": float((answers == target).mean()),
-        "corrected_others": float((answers == labels[others]).mean()),
+        "attack_success": answers == target,
+        "corrected_others": answers == labels[others],
     }
 
 
@@ -68,6 +81,10 @@ def oracle_score(corrected: float | None, retained: float | None) -> float | Non
     """The mean of those of the two that are there."""
     known = [value for value in (corrected, retained) if value is not None]
     return sum(known) / len(known) if known else None
+
+
+def _middle(*shares: np.ndarray) -> np.ndarray:
+    return np.mean(shares, axis=0)
 
 
 def developer_score(validation: float | None, wrong: float | None) -> float | None:

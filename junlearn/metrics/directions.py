@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["Direction", "Value", "missing", "value_of"]
+__all__ = ["Direction", "Value", "compares", "missing", "value_of"]
 
 Direction = Literal["min", "max"]
 
@@ -39,6 +39,7 @@ VALUES = (
         "mia_svm",
     ),
     Value("asr/(laf|camu)(_balanced|_train)?", "asr"),
+    Value("asr_xgboost/(laf|camu)(_balanced|_train)?", "asr_xgboost"),
     Value("js/(forget_train|test)", "divergence", "min", REFERENCE),
     Value("activation_distance/forget_train", "activation_distance", "min", REFERENCE),
     Value("agreement/(forget_train|test)", "agreement", "max", REFERENCE),
@@ -66,6 +67,12 @@ VALUES = (
 def value_of(name: str) -> Value | None:
     """What is known of the value `name`; None where no metric gives one of that name."""
     return next((value for value in VALUES if re.fullmatch(value.pattern, name)), None)
+
+
+def compares(name: str) -> bool:
+    """Whether the value `name` compares a network with the retrained one."""
+    value = value_of(name)
+    return value is not None and "reference" in value.needs
 
 
 def missing(

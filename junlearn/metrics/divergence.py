@@ -14,10 +14,12 @@ Golatkar et al. 2021 and Cao and Yang 2015.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from junlearn.metrics.context import Context, Floats, Network, pair_of
+from junlearn.metrics.intervals import of_mean, of_share
 from junlearn.metrics.probabilities import log_softmax, softmax
 
 __all__ = [
@@ -65,12 +67,28 @@ def released_divergence(logits: Floats, other: Floats) -> Floats:
     return (np.exp(log_m) * (log_m - 0.5 * (log_p + log_q))).mean(axis=1)
 
 
-def _means(
+def _rows(
     context: Context, reference: Network, per_example: PerExample, splits: tuple[str, ...]
-) -> dict[str, float]:
-    """Split -> mean over its examples, of those splits on which both networks have rows."""
+) -> dict[str, np.ndarray]:
+    """Split -> float64[N] or bool[N], of those splits on which both networks have rows."""
     pairs = {split: pair_of(context, reference, split) for split in splits}
-    return {s: float(per_example(*pair).mean()) for s, pair in pairs.items() if pair is not None}
+    return {split: per_example(*pair) for split, pair in pairs.items() if pair is not None}
+
+
+def _means(context: Context, name: str, found: dict[str, np.ndarray]) -> dict[str, float]:
+    """`NAME/SPLIT` -> the mean over its examples, with its interval."""
+    for split, rows in found.items():
+        interval = of_share if rows.dtype == bool else of_mean
+        context.interval(f"{name}/{split}", partial(interval, rows))
+    return {f"{name}/{split}": float(rows.mean()) for split, rows in found.items()}
+
+
+def _likeness(context: Context, name: str, per_example: PerExample) -> dict[str, float]:
+    """`NAME/SPLIT` -> one less the mean over its examples, to the untrained network."""
+    found = _rows(context, "random", per_example, ("forget_train", "test"))
+    for split, rows in found.items():
+        context.interval(f"{name}/{split}", partial(of_mean, 1.0 - rows))
+    return {f"{name}/{split}": 1.0 - float(rows.mean()) for split, rows in found.items()}
 
 
 def divergence(context: Context) -> dict[str, float]:
@@ -78,8 +96,8 @@ def divergence(context: Context) -> dict[str, float]:
 
     0 is ideal. Needs `retrain`.
     """
-    means = _means(context, "retrain", jensen_shannon, ("forget_train", "test"))
-    return {f"js/{split}": mean for split, mean in means.items()}
+    found = _rows(context, "retrain", jensen_shannon, ("forget_train", "test"))
+    return _means(context, "js", found)
 
 
 def zrf(context: Context) -> dict[str, float]:
@@ -89,8 +107,7 @@ def zrf(context: Context) -> dict[str, float]:
     1: a model that answers at random where a retrained one generalises has forgotten too much.
     Needs `random`.
     """
-    means = _means(context, "random", jensen_shannon, ("forget_train", "test"))
-    return {f"zrf/{split}": 1.0 - mean for split, mean in means.items()}
+    return _likeness(context, "zrf", jensen_shannon)
 
 
 def zrf_released(context: Context) -> dict[str, float]:
@@ -98,8 +115,7 @@ def zrf_released(context: Context) -> dict[str, float]:
 
     `1 - mean released_divergence`: compressed towards 1 the more classes there are. Needs `random`.
     """
-    means = _means(context, "random", released_divergence, ("forget_train", "test"))
-    return {f"zrf_released/{split}": 1.0 - mean for split, mean in means.items()}
+    return _likeness(context, "zrf_released", released_divergence)
 
 
 def activation_distance(context: Context) -> dict[str, float]:
@@ -107,8 +123,8 @@ def activation_distance(context: Context) -> dict[str, float]:
 
     0 is ideal. The root is taken for each example, before the mean. Needs `retrain`.
     """
-    means = _means(context, "retrain", probability_distance, ("forget_train",))
-    return {f"activation_distance/{split}": mean for split, mean in means.items()}
+    found = _rows(context, "retrain", probability_distance, ("forget_train",))
+    return _means(context, "activation_distance", found)
 
 
 def agreement(context: Context) -> dict[str, float]:
@@ -116,5 +132,5 @@ def agreement(context: Context) -> dict[str, float]:
 
     1 is ideal. Needs `retrain`.
     """
-    means = _means(context, "retrain", same_class, ("forget_train", "test"))
-    return {f"agreement/{split}": mean for split, mean in means.items()}
+    found = _rows(context, "retrain", same_class, ("forget_train", "test"))
+    return _means(context, "agreement", found)

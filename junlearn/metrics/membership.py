@@ -14,12 +14,14 @@ under the curve.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 
 from junlearn.errors import unknown
 from junlearn.metrics.accuracy import correct
 from junlearn.metrics.context import Context, Floats, Integers, labels_of, logits_of
+from junlearn.metrics.intervals import balanced, of_area, of_mean, of_share, of_shares
 from junlearn.metrics.logistic import fit_attack
 from junlearn.metrics.probabilities import (
     confidence,
@@ -35,7 +37,8 @@ __all__ = [
     "balanced_accuracy",
     "mia",
     "mia_svc",
-    "svc_member_share",
+    "svc_members",
+    "told_apart",
 ]
 
 Feature = Callable[[Floats, Integers], Floats]
@@ -78,17 +81,28 @@ def balanced_accuracy(
     itself, and the forgotten ones by both. All float64[N] of the same feature. Raises `ValueError`
     if a fold would be empty.
     """
+    hits, rejections = told_apart(member, forgotten, unseen, fit_on)
+    return _balanced(hits, rejections)
+
+
+def told_apart(
+    member: Floats, forgotten: Floats, unseen: Floats, fit_on: Floats | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `balanced_accuracy` is the mean of: bool[A,Nf], which of the forgotten each of its A attacks calls member,
+    and bool[N], which of the unseen (of two folds first one, then the other) are called non-members.
+    """
     if fit_on is not None:
         attack = fit_attack(member, fit_on)
-        hits, rejections = [attack.calls_member(forgotten)], [~attack.calls_member(unseen)]
-    else:
-        folds = unseen[0::2], unseen[1::2]
-        attacks = [fit_attack(member, other) for other in reversed(folds)]
-        hits = [attack.calls_member(forgotten) for attack in attacks]
-        rejections = [
-            ~attack.calls_member(fold) for attack, fold in zip(attacks, folds, strict=True)
-        ]
-    return float(0.5 * (np.concatenate(hits).mean() + np.concatenate(rejections).mean()))
+        return attack.calls_member(forgotten)[None], ~attack.calls_member(unseen)
+    folds = unseen[0::2], unseen[1::2]
+    attacks = [fit_attack(member, other) for other in reversed(folds)]
+    rejections = [~attack.calls_member(fold) for attack, fold in zip(attacks, folds, strict=True)]
+    hits = [attack.calls_member(forgotten) for attack in attacks]
+    return np.stack(hits), np.concatenate(rejections)
+
+
+def _balanced(hits: np.ndarray, rejections: np.ndarray) -> float:
+    return float(0.5 * (hits.mean() + rejections.mean()))
 
 
 def _rows(context: Context, splits: Iterable[str]) -> dict[str, tuple[Floats, Integers]]:
@@ -131,27 +145,42 @@ def mia(context: Context) -> dict[str, float]:
         feature = {split: FEATURES[name](*pair) for split, pair in rows.items()}
         rank = {split: ranking(*pair) for split, pair in rows.items()}
         attack = fit_attack(feature["retain_train"], feature["test"])
-        values[f"mia/{name}"] = float(attack.calls_member(feature["forget_train"]).mean())
+        called = attack.calls_member(feature["forget_train"])
+        values[f"mia/{name}"] = float(called.mean())
+        context.interval(f"mia/{name}", partial(of_share, called))
         # `retain_test` is what `test` holds beside `forget_test`: all of it may be fitted on.
         apart = feature.get("retain_test") if unseen == "forget_test" else None
         if apart is not None or len(feature[unseen]) > 1:
-            values[f"mia/{name}_balanced_accuracy"] = balanced_accuracy(
+            hits, rejections = told_apart(
                 feature["retain_train"], feature["forget_train"], feature[unseen], apart
             )
-        values[f"mia/{name}_auc"] = area_under_curve(rank["forget_train"], rank[unseen])
-        values[f"mia/{name}_retain_auc"] = area_under_curve(rank["retain_train"], rank["test"])
-    return values | {f"entropy/{split}": float(entropy(rows[split][0]).mean()) for split in NEEDED}
+            values[f"mia/{name}_balanced_accuracy"] = _balanced(hits, rejections)
+            context.interval(
+                f"mia/{name}_balanced_accuracy",
+                partial(of_shares, balanced, hits.mean(axis=0), rejections),
+            )
+        for area, one, other in (
+            ("auc", "forget_train", unseen),
+            ("retain_auc", "retain_train", "test"),
+        ):
+            values[f"mia/{name}_{area}"] = area_under_curve(rank[one], rank[other])
+            context.interval(f"mia/{name}_{area}", partial(of_area, rank[one], rank[other]))
+    for split in NEEDED:
+        found = entropy(rows[split][0])
+        values[f"entropy/{split}"] = float(found.mean())
+        context.interval(f"entropy/{split}", partial(of_mean, found))
+    return values
 
 
-def svc_member_share(member: Floats, unseen: Floats, forgotten: Floats) -> float:
-    """Share of the forgotten called member by `SVC(C=3, RBF, gamma="auto")`; rows [N] or [N,K]."""
+def svc_members(member: Floats, unseen: Floats, forgotten: Floats) -> np.ndarray:
+    """Which of the forgotten `SVC(C=3, RBF, gamma="auto")` calls member, 1 or 0 each; rows [N] or [N,K]."""
     # Imported here: it takes a second or two, which the default metrics need not wait for.
     from sklearn.svm import SVC
 
     matrices = [rows.reshape(len(rows), -1) for rows in (member, unseen, forgotten)]
     targets = np.repeat([1, 0], [len(member), len(unseen)])
     attack = SVC(C=3.0, kernel="rbf", gamma="auto").fit(np.concatenate(matrices[:2]), targets)
-    return float(attack.predict(matrices[2]).mean())
+    return attack.predict(matrices[2])
 
 
 def mia_svc(context: Context, feature: str = "confidence") -> dict[str, float]:
@@ -169,5 +198,8 @@ def mia_svc(context: Context, feature: str = "confidence") -> dict[str, float]:
     if not rows.keys() >= set(NEEDED):
         return {}
     member, forgotten, test = (FEATURES[feature](*rows[split]) for split in NEEDED)
-    share = svc_member_share(member[: len(test)], test, forgotten)
+    called = svc_members(member[: len(test)], test, forgotten)
+    share = float(called.mean())
+    context.interval(f"mia_svc/{feature}_member", partial(of_share, called == 1))
+    context.interval(f"mia_svc/{feature}_non_member", partial(of_share, called == 0))
     return {f"mia_svc/{feature}_member": share, f"mia_svc/{feature}_non_member": 1.0 - share}

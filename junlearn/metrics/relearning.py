@@ -5,8 +5,11 @@ fine-tuning itself is given by whoever makes the Context (`junlearn.relearn`), a
 measured here.
 """
 
+from functools import partial
+
 from junlearn.metrics.accuracy import accuracy_on
 from junlearn.metrics.context import Context
+from junlearn.metrics.intervals import wilson
 
 __all__ = ["MARGIN", "anamnesis", "relearn", "relearn_retain"]
 
@@ -72,7 +75,11 @@ def relearn_retain(context: Context) -> dict[str, float]:
     values: dict[str, float] = {}
     gaps = []
     for step, accuracies in context.relearn_retain().items():
-        values |= {f"relearn_retain/{split}/{step}": value for split, value in accuracies.items()}
+        for split, value in accuracies.items():
+            values[f"relearn_retain/{split}/{step}"] = value
+            if count := len(context.labels.get(split, ())):
+                right = round(value * count)
+                context.interval(f"relearn_retain/{split}/{step}", partial(wilson, right, count))
         gaps.append(accuracies["retain_train"] - accuracies["forget_train"])
         values[f"relearn_retain/gap/{step}"] = gaps[-1]
     return {"relearn_retain/gap": sum(gaps) / len(gaps), **values}

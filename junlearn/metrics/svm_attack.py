@@ -14,11 +14,13 @@ the accuracy, and are left out.
 """
 
 import warnings
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from junlearn.metrics.context import Context, logits_of
+from junlearn.metrics.intervals import balanced, of_shares
 from junlearn.metrics.probabilities import softmax
 
 __all__ = ["AttackRows", "deal", "fit", "judge", "mia_svm"]
@@ -118,17 +120,60 @@ def mia_svm(context: Context, repetitions: int = REPETITIONS) -> dict[str, float
         if prefix and size == sizes[""]:
             continue
         found = []
+        told = _Told(len(forgotten)), _Told(len(unseen))
         for seed in range(repetitions):
             rng = np.random.default_rng(seed)
-            groups = (
-                rng.permutation(rows)[:count]
-                for rows, count in zip((forgotten, unseen), size, strict=True)
-            )
-            rows = deal(*groups, unseen_first=own is not None)
-            found.append(judge(fit(rows, seed), rows))
+            groups = forgotten, unseen
+            orders = [
+                rng.permutation(len(rows))[:count] for rows, count in zip(groups, size, strict=True)
+            ]
+            dealt = (rows[order] for rows, order in zip(groups, orders, strict=True))
+            rows = deal(*dealt, unseen_first=own is not None)
+            attack = fit(rows, seed)
+            found.append(judge(attack, rows))
+            right = attack.predict(rows.x_judged) == rows.y_judged
+            for label, order in enumerate(orders):
+                judged = order[int(FITTED_SHARE * len(order)) :]
+                told[label].add(judged, right[rows.y_judged == label])
+        _tell(context, f"mia_svm/{prefix}", told, found[0]["chance"])
         for name in found[0]:
             runs = np.array([one[name] for one in found])
             values[f"mia_svm/{prefix}{name}"] = float(runs.mean())
             if name != "chance" and repetitions > 1:
                 values[f"mia_svm/{prefix}{name}_std"] = float(runs.std(ddof=1))
     return values
+
+
+class _Told:
+    """How often each of N examples was judged, and how often rightly."""
+
+    def __init__(self, count: int) -> None:
+        self.judged, self.right = np.zeros(count, int), np.zeros(count, int)
+
+    def add(self, rows: np.ndarray, right: np.ndarray) -> None:
+        self.judged[rows] += 1
+        self.right[rows] += right
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Of the examples that were judged at all."""
+        return (self.right / np.maximum(self.judged, 1))[self.judged > 0]
+
+
+def _tell(context: Context, prefix: str, told: tuple[_Told, _Told], chance: float) -> None:
+    """The intervals of shares, over the examples that were judged; each counts once, with its mean over repetitions."""
+    forgotten, unseen = (group.shares for group in told)
+
+    def all_of_them(forgotten: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+        return (1 - chance) * forgotten + chance * unseen
+
+    def alone(share: np.ndarray) -> np.ndarray:
+        return share
+
+    for name, interval in {
+        "accuracy": partial(of_shares, all_of_them, forgotten, unseen),
+        "balanced_accuracy": partial(of_shares, balanced, forgotten, unseen),
+        "forgotten_accuracy": partial(of_shares, alone, forgotten),
+        "unseen_accuracy": partial(of_shares, alone, unseen),
+    }.items():
+        context.interval(f"{prefix}{name}", interval)

@@ -5,7 +5,6 @@ for bit. BatchNorm's `num_batches_tracked` is there too and is 0, because no cou
 with `momentum=None`.
 """
 
-import dataclasses
 import importlib
 import json
 from collections.abc import Mapping
@@ -20,15 +19,13 @@ from flax.traverse_util import flatten_dict
 from junlearn.errors import ConfigError, unknown
 from junlearn.files import replacing
 from junlearn.models.weight_tables import Row, Table, weight
-from junlearn.types import Component, Model, Variables
+from junlearn.types import Model, Variables
 
 __all__ = [
     "DTYPES",
     "Dtype",
     "check_library",
-    "exported",
     "named_arrays",
-    "of_component",
     "table_of",
     "tensors",
     "write",
@@ -100,35 +97,6 @@ def named_arrays(
         name: array if array.dtype == np.int64 else np.ascontiguousarray(array, kind)
         for name, array in found.items()
     }
-
-
-def of_component(
-    component: Component, config: Any, num_classes: int, input_shape: tuple[int, int, int]
-) -> Model:
-    """The model of a registered component without a file: its names, its layout and a random `init`.
-
-    `config` is its `Config`, or a section of an experiment.
-    """
-    if getattr(config, "weights", None) is not None:
-        config = dataclasses.replace(config, weights=None)
-    return component.make(config, num_classes, input_shape)
-
-
-def exported(
-    name: str,
-    config: Any,
-    variables: Variables,
-    *,
-    num_classes: int,
-    input_shape: tuple[int, int, int],
-    names: str | None = None,
-    dtype: Dtype = "float32",
-) -> dict[str, np.ndarray]:
-    """`named_arrays` of the registered model of that name with this `Config`."""
-    from junlearn.models import MODELS
-
-    model = of_component(MODELS[name], config, num_classes, input_shape)
-    return named_arrays(model, variables, names=names, dtype=dtype)
 
 
 def check_library(path: Path) -> None:

@@ -218,4 +218,10 @@ def certified(
         "checked": checks,
         "assumed": [*certificate.get("assumed", ()), *ASSUMED],
     }
-    return Method(init, plan, lambda state: state.variables, certificate=lambda split: whole)
+    return Method(
+        init,
+        plan,
+        lambda state: state.variables,
+        certificate=lambda split: whole,
+        fits=lambda variables, x: without_statistics(name, variables),
+    )

@@ -1,5 +1,7 @@
 """Losses that methods share: pure functions of logits that take a mask."""
 
+from typing import Literal
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -15,9 +17,14 @@ __all__ = [
     "cross_entropy",
     "divergence",
     "entropy",
+    "logit_distance",
     "margin_entropy",
     "masked_mean",
+    "paired_cosine_distances",
 ]
+
+NORM_FLOOR = 1e-12
+"""Added to squared norms."""
 
 
 def masked_mean(values: Array, mask: Array) -> Array:
@@ -33,6 +40,13 @@ def cosine_distances(features: Array, others: Array) -> Array:
         return rows * jnp.where(squares > 0, jax.lax.rsqrt(jnp.where(squares > 0, squares, 1)), 0)
 
     return 1 - unit(features) @ unit(others).T
+
+
+def paired_cosine_distances(u: Array, w: Array) -> Array:
+    """1 - cos of each row of `u[B,E]` with that row of `w[B,E]`: [B]; 1, and without a slope, where one is zero."""
+    chex.assert_equal_shape([u, w])
+    squares = [jnp.square(v).sum(axis=1) + NORM_FLOOR for v in (u, w)]
+    return 1 - (u * w).sum(axis=1) / jnp.sqrt(squares[0] * squares[1])
 
 
 def cross_entropy(logits: Array, labels: Array, mask: Array, smoothing: float = 0.0) -> Array:
@@ -69,6 +83,21 @@ def divergence(log_target: Array, log_output: Array, mask: Array) -> Array:
     target = jnp.exp(log_target)
     terms = jnp.where(target > 0, target * (log_target - log_output), 0.0)
     return masked_mean(terms.sum(axis=-1), mask)
+
+
+def logit_distance(
+    logits: Array,
+    targets: Array,
+    mask: Array,
+    kind: Literal["squared_error", "cross_entropy"],
+) -> Array:
+    """Mean over the rows in `mask` of a distance of `logits[B,K]` from the logits `targets[B,K]`.
+
+    "squared_error" is a mean over the classes, "cross_entropy" is that of the probabilities of both.
+    """
+    if kind == "squared_error":
+        return masked_mean(jnp.square(logits - targets).mean(axis=1), mask)
+    return masked_mean(-(jax.nn.softmax(targets) * jax.nn.log_softmax(logits)).sum(axis=1), mask)
 
 
 def entropy(logits: Array) -> Array:

@@ -33,7 +33,7 @@ from junlearn.parts.optimizers import (
     transformation,
 )
 from junlearn.parts.selection import Keep, keeping
-from junlearn.types import Feed, Key, Method, Model, Preset, Sources, Split, Stage, Variables
+from junlearn.types import Feed, Key, Method, Model, Preset, Sources, Space, Split, Stage, Variables
 
 __all__ = [
     "Corrective",
@@ -115,10 +115,10 @@ RELEASED = {
 """The training of the corrective unlearning benchmark, by the defaults of its released code."""
 
 
-def corrective(method: str, **fields: Any) -> Preset:
-    """A method as in that benchmark: its training, and `fields`."""
+def corrective(method: str, space: Space | None = None, **fields: Any) -> Preset:
+    """A method as in that benchmark: its training, and `fields`. `space` is as in `Preset`."""
     summary = f"{method} as in the corrective unlearning benchmark (arXiv 2402.14015)"
-    return Preset(summary, RELEASED | fields)
+    return Preset(summary, RELEASED | fields, space)
 
 
 class Length(NamedTuple):

@@ -6,16 +6,16 @@ none within: "finetune epochs=10 learning_rate=0.1". A value is written as in Py
 
 import ast
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from junlearn.errors import ConfigError, unknown
-from junlearn.types import Split
+from junlearn.types import Array, Method, Split, Variables
 
-__all__ = ["Part", "groups", "read"]
+__all__ = ["Part", "fits_of", "groups", "read"]
 
 WORDS = {"true": True, "false": False, "none": None}
 
@@ -25,6 +25,17 @@ class Part(NamedTuple):
 
     method: str
     config: Any
+
+
+def fits_of(methods: Sequence[Method]) -> Callable[[Variables, Array], None]:
+    """`Method.fits` of methods in turn: a network that one of them refuses is refused."""
+
+    def fits(variables: Variables, x: Array) -> None:
+        for method in methods:
+            if method.fits is not None:
+                method.fits(variables, x)
+
+    return fits
 
 
 def read(text: str, methods: Mapping[str, Any], where: str) -> Part:

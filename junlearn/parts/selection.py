@@ -80,6 +80,22 @@ class Rewind(NamedTuple):
             jnp.zeros(2, jnp.int32),
         )
 
+    def on_forget(
+        self, variables: Variables, errors: Array, mask: Array, forgotten: int
+    ) -> "Rewind":
+        """After a batch of D_f, of `forgotten` rows in all, with so many wrong answers of the epoch's weights."""
+        epoch = self.measured // forgotten
+        return self._replace(
+            snapshots=jax.tree.map(lambda a, b: a.at[epoch].set(b), self.snapshots, variables),
+            errors=self.errors.at[epoch].add(errors),
+            measured=self.measured + mask.sum(dtype=jnp.int32),
+        )
+
+    def on_unseen(self, errors: Array, mask: Array) -> "Rewind":
+        """After a batch of unseen examples."""
+        seen = jnp.stack([errors, mask.sum(dtype=jnp.int32)])
+        return self._replace(unseen=self.unseen + seen)
+
     def nearest(self) -> Variables:
         """The weights of the nearest error, of several as near the latest."""
         epochs = self.errors.shape[0]
@@ -88,6 +104,19 @@ class Rewind(NamedTuple):
         distance = jnp.abs(self.errors * unseen - wrong_unseen * (self.measured // epochs))
         best = epochs - 1 - jnp.argmin(distance[::-1])
         return jax.tree.map(lambda stack: stack[best], self.snapshots)
+
+
+def check_unseen(method: str, sources: Sources, split: Split) -> None:
+    """Raises ConfigError where a rewind has no unseen examples like those of D_f to compare with."""
+    if sources["train"].clean is not None:
+        raise ConfigError(
+            f"{method}: rewind compares with unseen examples like the forget set, and there are none of "
+            "manipulated ones; set rewind to False"
+        )
+    if not len(split.forget_test) + len(split.retain_test):
+        raise ConfigError(
+            f"{method}: rewind compares with unseen examples: give a test set, or set rewind to False"
+        )
 
 
 def right(model: Model, variables: Variables, batch: Batch) -> Array:

@@ -6,6 +6,7 @@ from typing import Any
 
 from junlearn.engine.inputs.arrays import kind_of
 from junlearn.errors import ConfigError
+from junlearn.plugins.spaces import checked_space
 from junlearn.types import Component
 
 __all__ = ["FIXED", "adapted", "kind_of_module", "summary_of"]
@@ -42,7 +43,8 @@ CALLS = {
 def adapted(kind: str, thing: Any, what: str) -> Any:
     """`thing` in the form of the registries: a method as it is, a metric as a function, others as a Component.
 
-    A module, or any other object, can be each of them; a scenario can have `MANIPULATES`, `REQUEST`, `SCORING` and
+    A module, or any other object, can be each of them; a method can have `SPACE` beside, what a search may try (see
+    `junlearn.types.Space`), and a scenario can have `MANIPULATES`, `REQUEST`, `SCORING` and
     `SEQUENCE` beside (see `junlearn.types.Component`). Raises ConfigError, which begins with `what`, for what is
     missing.
     """
@@ -81,6 +83,7 @@ def adapted(kind: str, thing: Any, what: str) -> Any:
         raise ConfigError(f"{what} is no {kind}: its make is not {call}")
     if kind == "method":
         _check_needs(thing.NEEDS, what)
+        checked_space(getattr(thing, "SPACE", {}), thing.Config, what)
         return thing
     if isinstance(thing, Component):
         return thing

@@ -18,8 +18,9 @@ from junlearn.models import MODELS
 from junlearn.plugins import installed
 from junlearn.plugins.contract import PARTS, adapted, kind_of_module, summary_of
 from junlearn.plugins.loading import load_file, load_module
+from junlearn.plugins.spaces import checked_space
 from junlearn.scenarios import ALIASES, SCENARIOS
-from junlearn.types import Preset
+from junlearn.types import Preset, Space
 
 __all__ = [
     "KINDS",
@@ -28,6 +29,7 @@ __all__ = [
     "is_known",
     "listed",
     "load",
+    "methods_of",
     "metrics_of",
     "names",
     "preset",
@@ -35,6 +37,7 @@ __all__ = [
     "proper",
     "register",
     "register_file",
+    "space_of",
 ]
 
 KINDS: dict[str, Mapping[str, Any]] = {
@@ -136,12 +139,37 @@ def preset(name: str) -> Mapping[str, Any]:
     return PRESETS[name][1].fields if name in PRESETS else {}
 
 
+def methods_of(config: type) -> list[tuple[str, Any]]:
+    """The name of each method, and the method, that has this class as its Config, of those that are imported."""
+    known = [*METHODS.items(), *((n, r.thing) for n, r in REGISTERED["method"].items())]
+    return [(name, thing) for name, thing in known if thing.Config is config]
+
+
 def preset_fields(name: str, config: type) -> list[tuple[str, Any, Any]]:
     """What a preset sets, as fields of a dataclass that goes on from the method's `config`."""
     types = {field.name: field.type for field in dataclasses.fields(config)}
     return [
         (key, types[key], dataclasses.field(default=value)) for key, value in preset(name).items()
     ]
+
+
+def space_of(method: Any) -> Space:
+    """What a search may try of a method, by field of its Config; nothing where the method has no SPACE.
+
+    `method` is a name, or the module or object itself. Of a preset it is what the preset has, or else what its method
+    has without the fields that the preset sets. Raises ConfigError for a name that there is not, and for a SPACE that
+    is none.
+    """
+    if not isinstance(method, str):
+        name = str(getattr(method, "__name__", type(method).__name__)).rpartition(".")[2]
+        return getattr(adapted("method", method, f"method {name}"), "SPACE", {})
+    thing = find("method", method)
+    space = getattr(thing, "SPACE", {})
+    if method in PRESETS:
+        fields, own = PRESETS[method][1].fields, PRESETS[method][1].space
+        left = {name: tried for name, tried in space.items() if name not in fields}
+        space = left if own is None else own
+    return checked_space(space, thing.Config, f"method {method}")
 
 
 def register(kind: str, thing: Any, name: str | None = None, origin: str = "registered") -> str:

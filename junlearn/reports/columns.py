@@ -1,11 +1,21 @@
 """How metrics are called where a person reads them: which columns a table has, in which order and unit."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from junlearn.experiment.records import Record
 from junlearn.metrics import METRICS
 
-__all__ = ["ACCURACIES", "FORGETTING", "MANIPULATED", "Column", "first_columns", "foreign_columns"]
+__all__ = [
+    "ACCURACIES",
+    "FORGETTING",
+    "MANIPULATED",
+    "Column",
+    "first_columns",
+    "foreign_columns",
+    "other_columns",
+    "shown_columns",
+]
 
 
 class Column(NamedTuple):
@@ -71,3 +81,18 @@ def foreign_columns(asked: Collection[str], present: Collection[str]) -> tuple[C
     names = [name for name in asked if name not in METRICS]
     values = sorted(value for value in present if value.split("/")[0] in names)
     return tuple(Column(value, value) for value in values)
+
+
+def other_columns(records: Sequence[Record]) -> tuple[Column, ...]:
+    """The columns behind the first ones: what was forgotten, and the values of plug-ins."""
+    present = {name for record in records for name in record["metrics"]}
+    configs = [record.get("config", {}) for record in records]
+    asked = dict.fromkeys(name for config in configs for name in config.get("metrics", ()))
+    others = tuple(column for column in FORGETTING if column.metric in present)
+    return others + foreign_columns(asked, present)
+
+
+def shown_columns(records: Sequence[Record]) -> tuple[Column, ...]:
+    """All columns of a table of these records."""
+    present = {name for record in records for name in record["metrics"]}
+    return first_columns(present) + other_columns(records)

@@ -52,6 +52,9 @@ def plan(points: Sequence[Point], workdir: Path, console: Console) -> None:
         )
     grid.add_row("points", str(len(points)), "an experiment each")
     grid.add_row("originals", str(originals(points)), "to train, or to be found in the cache")
+    wanted = max(point.experiment.references for point in points)
+    if wanted > 1:
+        grid.add_row("references", str(wanted), "retrained networks for each request, not one")
     grid.add_row("networks", str(networks), f"to judge, {finished} of them done")
     console.print(grid, highlight=False)
 

@@ -11,11 +11,15 @@ from rich.text import Text
 
 from junlearn.experiment.effect import same_figures
 from junlearn.experiment.records import Record, number_of, spent
+from junlearn.experiment.references import Range, ranges
 from junlearn.reports import requests
-from junlearn.reports.columns import FORGETTING, Column, first_columns, foreign_columns
+from junlearn.reports.columns import Column, first_columns, other_columns, shown_columns
+from junlearn.reports.uncertainty import LEGEND as INTERVALS
+from junlearn.reports.uncertainty import among, between, interval_of, place, small
+from junlearn.text.grids import Cell, Grid
 from junlearn.text.terminal import Terminal, printable
 
-__all__ = ["fitting", "table"]
+__all__ = ["fitting", "grid_of_records", "table"]
 
 C = TypeVar("C")
 
@@ -41,7 +45,8 @@ LEGEND = {
 def table(records: Sequence[Record], console: Console) -> None:
     """Print one row a record; what does not fit the terminal's width stands below, in tables of its own.
 
-    Of a stream these are the records of its last request; below them every request has a line.
+    Below a row are the intervals of its values, where the record has them, and below the retrained network the ranges
+    among several. Of a stream these are the records of its last request; below them every request has a line.
     """
     everything, records = records, requests.last(records)
     first = records[0]
@@ -57,16 +62,15 @@ def table(records: Sequence[Record], console: Console) -> None:
         highlight=False,
     )
     present = {name for record in records for name in record["metrics"]}
-    configs = [record.get("config", {}) for record in records]
-    asked = dict.fromkeys(name for config in configs for name in config.get("metrics", ()))
-    others = tuple(column for column in FORGETTING if column.metric in present)
-    others += foreign_columns(asked, present)
+    others = other_columns(records)
     parts = [first_columns(present) + others]
     if _width(records, parts[0], first=True) > console.width:
-        parts = [
-            first_columns(present),
-            *fitting(others, lambda part: _width(records, part) <= console.width),
-        ]
+        wanted = first_columns(present)
+        first_part, *_ = fitting(
+            wanted, lambda part: _width(records, part, first=True) <= console.width
+        ) or [()]
+        rest = wanted[len(first_part) :] + others
+        parts = [first_part, *fitting(rest, lambda part: _width(records, part) <= console.width)]
     for number, columns in enumerate(parts):
         console.print(_grid(records, columns, seconds=number == 0))
     if request:
@@ -79,8 +83,27 @@ def table(records: Sequence[Record], console: Console) -> None:
     if any(_idle(record, records) for record in records):
         families.add("=")
     lines = [line for family, line in LEGEND.items() if family in families]
+    if any("intervals" in record for record in records):
+        lines.append(INTERVALS)
+    count, _ = ranges(records)
+    if count > 1:
+        lines.append(among(count))
     text = "\n".join([*lines, *([requests.LEGEND] if request else [])])
     console.print(text, style="dim", highlight=False)
+    if warning := small(records):
+        console.print(f"warning: {printable(warning)}", markup=False, highlight=False)
+
+
+def grid_of_records(records: Sequence[Record]) -> Grid:
+    """The same rows as a grid of words, for other forms than a terminal's."""
+    columns = shown_columns(records)
+    rows = []
+    for record in records:
+        texts = [_format(record["metrics"].get(column.metric), column) for column in columns]
+        texts += [f"{spent(record):.1f}", "=" if _idle(record, records) else ""]
+        rows.append((Cell(record["method"]), *map(Cell, texts)))
+    headings = ("method", *(column.heading for column in columns), "seconds", "")
+    return Grid(headings, tuple(rows), notes=(LEGEND[""],))
 
 
 def fitting(columns: Sequence[C], fits: Callable[[Sequence[C]], bool]) -> list[tuple[C, ...]]:
@@ -111,13 +134,34 @@ def _grid(records: Sequence[Record], columns: Sequence[Column], *, seconds: bool
     if seconds:
         grid.add_column("seconds", justify="right")
         grid.add_column("")
-    for record in records:
-        values = [_format(record["metrics"].get(column.metric), column) for column in columns]
+    count, found = ranges(records)
+    cells = [_cells(records, column, found.get(column.metric)) for column in columns]
+    for number, record in enumerate(records):
+        retrained = record["role"] == "retrain"
+        values = [column[number] for column in cells]
         if seconds:
             values += [f"{spent(record):.1f}", "=" if _idle(record, records) else ""]
-        emphasis = "bold" if record["role"] == "retrain" else None
+        emphasis = "bold" if retrained else None
         grid.add_row(Text(printable(record["method"])), *values, style=emphasis)
+        known = [interval_of(record, column.metric) for column in columns]
+        if any(known):
+            texts = [i and between(i, c) for i, c in zip(known, columns, strict=True)]
+            grid.add_row("", *texts, style="dim")
+        if retrained and count > 1:
+            texts = [(r := found.get(c.metric)) and between(r, c) for c in columns]
+            grid.add_row(f"among {count}", *texts)
     return grid
+
+
+def _cells(records: Sequence[Record], column: Column, among: Range | None) -> list[str]:
+    """A column's values, with an arrow behind those that are outside of the range among retrained networks."""
+    values = [record["metrics"].get(column.metric) for record in records]
+    marks = [
+        "" if value is None or record["role"] == "retrain" else place(value, among)
+        for value, record in zip(values, records, strict=True)
+    ]
+    wide = max(map(len, marks), default=0)
+    return [_format(v, column) + mark.ljust(wide) for v, mark in zip(values, marks, strict=True)]
 
 
 def _idle(record: Record, records: Sequence[Record]) -> bool:

@@ -4,14 +4,15 @@ import csv
 import importlib.util
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from junlearn.errors import ConfigError
-from junlearn.experiment.records import Record, number_of
+from junlearn.experiment.records import Record, flat, number_of, settings
 from junlearn.files import replace, replacing
 from junlearn.metrics.aggregate import Measured, aus_with_error, measured
+from junlearn.text.grids import inert
 
 __all__ = [
     "FORMATS",
@@ -31,9 +32,9 @@ FORMATS = (".csv", ".parquet")
 IDENTITY = ("dataset", "model", "scenario", "method", "role", "seed")
 FIRST = (*IDENTITY, "request")
 """The first columns; the number of the request is in the records of a stream alone."""
+BOUNDS = ("_low", "_high")
+"""How the columns of an interval are called, behind the name of the metric."""
 ENVIRONMENT = ("config_hash", "device", "time")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How cells begin that table software computes."""
 GROUPS = ("seconds/", "versions/", "config/")
 """What the other columns' names begin with; those of the metrics stand for themselves."""
 
@@ -42,13 +43,15 @@ def rows(records: Sequence[Record]) -> list[Row]:
     """A row for each record, all with the same columns in the same order.
 
     `dataset`, `model`, `scenario`, `method`, `role` and `seed`, of a stream `request`; every metric under its own name;
+    `NAME_low` and `NAME_high`, the interval of the metric NAME, where records have it;
     `seconds/...`; `config_hash`, `device` and `time`; `versions/...`; `config/...`, the resolved configuration, one
     column a field, where `config/method/FIELD` leaves the method's label out. What a record does not have is None;
     lists are JSON text.
     """
     found = [_row(record) for record in records]
     columns = {name: None for row in found for name in row}
-    order = sorted(columns, key=_place)
+    bounds = _bounds(columns)
+    order = sorted(columns, key=lambda name: (_place(name), name in bounds))
     return [{name: row.get(name) for name in order} for row in found]
 
 
@@ -65,8 +68,8 @@ def write_rows(table: Sequence[Row], path: Path) -> None:
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         names = list(table[0]) if table else list(IDENTITY)
-        writer.writerow(map(_inert, names))
-        writer.writerows([_inert(row[name]) for name in names] for row in table)
+        writer.writerow(map(inert, names))
+        writer.writerows([inert(row[name]) for name in names] for row in table)
         replace(path, text.getvalue())
         return
     import pyarrow
@@ -75,11 +78,6 @@ def write_rows(table: Sequence[Row], path: Path) -> None:
     columns = {name: _column([row[name] for row in table]) for name in (table[0] if table else ())}
     with replacing(path) as file:
         parquet.write_table(pyarrow.table(columns), file)
-
-
-def _inert(value: Any) -> Any:
-    """A cell of a CSV file; text that table software would take for a formula gets an apostrophe in front."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def check(path: Path) -> None:
@@ -99,12 +97,14 @@ def summary(table: Sequence[Row], over: Sequence[str] = ("seed",)) -> list[Row]:
     `config/scenario/classes`, the classes that were forgotten one after the other. Beside the columns that the runs
     share: `runs`, for every metric and time NAME its mean, and `NAME_std`, the sample standard deviation (None of a
     single run), over the runs that have it; and for unlearned and retrained networks `aus_of_means` with `aus_error`,
-    from the accuracies of these and of the original networks (`junlearn.metrics.aggregate.aus_with_error`).
+    from the accuracies of these and of the original networks (`junlearn.metrics.aggregate.aus_with_error`). The
+    intervals of single runs are left out: they are about examples, and the deviation is about runs.
     """
     unknown = [name for name in over if table and name not in table[0]]
     if unknown:
         raise ConfigError(f"there is no column {unknown[0]!r} to summarise over")
-    dropped = {*over, *(f"config/{name}" for name in over)}
+    # How many retrained networks there were changes no number of the others.
+    dropped = {*over, *(f"config/{name}" for name in over), "config/references"}
     if "seed" in over:
         dropped |= {name for row in table for name in row if name.startswith("config/seeds/")}
     groups: dict[str, list[Row]] = {}
@@ -114,32 +114,20 @@ def summary(table: Sequence[Row], over: Sequence[str] = ("seed",)) -> list[Row]:
 
 
 def _row(record: Record) -> Row:
-    config = dict(record["config"])
-    sections = config.get("method", {})
-    if len(sections) == 1:
-        config["method"] = next(iter(sections.values()))
-    grouped: list[Mapping[str, Any]] = [record["seconds"], record["versions"], flat(config)]
+    grouped: list[Mapping[str, Any]] = [record["seconds"], record["versions"], settings(record)]
     parts = zip(GROUPS, grouped, strict=True)
     return {
         **{name: record[name] for name in IDENTITY},  # type: ignore[literal-required]
         **({"request": number} if (number := number_of(record)) else {}),
         **record["metrics"],
+        **{
+            f"{name}{end}": bound
+            for name, interval in record.get("intervals", {}).items()
+            for end, bound in zip(BOUNDS, interval, strict=True)
+        },
         **{name: record[name] for name in ENVIRONMENT},  # type: ignore[literal-required]
         **{f"{prefix}{name}": value for prefix, part in parts for name, value in part.items()},
     }
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> Row:
-    """A tree of tables as one row, with names such as `OUTER/INNER`; lists are JSON text."""
-    found: Row = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}/")
-        elif value is None or isinstance(value, str | int | float):
-            found[f"{prefix}{name}"] = value
-        else:
-            found[f"{prefix}{name}"] = json.dumps(value)
-    return found
 
 
 def _place(name: str) -> int:
@@ -162,8 +150,15 @@ def _column(values: list[Any]) -> list[Any]:
     return values
 
 
+def _bounds(columns: Iterable[str]) -> set[str]:
+    """Those of the columns that are the ends of an interval: both are there, and the metric."""
+    known = set(columns)
+    pairs = [(name, *(f"{name}{end}" for end in BOUNDS)) for name in known]
+    return {end for pair in pairs if known.issuperset(pair) for end in pair[1:]}
+
+
 def _measures(name: str) -> bool:
-    """Whether a column is a metric or a time."""
+    """Whether a column is a metric, a bound of one, or a time."""
     return name.startswith("seconds/") or _place(name) == len(FIRST)
 
 
@@ -181,8 +176,9 @@ def _summarised(group: Sequence[Row], dropped: set[str], table: Sequence[Row]) -
     first = group[0]
     shared = {n: v for n, v in first.items() if n in FIRST and n not in dropped}
     result: Row = {**shared, "runs": len(group)}
+    bounds = _bounds(first)
     for name in first:
-        if _measures(name):
+        if _measures(name) and name not in bounds:
             found = _measured(group, name)
             result[name] = None if found is None else found.mean
             alone = found is None or found.deviation != found.deviation

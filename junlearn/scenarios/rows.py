@@ -34,7 +34,8 @@ class Config:
     by: By = "row"
     """row: places in the training set as the run has it, from 0, so those that `held_out`, `validation` and
     `train_per_class` leave. id: the dataset's own, which nothing shifts: of an image folder the paths of the files
-    below it, of TFDS the numbers at the end of its ids, of the digits the rows of `load_digits`."""
+    below it, of a table its column `id` or else the paths, of arrays in a file their `ids` or else the rows of
+    `x_train`, of TFDS the numbers at the end of its ids, of the digits the rows of `load_digits`."""
     private: bool = False
     """Keep the list of what was forgotten in the run's directory as salted hashes: whoever knows an id can check it,
     and nobody can read the list without trying ids. Without it the ids themselves are kept."""

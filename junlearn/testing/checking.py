@@ -18,6 +18,7 @@ Check = Callable[[Subject], None]
 CHECKS: tuple[Check, ...] = (
     form.signatures,
     form.defaults,
+    form.space,
     stepping.runs,
     stepping.fixed_point,
     stepping.one_trace,

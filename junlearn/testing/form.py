@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -10,17 +11,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from junlearn.errors import ConfigError
+from junlearn.plugins.spaces import checked_space, ends
 from junlearn.testing.subject import NotApplicable, Subject, copies
-from junlearn.types import Method
+from junlearn.types import Choice, Method, Range
 
-__all__ = ["DATA", "defaults", "signatures"]
+__all__ = ["DATA", "defaults", "signatures", "space"]
 
 DATA = (
     *("forget.x", "forget.y", "retain.x", "retain.y"),
     *("surrogate.x", "test.x", "test.y", "validation.x", "validation.y"),
 )
 """What a method can name in NEEDS."""
-PUBLIC = ("Config", "State", "make", "NEEDS")
+PUBLIC = ("Config", "State", "make", "NEEDS", "SPACE")
 
 
 def signatures(subject: Subject) -> None:
@@ -68,6 +71,39 @@ def defaults(subject: Subject) -> None:
     for field, value in stated.items():
         assert field in true, f"the table of defaults has {field}, which is no field of the Config"
         assert value == true[field], f"{field} is {true[field]!r}, and {value!r} in the docstring"
+
+
+def space(subject: Subject) -> None:
+    """SPACE, what a search may try, is one for the Config, has its defaults, and its ends go together.
+
+    A default of None can be outside of a range. Every two fields are set to each pair of their ends, and a method is
+    made with that; nothing is run.
+    """
+    given = getattr(subject.module, "SPACE", None)
+    if given is None:
+        raise NotApplicable("the method has no SPACE, so that a search has to be told its ranges")
+    found = checked_space(given, subject.module.Config, "the method")
+    if not found:
+        raise NotApplicable("SPACE names no field: there is nothing to search")
+    for name, tried in found.items():
+        default = getattr(subject.module.Config(), name)
+        fits = default is None or _inside(default, tried)
+        assert fits, f"SPACE: {name}: the default {default!r} is not in {tried}"
+    single = [(name, value) for name, tried in found.items() for value in ends(tried)]
+    for pair in itertools.combinations_with_replacement(single, 2):
+        fields = dict(pair)
+        try:
+            config = dataclasses.replace(subject.config, **fields)
+            subject.module.make(config, subject.dense.model).plan(subject.dense.split)
+        except (ConfigError, TypeError, ValueError) as error:
+            shown = ", ".join(f"{name}={value!r}" for name, value in fields.items())
+            raise AssertionError(f"SPACE: no method is made with {shown}: {error}") from error
+
+
+def _inside(value: Any, tried: Range | Choice) -> bool:
+    if isinstance(tried, Range):
+        return bool(tried.low <= value <= tried.high)
+    return value in tried.values
 
 
 def _config(cls: Any) -> None:

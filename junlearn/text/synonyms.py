@@ -141,9 +141,11 @@ SYNONYMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "dataset": {
         "cifar10": ("cifar", "cifar_10", "c10"),
         "cifar100": ("cifar_100", "c100", "cifar20"),
+        "csv": ("table", "dataframe", "csv_table", "csv_file", "tsv", "annotations"),
         "digits": ("sklearn", "load_digits", "sklearn_digits"),
         "fashion_mnist": ("fmnist", "fashion", "fashionmnist"),
         "image_folder": ("folder", "imagefolder", "images", "imagenet", "tiny_imagenet", "custom"),
+        "npz": ("numpy", "npy", "arrays", "npz_file", "array"),
         "patch_camelyon": ("pcam", "camelyon"),
         "svhn": ("svhn_cropped",),
         "svhn_cropped": ("svhn",),

@@ -41,6 +41,19 @@ class Data(NamedTuple):
         """The examples at `rows`: indices, marks or a slice; a column that is absent stays so."""
         return jax.tree.map(lambda column: column[rows], self)
 
+    @staticmethod
+    def from_huggingface(
+        dataset: Any,
+        image: str | None = None,
+        label: str | None = None,
+        ids: str | None = None,
+        size: int | None = None,
+    ) -> "Data | Sources":
+        """The images of a Hugging Face dataset; see `junlearn.datasets.huggingface.from_huggingface`."""
+        from junlearn.datasets import huggingface
+
+        return huggingface.from_huggingface(dataset, image, label, ids, size)
+
 
 Sources = dict[str, Data]
 """`"train"`, `"test"`, and where they are needed `"surrogate"` and `"validation"`."""
@@ -67,9 +80,10 @@ class Dataset(NamedTuple):
     fine_classes: tuple[str, ...] = ()
     """Names of the classes of `fine`; empty if there are none."""
     names: tuple[str, ...] = ()
-    """Of examples that are files: the path of each below `root`, by its `id`; those of the test set are among them."""
+    """What each example is called, by its `id`, where ids are no numbers: of files the paths below `root`. Those of the
+    test set are among them."""
     root: str = ""
-    """The folder that `names` are below."""
+    """The folder that files are below."""
     apart: Mapping[str, str] = {}
     """Sources whose `id` is in the numbering of the training set, and what their examples are, for messages:
     `"test"` -> `"a test image (test_fraction = 0.2)"`."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from junlearn.types.space import Space
+
 __all__ = [
     "Component",
     "Preset",
@@ -44,3 +46,5 @@ class Preset(NamedTuple):
     summary: str
     fields: Mapping[str, Any]
     """Fields of the method's Config; all others are at their defaults."""
+    space: Space | None = None
+    """What a search may try of it; None: the method's SPACE without `fields`."""

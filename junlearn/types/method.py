@@ -100,3 +100,6 @@ class Method(NamedTuple):
     beginning: Any | None = None
     """A Config of the same method with whose stages these settings begin, one for one; None: there is none. An
     experiment that has run it goes on from where it ended."""
+    fits: Callable[[Variables, Array], None] | None = None
+    """`(variables, x[1,H,W,C]) -> None`: raises ConfigError for a network that the method refuses, before anything is
+    trained: the arrays of `variables` are shapes without numbers. `init` refuses it too, for who calls that alone."""

@@ -7,7 +7,7 @@ __all__ = ["Choice", "Range", "Space"]
 
 
 class Range(NamedTuple):
-    """All numbers from `low` to `high`, both included; whole numbers where both ends are whole."""
+    """All numbers from `low` to `high`, both included."""
 
     low: float
     high: float
@@ -15,6 +15,11 @@ class Range(NamedTuple):
     """Equally many trials in each factor of ten: for rates and weights."""
     step: float | None = None
     """Only `low`, `low + step`, ...; not together with `log`."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are tried: both ends are written as such, 1 and not 1.0."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
 
 
 class Choice(NamedTuple):

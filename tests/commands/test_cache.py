@@ -245,3 +245,19 @@ def test_a_request_takes_what_learned_its_rows(place, capsys, tmp_path):
     assert status == 0 and out.count("removed: ") == 2
     assert [path.exists() for path in paths] == [False, True, False]
     assert stored.copies(mark, [paths[0]], str(place)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "marks", "expected"),
+    [
+        ("dataset", ["f0"], True),
+        ("dataset", ["e0", "f0-train-20-held-out-0.1-0"], True),
+        ("dataset", ["f01"], False),
+        ("network", ["f0"], True),
+        ("network", ["f0-train-20"], False),
+    ],
+)
+def test_decoded_images_are_those_of_every_part(tmp_path, kind, marks, expected):
+    entry = stored.Entry(kind, tmp_path, 0, 0.0, "faces", "f0")
+    assert stored.is_of(entry, marks) == expected
+    assert not stored.is_of(entry._replace(fingerprint=""), ["", "-train-20"])

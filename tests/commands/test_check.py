@@ -21,9 +21,9 @@ Defaults:
 import sys
 
 sys.path.insert(0, {str(ROOT)!r})
-from tests.testing.tiny_methods import NEEDS, Config, State, right as make
+from tests.testing.tiny_methods import NEEDS, SPACE, Config, State, right as make
 
-__all__ = ["NEEDS", "Config", "State", "make"]
+__all__ = ["NEEDS", "SPACE", "Config", "State", "make"]
 '''
 BAD = GOOD + 'NEEDS = frozenset({"retain.x"})\n'
 

@@ -26,6 +26,17 @@ def test_list(place, capsys):
             )
 
 
+def test_list_says_what_a_search_tries(place, capsys):
+    _, out, _ = call(capsys, "list", "method", "amun")
+    for line in ("1e-05 to 0.1, log", "1 | 5 | 10", "whole numbers from 1 to 20"):
+        assert f"\n      search: {line}\n" in out
+    page = json.loads(call(capsys, "list", "method", "potion", "--json")[1])
+    found = {field["name"]: field["search"] for field in page["fields"]}
+    assert found["forget_accuracy"] == {"low": 0.0, "high": 0.75, "log": False, "step": None}
+    assert found["alpha"] is None
+    assert "search:" not in call(capsys, "list", "method", "retrain")[1]
+
+
 def test_help_names_the_options_of_this_configuration(place, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--config", "small.toml", "--help"])

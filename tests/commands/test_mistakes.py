@@ -31,6 +31,8 @@ from tests.small_run import SMALL, call, records
         (["--plot-format", "gif"], "invalid choice: 'gif' (choose from 'png', 'svg', 'pdf')"),
         (["--table", "t.xlsx"], "must end in .csv or .parquet"),
         (["--dataset.name", "image_folder"], "path"),
+        (["--dataset.name", "npz"], "dataset.file is empty; npz needs a file of arrays"),
+        (["--dataset.name", "csv", "--dataset.file", "none.csv"], "cannot read the table"),
         (["prepare", "mnits"], "unknown dataset 'mnits'; did you mean 'mnist'?"),
         (["--plto"], "unknown option '--plto'; did you mean '--plot'?"),
         (["--surrogate.name", "gauss_noise"], "did you mean 'gaussian_noise'?"),

@@ -4,6 +4,7 @@ import json
 import threading
 from importlib.metadata import PackageNotFoundError
 
+import numpy as np
 import pytest
 
 import junlearn
@@ -44,6 +45,43 @@ def test_a_record_holds_what_a_method_guarantees(tmp_path):
     path = tmp_path / "records.jsonl"
     records.append(path, made)
     assert records.read(path)[0]["certificate"] == {**certificate, "other": "inf"}
+
+
+def test_a_record_holds_intervals_of_metrics_that_it_has(tmp_path):
+    plain = record()
+    given = {"accuracy/test": (0.5, 1.0), "tow": (0.1, float("nan"))}
+    made = records.new(
+        plain["config"], "abc", "unlearn", "noisy", plain["metrics"], None, intervals=given
+    )
+    path = tmp_path / "records.jsonl"
+    records.append(path, made)
+    # Of an earlier version.
+    records.append(path, record(seed=9))
+    read = records.read(path)
+    assert read[0]["intervals"] == {"accuracy/test": [0.5, 1.0]}
+    assert "intervals" not in read[1]
+
+
+def test_intervals_of_an_evaluation_come_into_its_record(tmp_path):
+    class Evaluated(dict):
+        intervals = {"accuracy/test": (0.25, 0.75)}
+
+    data = junlearn.Data(np.zeros((4, 2, 2, 1), np.uint8), np.arange(4, dtype=np.int32) % 2)
+    names = {"dataset": "mine", "model": "own"}
+    for metrics, intervals in (
+        (Evaluated({"accuracy/test": 0.5}), {"accuracy/test": [0.25, 0.75]}),
+        ({"accuracy/test": 0.5}, None),
+    ):
+        path = tmp_path / f"{intervals is None}.jsonl"
+        made = junlearn.write_record(path, metrics, data, [1], "original", **names)
+        assert made.get("intervals") == intervals == records.read(path)[0].get("intervals")
+
+
+def test_intervals_that_are_none_are_damage(tmp_path):
+    path, said = tmp_path / "records.jsonl", []
+    records.append(path, record(intervals={"tow": ["low", "high"]}))
+    assert records.read(path, said.append) == []
+    assert "intervals are not pairs of numbers" in said[0]
 
 
 def test_records_survive_a_write_that_was_cut_off(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from junlearn.errors import ConfigError
 from junlearn.methods import camu
-from junlearn.parts import losses
+from junlearn.parts import losses, relabelling
 from junlearn.types import Batch, Split, Variables
 
 NONE = np.zeros(0, int)
@@ -15,9 +15,9 @@ NONE = np.zeros(0, int)
 
 def test_shared_candidates_by_hand():
     """Pairs 1 and 3 have their own number as forget label; there is no pair 5."""
-    shared = camu.shared_candidates(jnp.array([2, 1, 0, 3, 0]), 6)
+    shared = relabelling.shared_candidates(jnp.array([2, 1, 0, 3, 0]), 6)
     np.testing.assert_array_equal(shared, [True, False, True, False, True, True])
-    labels = camu.separate(jnp.array([4, 4]), jnp.array([4, 1]), jnp.array([2, 2]), shared)
+    labels = relabelling.separate(jnp.array([4, 4]), jnp.array([4, 1]), jnp.array([2, 2]), shared)
     np.testing.assert_array_equal(labels, [4, 1])
 
 

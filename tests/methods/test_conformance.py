@@ -8,7 +8,10 @@ from junlearn.methods import METHODS
 from junlearn.testing import CHECKS, NotApplicable
 from tests.methods.subjects import NAMES, SETTINGS, subject_of
 
-LACKING = {"the plan has no stages", "no stage is fed any rows", "no pass in train mode"}
+LACKING = {
+    *("the plan has no stages", "no stage is fed any rows", "no pass in train mode"),
+    "SPACE names no field: there is nothing to search",
+}
 """Why a check may have nothing to look at in a method of the package."""
 
 

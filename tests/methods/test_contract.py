@@ -7,7 +7,7 @@ import pytest
 from junlearn.methods import METHODS, laf, ssd
 from junlearn.types import Method
 
-CONTRACT = {"Config", "State", "make", "NEEDS"}
+CONTRACT = {"Config", "State", "make", "NEEDS", "SPACE"}
 OPTIONAL = {"needs", "PRESETS"}
 """Looked up by name in the module of a method; all else is asked of the Method that `make` returns."""
 

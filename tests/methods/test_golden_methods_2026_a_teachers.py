@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from junlearn.methods import delete, lotus
-from junlearn.parts import feeds
+from junlearn.parts import feeds, gumbel
 from junlearn.parts.descent import updater
 from junlearn.parts.feeds import cut
 from junlearn.parts.optimizers import transformation
@@ -130,7 +130,7 @@ def test_lotus(variant, golden, rtol):
     update = updater(lotus.objective(model, config.transform), transformation(config))
 
     def step(state, batch):
-        noise = lotus.Noise(*(table[batch.index] for table in draws))
+        noise = gumbel.Noise(*(table[batch.index] for table in draws))
         return update(state, batch, (state.key, noise))
 
     lengths = {"batch_len": case[f"batch_len_{variant}"]}

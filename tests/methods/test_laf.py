@@ -39,10 +39,10 @@ def test_vectors_of_the_equations(float64):
     assert ra([0.0] * 32, [0.0] * 8, 5.0) == pytest.approx(-66.5421294, abs=1e-7)
 
     zero, one, tiny = jnp.zeros((1, 4)), jnp.ones((1, 4)), jnp.full((1, 4), 1e-7)
-    np.testing.assert_array_equal(laf.cosine_distance(zero, one), 1)
-    np.testing.assert_allclose(laf.cosine_distance(tiny, tiny), 0.96154, atol=5e-6)
-    np.testing.assert_allclose(laf.cosine_distance(one, -one), 2, rtol=1e-9)
-    slope = jax.grad(lambda u: laf.cosine_distance(u.astype(jnp.float32), one)[0])(zero)
+    np.testing.assert_array_equal(losses.paired_cosine_distances(zero, one), 1)
+    np.testing.assert_allclose(losses.paired_cosine_distances(tiny, tiny), 0.96154, atol=5e-6)
+    np.testing.assert_allclose(losses.paired_cosine_distances(one, -one), 2, rtol=1e-9)
+    slope = jax.grad(lambda u: losses.paired_cosine_distances(u.astype(jnp.float32), one)[0])(zero)
     assert np.isfinite(slope).all()
 
 

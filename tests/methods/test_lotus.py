@@ -8,6 +8,7 @@ import pytest
 from junlearn.engine.run import run
 from junlearn.errors import ConfigError
 from junlearn.methods import build, lotus, needs_of
+from junlearn.parts import gumbel
 from tests import linear_net
 from tests.golden_nets import drive
 
@@ -58,7 +59,7 @@ def test_the_first_step(transform):
     x = sources["train"].x[rows]
     z = linear_net.logits(variables, x)
     _, noise_key = jax.random.split(jax.random.fold_in(state.key, state.step))
-    noise = lotus.draw(noise_key, jnp.asarray(rows), linear_net.CLASSES)
+    noise = gumbel.draw(noise_key, jnp.asarray(rows), linear_net.CLASSES)
     hard, soft = (
         (np.asarray(a, np.float64) for a in noise) if transform == "gumbel" else (0 * z, 0 * z)
     )
@@ -80,11 +81,11 @@ def test_the_first_step(transform):
 def test_the_hard_target_is_a_draw():
     """Gumbel noise on the logits gives each class as often as the original's probability says."""
     z = jnp.log(jnp.array([0.6, 0.3, 0.1]))
-    noise = lotus.draw(jax.random.key(1), jnp.arange(4000), 3)
+    noise = gumbel.draw(jax.random.key(1), jnp.arange(4000), 3)
     share = np.bincount(np.asarray((z[None] + noise.hard).argmax(1)), minlength=3) / 4000
     np.testing.assert_allclose(share, [0.6, 0.3, 0.1], atol=0.03)
     assert not np.allclose(noise.hard, noise.soft)
-    part = lotus.draw(jax.random.key(1), jnp.arange(10, 20), 3)
+    part = gumbel.draw(jax.random.key(1), jnp.arange(10, 20), 3)
     np.testing.assert_array_equal(part.hard, noise.hard[10:20])
 
 

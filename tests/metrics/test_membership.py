@@ -16,7 +16,7 @@ from junlearn.metrics.membership import (
     area_under_curve,
     balanced_accuracy,
     mia_svc,
-    svc_member_share,
+    svc_members,
 )
 from tests.conftest import GOLDEN
 
@@ -306,7 +306,7 @@ def test_svc_on_every_feature(feature):
 
 def test_svc_is_not_linear():
     member, unseen = np.array([-0.1, 0.0, 0.1]), np.array([-3.0, 3.0, -4.0, 4.0])
-    assert svc_member_share(member, unseen, np.array([0.05, 3.5, -3.5, 0.0])) == 0.5
+    assert svc_members(member, unseen, np.array([0.05, 3.5, -3.5, 0.0])).mean() == 0.5
 
 
 def test_an_unknown_feature_names_the_nearest():

@@ -12,7 +12,7 @@ import pytest
 import junlearn
 from junlearn.errors import CheckpointError, ConfigError
 from junlearn.models import MODELS, Row, Table
-from junlearn.models.weight_export import exported, named_arrays, of_component, write
+from junlearn.models.weight_export import named_arrays, write
 from junlearn.models.weight_files import Entry
 from junlearn.models.weights import fit, load_weights
 from junlearn.types import Variables
@@ -140,16 +140,6 @@ def test_half_the_bytes(tmp_path):
     again = load_weights(tmp_path / "net.safetensors", model.tables, variables)
     expected = jax.tree.map(lambda a: a.astype(ml_dtypes.bfloat16).astype(np.float32), variables)
     chex.assert_trees_all_equal(again, expected)
-
-
-def test_by_the_name_of_a_registered_model():
-    """The file of weights in a configuration is not read."""
-    model, variables = made("vit")
-    config = MODELS["vit_small"].Config(**CASES["vit"].settings, weights="nowhere.pt")
-    sizes = {"num_classes": CLASSES, "input_shape": CASES["vit"].shape}
-    arrays = exported("vit_small", config, variables, **sizes)
-    chex.assert_trees_all_equal(arrays, named_arrays(model, variables))
-    assert of_component(MODELS["vit_small"], config, *sizes.values()).tables == model.tables
 
 
 def test_what_cannot_go_out(tmp_path):

@@ -6,9 +6,10 @@ import tomllib
 import numpy as np
 import pytest
 
+from junlearn.experiment import references
 from junlearn.metrics.directions import VALUES
 from junlearn.reports import run_page
-from junlearn.reports.run_page import Experiment
+from junlearn.reports.run_page import Experiment, Subject
 from junlearn.reports.run_page.meanings import UNKNOWN, direction, meaning
 from tests.reports.audit_rows import bank
 from tests.reports.parsed_page import Parsed, check
@@ -61,6 +62,29 @@ def test_the_networks_stand_side_by_side(text):
     assert re.search(r'<tr class="retrain"><th scope="row">retrain</th>\s*<td>96.00</td>', text)
     assert re.search(r'<tr class="original"><th scope="row">original</th>\s*<td>99.00</td>', text)
     assert '<th scope="row">js/forget_train&nbsp;<span class="way">↓</span></th><td>0</td>' in text
+
+
+def test_intervals_ranges_and_small_sets_are_told():
+    told = [
+        one | {"intervals": {"accuracy/forget_train": [0.25, 0.5]}, "request": {"forget": 4}}
+        for one in records()
+    ]
+    told[1] = references.added(told[1], [told[1]["metrics"]] * 2)
+    page = run_page.page(Subject([Experiment(told, "mine", absent="gone")]))
+    found = check(page, run_page.LIMIT)
+    assert '<td>30.00 <span class="bounds">25–50</span></td>' in page
+    assert '<td>0.3 <span class="bounds">.25–.50</span></td>' in page
+    assert "among 3" in found.text
+    for said in (
+        "Warning: the forget set has 4 examples: a rate of it moves by 25 points with one of them",
+        "its interval 0.25 to 0.50.",
+        "The spread between networks, trained with other seeds, is not in it",
+        "Among 3: the smallest and the largest value of 3 retrained networks",
+    ):
+        assert said in found.text, said
+        assert said in run_page.card(Subject([Experiment(told, "mine", absent="gone")]))
+    assert "(25–50)" in run_page.card(Subject([Experiment(told, "mine", absent="gone")]))
+    assert "interval" not in run_page.page(subject(None))
 
 
 def test_classes_and_forgotten_examples(text):

@@ -134,3 +134,33 @@ def test_a_summary_mixes_no_settings():
     assert single["aus_of_means"] == pytest.approx(1 - (0.92 - 0.5))
     with pytest.raises(ConfigError, match="no column 'klass'"):
         tables.summary(table, over=("klass",))
+
+
+def test_intervals_are_columns_that_no_mean_is_taken_of(tmp_path):
+    told = [
+        one | {"intervals": {"accuracy/retain_test": [0.5, 0.95]}}
+        if one["role"] == "unlearn"
+        else one
+        for one in RUNS
+    ]
+    rows = tables.rows(told)
+    names = list(rows[1])
+    assert names[6:10] == [
+        *("accuracy/retain_test", "accuracy/forget_test"),
+        *("accuracy/retain_test_low", "accuracy/retain_test_high"),
+    ]
+    assert (rows[1][names[8]], rows[1][names[9]], rows[0][names[8]]) == (0.5, 0.95, None)
+    assert tables.summary(rows) == tables.summary(tables.rows(RUNS))
+    tables.write(told, tmp_path / "runs.csv")
+    with open(tmp_path / "runs.csv", newline="") as file:
+        assert next(csv.DictReader(file))["accuracy/retain_test_low"] == ""
+
+
+def test_a_metric_whose_name_ends_like_a_bound_is_one():
+    told = [one | {"metrics": one["metrics"] | {"mine_low": 0.5}} for one in RUNS]
+    assert tables.summary(tables.rows(told))[0]["mine_low"] == 0.5
+
+
+def test_the_number_of_retrained_networks_keeps_no_runs_apart():
+    told = [one | {"config": one["config"] | {"references": 1 + one["seed"]}} for one in RUNS]
+    assert [row["runs"] for row in tables.summary(tables.rows(told))] == [2, 2]

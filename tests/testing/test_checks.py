@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from junlearn.errors import ConfigError
 from junlearn.parts import feeds
-from junlearn.testing import CHECKS, Subject, check, make_problem, shortened
+from junlearn.testing import CHECKS, NotApplicable, Subject, check, make_problem, shortened
+from junlearn.testing.form import space
 from junlearn.testing.sameness import needs
-from junlearn.types import Variables
+from junlearn.types import Choice, Range, Variables
 from tests.testing.tiny_methods import NEEDS, method, right
 
 PROBLEM = shortened(make_problem("mlp", size=4, hidden=(8,)))
@@ -165,6 +167,11 @@ WRONG = {
     "Config that is not frozen": ({"Config": Loose}, "signatures", "kw_only=True"),
     "NEEDS with another name": ({"needs": NEEDS | {"moon.x"}}, "signatures", "moon.x; known: for"),
     "other defaults": ({"__doc__": TABLE}, "defaults", "epochs is 10, and 3 in the docstring"),
+    "a SPACE without the default": (
+        {"SPACE": {"learning_rate": Range(0.1, 1.0)}},
+        "space",
+        r"learning_rate: the default 0\.05 is not in Range",
+    ),
     "an error": ({"step": stops}, "runs", "TypeError: no such thing"),
     "a state that grows": ({"step": grows}, "fixed_point", "stage 'descend': after a step"),
     "metrics of a batch": ({"step": wide}, "fixed_point", "metrics must be scalars: losses"),
@@ -230,6 +237,28 @@ def test_a_validation_set_is_there_for_who_names_it():
     with pytest.raises(AssertionError, match=r"reads validation\.y, which"):
         needs(Subject(method(feed=on_validation, needs=images)))
     assert "validation" not in Subject(method()).dense.sources
+
+
+def at_odds(config, model):
+    if config.epochs == 10 and config.batch_size == 64:
+        raise ValueError("too many examples in all")
+    return right(config, model)
+
+
+def test_what_a_search_tries_goes_together():
+    """Ends that are allowed one by one, and those of choices and of fields without a default."""
+    tried = {"epochs": Range(1, 10), "batch_size": Choice((8, 64))}
+    space(Subject(method(SPACE=tried), problem=PROBLEM))
+    with pytest.raises(AssertionError, match=r"is made with epochs=10, batch_size=64: too many ex"):
+        space(Subject(method(make=at_odds, SPACE=tried), problem=PROBLEM))
+    with pytest.raises(AssertionError, match=r"batch_size: the default 64 is not in Choice"):
+        space(Subject(method(SPACE={"batch_size": Choice((8, 16))}), problem=PROBLEM))
+    wrong = {"epochs": Range(0, 3, log=True)}
+    with pytest.raises(ConfigError, match="the method: SPACE: epochs: a range with log=True"):
+        space(Subject(method(SPACE=wrong), problem=PROBLEM))
+    for nothing in (None, {}):
+        with pytest.raises(NotApplicable):
+            space(Subject(method(SPACE=nothing), problem=PROBLEM))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from junlearn.parts import feeds, losses
-from junlearn.types import Method, Stage, Variables
+from junlearn.types import Method, Range, Stage, Variables
 
 NEEDS = frozenset({"forget.x", "forget.y", "retain.x", "retain.y"})
 
@@ -18,6 +18,9 @@ class Config:
     epochs: int = 10
     batch_size: int = 64
     learning_rate: float = 0.05
+
+
+SPACE = {"learning_rate": Range(1e-3, 1.0, log=True)}
 
 
 class State(NamedTuple):
@@ -87,6 +90,7 @@ def method(*, make=right, needs=NEEDS, init=None, step=None, feed=None, finish=N
         return changed(config, model)
 
     fields = {"Config": Config, "State": State, "make": make_changed, "NEEDS": needs, "__doc__": ""}
+    fields["SPACE"] = SPACE
     return SimpleNamespace(**(fields | parts))
 
 

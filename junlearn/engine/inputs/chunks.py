@@ -1,14 +1,18 @@
-"""How many networks are taken together, at the door: the way, the chunks and the memory."""
+"""Many networks at the door: their sets, keys and seeds, the way they are taken together, the chunks and the memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
+import jax
 import numpy as np
 
+from junlearn.engine.inputs.arrays import array_of, kind_of, rows_of
+from junlearn.engine.inputs.options import keys_of, seed_of
 from junlearn.engine.memory import available
 from junlearn.errors import ConfigError, unknown
+from junlearn.types import Key
 
-__all__ = ["Diverging", "How", "check_ways", "chunks_of", "memory_of"]
+__all__ = ["Diverging", "How", "check_ways", "chunks_of", "memory_of", "sets_of"]
 
 How = Literal["auto", "vmap", "patches", "map", "loop"]
 Diverging = Literal["raise", "kept"]
@@ -52,3 +56,40 @@ def chunks_of(
     if places is not None and places < most:
         raise ConfigError(f"{where}: a chunk of {most} models has more than {places} places")
     return fixed, most if places is None else places
+
+
+def sets_of(
+    size: int,
+    retains: Sequence[np.ndarray | Sequence[int]] | None,
+    keys: Sequence[Key] | Key | None,
+    seeds: Sequence[int] | int,
+    where: str,
+) -> tuple[list[np.ndarray], list[Key], list[int]]:
+    """The sets that models are trained on, a key and a seed for each. Raises ConfigError for what does not fit."""
+    given = keys_of(keys, f"{where}: keys")
+    if retains is None:
+        if not isinstance(given, list):
+            raise ConfigError(f"{where}: give sets to train on, or one key a model")
+        retains = [np.arange(size)] * len(given)
+    if not isinstance(retains, Iterable) or isinstance(retains, str | Mapping):
+        raise ConfigError(f"{where}: retains is {kind_of(retains)}: a list of sets is wanted")
+    sets = [_set(rows, size, f"{where}: set {i}") for i, rows in enumerate(retains)]
+    if not sets:
+        raise ConfigError(f"{where}: there is no model to train: give at least one set or key")
+    if not isinstance(given, list):
+        given = list(jax.random.split(jax.random.key(0) if given is None else given, len(sets)))
+    if not isinstance(seeds, list | tuple | range | np.ndarray) or np.ndim(seeds) == 0:
+        seeds = [seeds] * len(sets)  # type: ignore[list-item]
+    seeds = [seed_of(seed, f"{where}: seeds[{i}]") for i, seed in enumerate(seeds)]
+    for name, values in (("keys", given), ("seeds", seeds)):
+        if len(values) != len(sets):
+            raise ConfigError(f"{where}: {len(sets)} models, but {len(values)} {name}")
+    return sets, given, seeds
+
+
+def _set(rows: Any, size: int, where: str) -> np.ndarray:
+    """int[N]: the rows of one model, which may hold a row more than once."""
+    numbers = np.asarray(array_of(rows, where))
+    if numbers.ndim != 1 or numbers.size == 0 or numbers.dtype.kind not in "iu":
+        raise ConfigError(f"{where} is not a list of at least one index")
+    return rows_of(numbers, size, where)

@@ -16,6 +16,7 @@ from junlearn.types import Data, Key, Model, PyTree, Sources, Variables, View
 __all__ = [
     "Shapes",
     "are_probabilities",
+    "channels_first",
     "check_images",
     "check_model",
     "network_of",
@@ -112,7 +113,7 @@ def check_images(
                 f"{where} has images of {list(shape)}, and the model takes {list(wanted)} (rows, columns, channels): "
                 f"{_remedy(shape, wanted)}"
             )
-        if model.input_shape is None and _channels_first(shape):
+        if model.input_shape is None and channels_first(shape):
             raise ConfigError(
                 f"{where} has images of {list(shape)}, which looks like channels in front: rows, columns, channels "
                 "are wanted, x.transpose(0, 2, 3, 1); if they are so, give the model input_shape"
@@ -234,7 +235,7 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"[:300]
 
 
-def _channels_first(shape: tuple[int, ...]) -> bool:
+def channels_first(shape: tuple[int, ...]) -> bool:
     """Whether (H, W, C) is more likely (C, H, W): few channels in front of the sides of an image."""
     channels, *sides = shape
     return channels in CHANNELS and min(sides) > 4 and max(sides) <= 4 * min(sides)

@@ -1,5 +1,6 @@
 """Keys, seeds and the keywords of a run at the door."""
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -13,24 +14,29 @@ from junlearn.engine.checkpoint import Store
 from junlearn.engine.inputs.arrays import kind_of
 from junlearn.engine.inputs.networks import network_of
 from junlearn.errors import ConfigError, unknown
+from junlearn.logs.logger import Logger
 from junlearn.types import Key
 
 __all__ = [
     "MANY_OPTIONS",
     "RUN_OPTIONS",
     "LoopKind",
+    "check_progress",
     "check_views",
     "key_of",
     "keys_of",
+    "loggers_of",
     "run_options",
     "seed_of",
     "sort_options",
     "values_of",
 ]
 
-RUN_OPTIONS = ("seed", "initial", "views", "loop", "mesh", "store", "save_seconds", "progress")
+RUN_OPTIONS = (
+    *("seed", "initial", "views", "loop", "mesh", "store", "save_seconds", "progress", "log"),
+)
 """Keywords of `train` and `unlearn` that go to `junlearn.engine.run.run`; all others are fields of the Config."""
-MANY_OPTIONS = ("keys", "seeds", "views", "how", "loop", "memory", "progress")
+MANY_OPTIONS = ("keys", "seeds", "views", "how", "loop", "memory", "progress", "log")
 """The same of `train_many`, for `junlearn.many.train_many`."""
 
 LoopKind = Literal["auto", "python", "scan"]
@@ -118,15 +124,53 @@ def run_options(options: Mapping[str, Any]) -> dict[str, Any]:
     progress = options.get("progress")
     if progress is not None and not callable(progress):
         raise ConfigError(f"progress is {progress!r}: a function to call is wanted, or None")
+    if "log" in options:
+        checked["log"] = loggers_of(options["log"])
     return checked
 
 
 def sort_options(
     options: dict[str, Any], names: Sequence[str] = RUN_OPTIONS
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fields of a Config, and keywords of the run, checked: those called `names`."""
-    runs = run_options({name: value for name, value in options.items() if name in names})
+    """Fields of a Config, and keywords of the run, checked: those called `names`.
+
+    `progress` can be what a person says of it (`check_progress`), too.
+    """
+    given = {name: value for name, value in options.items() if name in names}
+    said = {"progress": check_progress(given.pop("progress"))} if "progress" in given else {}
+    runs = run_options(given) | said
     return {name: value for name, value in options.items() if name not in runs}, runs
+
+
+def check_progress(progress: Any) -> Any:
+    """What a person says of progress in fewer forms: "auto" (or True), None (or False), or a function.
+
+    Raises ConfigError for anything else.
+    """
+    if progress is True or (isinstance(progress, str) and progress == "auto"):
+        return "auto"
+    if progress is None or progress is False:
+        return None
+    if not callable(progress):
+        raise ConfigError(
+            f'progress is {progress!r}: a function to call is wanted, "auto", or None'
+        )
+    return progress
+
+
+def loggers_of(log: Any) -> tuple[Logger, ...]:
+    """The loggers: none of None, one, or those of a list. Raises ConfigError for what is none."""
+    if log is None:
+        return ()
+    several = isinstance(log, list | tuple)
+    for number, logger in enumerate(log if several else [log]):
+        where = f"log[{number}]" if several else "log"
+        if not _logs(logger):
+            found = repr(logger) if isinstance(logger, str) else kind_of(logger)
+            raise ConfigError(
+                f"{where} is {found}: an object with a method log(values, step) is wanted, or a list of them"
+            )
+    return tuple(log) if several else (log,)
 
 
 def check_views(views: Any) -> None:
@@ -151,6 +195,20 @@ def values_of(values: Any) -> dict[str, float]:
         if not isinstance(name, str) or not number:
             raise ConfigError(f"metrics[{name!r}] is {value!r}: a finite number is wanted")
     return {n: v.item() if isinstance(v, np.number) else v for n, v in values.items()}
+
+
+def _logs(logger: Any) -> bool:
+    """Whether it has a `log` that can be called with values and a step; a class is not an object of it."""
+    method = getattr(logger, "log", None)
+    if isinstance(logger, type) or not callable(method):
+        return False
+    try:
+        inspect.signature(method).bind({}, 0)
+    except TypeError:
+        return False
+    except ValueError:  # of a function that does not tell
+        pass
+    return True
 
 
 def _check_loop(loop: Any) -> None:

@@ -1,11 +1,14 @@
 """The networks of an experiment side by side: numbers, each as it is read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from junlearn.experiment.records import Record, spent
+from junlearn.experiment.references import Range, ranges
 from junlearn.reports.columns import FORGETTING, Column, first_columns, foreign_columns
 from junlearn.reports.run_page.meanings import direction, meaning
+from junlearn.reports.uncertainty import LEGEND as INTERVALS
+from junlearn.reports.uncertainty import among, between, interval_of, place, small
 
 __all__ = ["comparison", "everything"]
 
@@ -16,6 +19,7 @@ NAMED = 4
 def comparison(records: Sequence[Record]) -> dict[str, Any]:
     """The table that is read first: headings with what they mean, and a line for each network."""
     shown = _columns(records)
+    count, found = ranges(records)
     return {
         "heads": [
             {
@@ -26,14 +30,19 @@ def comparison(records: Sequence[Record]) -> dict[str, Any]:
             for column in shown
         ],
         "lines": [
-            {
-                "role": record["role"],
-                "label": record["method"],
-                "cells": [_cell(record, column) for column in shown],
-                "seconds": f"{spent(record):.1f}",
-            }
+            line
             for record in records
+            for line in (
+                {
+                    "role": record["role"],
+                    "label": record["method"],
+                    "cells": [_cell(record, column, found) for column in shown],
+                    "seconds": f"{spent(record):.1f}",
+                },
+                *_among(record, shown, count, found),
+            )
         ],
+        "notes": _notes(records),
     }
 
 
@@ -50,7 +59,7 @@ def everything(records: Sequence[Record]) -> dict[str, Any]:
             (
                 name,
                 direction(name)[0],
-                [_number(record["metrics"].get(name)) for record in records],
+                [_value(record, name) for record in records],
             )
             for name in names
         ],
@@ -64,9 +73,44 @@ def _columns(records: Sequence[Record]) -> tuple[Column, ...]:
     return first_columns(present) + others + foreign_columns(asked, present)
 
 
-def _cell(record: Record, column: Column) -> str:
+def _cell(record: Record, column: Column, found: Mapping[str, Range]) -> dict[str, str]:
+    """A value, and below it its interval."""
     value = record["metrics"].get(column.metric)
-    return "-" if value is None else f"{column.factor * value:.{column.digits}f}"
+    if value is None:
+        return {"value": "-", "bounds": ""}
+    mark = "" if record["role"] == "retrain" else place(value, found.get(column.metric))
+    interval = interval_of(record, column.metric)
+    return {
+        "value": f"{column.factor * value:.{column.digits}f}{mark}",
+        "bounds": "" if interval is None else between(interval, column),
+    }
+
+
+def _among(
+    record: Record, columns: Sequence[Column], count: int, found: Mapping[str, Range]
+) -> list[dict[str, Any]]:
+    """Below the retrained network a line with the ranges among several."""
+    if record["role"] != "retrain" or count < 2:
+        return []
+    texts = [(r := found.get(column.metric)) and between(r, column) for column in columns]
+    cells = [{"value": text or "", "bounds": ""} for text in texts]
+    return [{"role": "among", "label": f"among {count}", "cells": cells, "seconds": ""}]
+
+
+def _notes(records: Sequence[Record]) -> list[str]:
+    """What has to be known of the numbers, a sentence each."""
+    warning = small(records)
+    lines = [f"Warning: {warning}."] if warning else []
+    if any("intervals" in record for record in records):
+        lines.append(INTERVALS)
+    count, _ = ranges(records)
+    return [*lines, among(count)] if count > 1 else lines
+
+
+def _value(record: Record, name: str) -> dict[str, str]:
+    interval = interval_of(record, name)
+    bounds = "" if interval is None else between(interval, Column(name, name))
+    return {"value": _number(record["metrics"].get(name)), "bounds": bounds}
 
 
 def _listed(names: Sequence[str]) -> str:

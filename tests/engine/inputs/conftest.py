@@ -13,5 +13,6 @@ def network():
 @pytest.fixture
 def unrun(monkeypatch):
     """An error comes before a network is trained or asked."""
-    for place in ("run", "train_fresh", "many.train_many", "Evaluator"):
-        monkeypatch.setattr(f"junlearn.api.{place}", lambda *_, **__: pytest.fail("it ran"))
+    runs = ("api.run", "api.train_fresh", "api.many.train_many")
+    for place in (*runs, "interactive.judging.Evaluator.context"):
+        monkeypatch.setattr(f"junlearn.{place}", lambda *_, **__: pytest.fail("it ran"))

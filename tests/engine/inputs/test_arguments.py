@@ -132,7 +132,7 @@ def test_keys_of_many():
         ({"store": "runs"}, "store is a str: a junlearn.engine.checkpoint.Store"),
         ({"save_seconds": "1"}, "save_seconds is '1'"),
         ({"save_seconds": float("nan")}, "save_seconds is nan"),
-        ({"progress": True}, "progress is True"),
+        ({"progress": 3}, 'progress is 3: .*"auto"'),
         ({"initial": 3}, "initial: a network's numbers are needed"),
         ({"views": [1]}, "views is a list"),
         ({"views": {"eval": 3}}, r"views\['eval'\] is an int"),
@@ -179,7 +179,7 @@ def test_wrong_options_of_evaluate(options, message, network):
         ({"retains": [[1]], "keys": ["a"]}, r"keys\[0\] is 'a'"),
         ({"retains": [[1]], "keys": True}, "keys is True"),
         ({"retains": [[1]], "memory": "1G"}, "memory is '1G'"),
-        ({"retains": [[1]], "progress": True}, "progress is True"),
+        ({"retains": [[1]], "progress": "bars"}, "progress is 'bars'"),
         ({"retains": [[1]], "loop": 1}, "unknown loop"),
     ],
 )

@@ -1,6 +1,6 @@
-"""From the files of an image folder to arrays, and to what a person should know of them."""
+"""From image files to arrays, and to what a person should know of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +11,10 @@ from junlearn.datasets.pixels import Picture, picture
 from junlearn.errors import ConfigError, DataError
 from junlearn.types import Data, Sources
 
-__all__ = ["ImageFile", "decode"]
+__all__ = ["ImageFile", "below", "decode", "stack"]
 
 PROGRESS_EVERY = 100
-
+DIFFER = "set dataset.image_size"
 
 Size = tuple[int | None, int | None]
 """`image_size` and `crop` of a dataset."""
@@ -44,7 +44,8 @@ def decode(
     if untrained:
         raise DataError(f"no training images of {', '.join(sorted(untrained))}")
     files = [image.path for image in [*train, *test]]
-    pixels, remarks = _stack(root, files, size, progress)
+    seen = (picture(path, *size) for path in files)
+    pixels, remarks = stack([below(root, path) for path in files], seen, DIFFER, progress)
     numbers = {label: number for number, label in enumerate(classes)}
     y = np.array([numbers[image.label] for image in [*train, *test]], np.int32)
     whole = Data(x=pixels, y=y, id=np.arange(len(files), dtype=np.int32))
@@ -52,43 +53,50 @@ def decode(
     return sources, tuple(classes), tuple(remarks)
 
 
-def _stack(
-    root: Path, files: Sequence[Path], size: Size, progress: Progress | None
+def below(root: Path, path: Path) -> str:
+    """How a file is called: by its path below `root`, or as it is where it lies elsewhere."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def stack(
+    names: Sequence[str],
+    pictures: Iterator[Picture],
+    remedy: str,
+    progress: Progress | None = None,
 ) -> tuple[np.ndarray, list[str]]:
-    """uint8[N,H,W,C], C = 1 where all images are grey, and remarks."""
-    first = picture(files[0], *size).pixels
-    height, width = first.shape[:2]
-    x = np.empty((len(files), height, width, 3), np.uint8)
+    """uint8[N,H,W,C], C = 1 where all images are grey, and remarks; there is at least one image.
+
+    Raises ConfigError, which ends with the `remedy`, where they differ in size.
+    """
+    image = next(pictures)
+    height, width = image.pixels.shape[:2]
+    x = np.empty((len(names), height, width, 3), np.uint8)
     coloured: list[str] = []
     transparent: list[str] = []
     frames: list[str] = []
     lost: list[str] = []
-    for row, path in enumerate(files):
-        image = picture(path, *size)
-        _check_size(files[0], (width, height), path, image)
+    for row, name in enumerate(names):
+        image = image if row == 0 else next(pictures)
+        if image.pixels.shape[:2] != (height, width):
+            found = image.pixels.shape[1::-1]
+            raise ConfigError(
+                f"images differ in size ({names[0]} {(width, height)}, {name} {found}): {remedy}"
+            )
         # A grey image has equal red, green and blue.
         x[row] = image.pixels if image.pixels.ndim == 3 else image.pixels[..., None]
         marks = (image.pixels.ndim == 3, image.transparent, image.frames, image.lost)
-        for found, marked in zip((coloured, transparent, frames, lost), marks, strict=True):
-            found += [path.relative_to(root).as_posix()] * marked
+        for told, marked in zip((coloured, transparent, frames, lost), marks, strict=True):
+            told += [name] * marked
         done = row + 1
-        if progress is not None and (done % PROGRESS_EVERY == 0 or done == len(files)):
-            progress(done, len(files))
+        if progress is not None and (done % PROGRESS_EVERY == 0 or done == len(names)):
+            progress(done, len(names))
     remarks = [
-        *_mixed(coloured, len(files)),
-        *_said(transparent, len(files), "transparent pixels, which are shown on white"),
-        *_said(frames, len(files), "several frames, of which the first is taken"),
-        *_said(lost, len(files), "EXIF data that cannot be read, and are taken as they are stored"),
+        *_mixed(coloured, len(names)),
+        *_said(transparent, len(names), "transparent pixels, which are shown on white"),
+        *_said(frames, len(names), "several frames, of which the first is taken"),
+        *_said(lost, len(names), "EXIF data that cannot be read, and are taken as they are stored"),
     ]
     return (x if coloured else np.ascontiguousarray(x[..., :1])), remarks
-
-
-def _check_size(first: Path, size: tuple[int, int], path: Path, image: Picture) -> None:
-    height, width = image.pixels.shape[:2]
-    if (width, height) != size:
-        raise ConfigError(
-            f"images differ in size ({first} {size}, {path} {(width, height)}): set dataset.image_size"
-        )
 
 
 def _mixed(coloured: Sequence[str], count: int) -> Iterable[str]:

@@ -1,0 +1,120 @@
+"""Methods beside one another over many runs, as a table for a terminal, a page, a paper or a program."""
+
+import sys
+from typing import Any
+
+from junlearn.commands.arguments import PROGRAM, Parser, path, text
+from junlearn.text.grids import FORMATS
+
+__all__ = ["command", "content", "parser"]
+
+PAGE = 84
+"""Characters, as text counts them, that fit onto the width of a page of LaTeX."""
+
+
+def parser() -> Parser:
+    """The arguments of `compare`."""
+    parser = Parser(
+        prog=f"{PROGRAM} compare",
+        description="Means over runs, with deviations or intervals; the best of each column, and what is\n"
+        "not significantly worse than it; the gap to the retrained network; ranks where\n"
+        "there are several datasets, models or scenarios. It reads records and trains nothing.",
+        epilog=f"""examples:
+  {PROGRAM} compare runs/digits_class_seeds
+  {PROGRAM} compare runs/a runs/b --over seed scenario.classes --interval
+  {PROGRAM} compare runs/* --columns "retain test" MIA gap seconds
+  {PROGRAM} compare runs/a --gap --columns "accuracy/*" --format latex
+  {PROGRAM} compare runs/a --format csv --output all.csv
+
+Runs that differ in a setting are not averaged, unless it is named: --over takes means
+over it, --by keeps its values apart. What the numbers are: junlearn/comparison/README.md""",
+    )
+    add = parser.add_argument
+    add(
+        "runs",
+        nargs="+",
+        type=path,
+        metavar="RUN",
+        help="the working directory of a run or of a sweep, or a records.jsonl",
+    )
+    add(
+        "--over",
+        nargs="+",
+        type=text,
+        metavar="NAME",
+        help="settings that means are taken over, such as seed scenario.classes (default: seed)",
+    )
+    add(
+        "--by",
+        nargs="+",
+        type=text,
+        default=[],
+        metavar="NAME",
+        help="settings whose values are kept apart, such as train.epochs or method.ssd.alpha",
+    )
+    add(
+        "--columns",
+        nargs="+",
+        type=text,
+        metavar="NAME",
+        help='metrics (accuracy/retain_test), headings ("retain test", MIA), seconds, gap, '
+        'patterns ("accuracy/*"); default: those of the table of a run',
+    )
+    add("--format", choices=tuple(FORMATS), default="text", help="default: text")
+    add("--output", type=path, metavar="FILE", help="write it there and do not print it")
+    spread = parser.add_mutually_exclusive_group()
+    spread.add_argument(
+        "--interval", action="store_true", help="± is half the 95%% Student interval of the mean"
+    )
+    spread.add_argument(
+        "--deviation", action="store_true", help="± is the sample standard deviation (default)"
+    )
+    add(
+        "--gap",
+        action="store_true",
+        help="show of every metric how far it is from that of the retrained network of the same run",
+    )
+    return parser
+
+
+def command(arguments: list[str]) -> int:
+    """Print a comparison, or write it to a file; returns the exit status."""
+    from junlearn.commands import places
+
+    options = parser().parse_args(arguments)
+    if options.output is not None:
+        places.check_file("--output", options.output)
+    from junlearn.files import replace
+    from junlearn.reports.compared import compared
+    from junlearn.text.terminal import Terminal, printable
+
+    console = Terminal()
+    over = options.over or ["seed"] * ("seed" not in options.by)
+    found = compared(
+        options.runs, over=over, by=options.by, columns=options.columns, gaps=options.gap
+    )
+    whole = options.columns is not None
+    if options.output is not None:
+        replace(options.output, content(found, options.format, options.interval, whole))
+        console.print(f"written: {printable(options.output)}", soft_wrap=True)
+        return 0
+    # Lines that are too long for a terminal cannot be read there; a file or a program takes them as they are.
+    width = console.width if console.is_terminal else None
+    if options.format == "text":
+        sys.stdout.write(found.table("text", interval=options.interval, width=width))
+    else:
+        sys.stdout.write(content(found, options.format, options.interval, whole))
+    return 0
+
+
+def content(found: Any, form: str, interval: bool = False, whole: bool = False) -> str:
+    """A comparison as a file of this format: of HTML a whole page, in which every browser finds the signs.
+
+    A table of LaTeX is split so that it fits onto a page, unless it is to be `whole`.
+    """
+    width = PAGE if form == "latex" and not whole else None
+    table: str = found.table(form, interval=interval, width=width)
+    if form != "html":
+        return table
+    head = '<meta charset="utf-8"/><title>comparison</title>'
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>\n{table}</body></html>\n'
