@@ -27,10 +27,17 @@ def test_it_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = read()
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    cells = [cell.outputs for cell in notebook.cells if cell.get("outputs")]
-    kinds = {(out.output_type, out.get("name")) for outputs in cells for out in outputs}
-    assert kinds == {("stream", "stdout")}
-    first, hand, last = ("".join(out.text for out in outputs) for outputs in cells)
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    assert {out.output_type for out in outputs} == {"stream", "execute_result"}
+    shown = [out.data for out in outputs if out.output_type == "execute_result"]
+    assert ["text/html" in data for data in shown] == [True, False, False]
+    assert ["image/png" in data for data in shown] == [False, True, True]
+    assert "<td" in shown[0]["text/html"] and ">ssd<" in shown[0]["text/html"]
+    texts = [
+        "".join(out.text for out in cell.get("outputs", []) if out.output_type == "stream")
+        for cell in notebook.cells
+    ]
+    first, hand, last = filter(str.strip, texts)
     assert float(re.search(r"package: (.+)$", hand)[1]) < 1e-6
     for table, names in ((first, ("ssd",)), (last, ("ssd", "laf"))):
         assert row(table, "original")[1] > 0.9 and row(table, "retrained")[1] == 0

@@ -106,8 +106,10 @@ def columns(records: Sequence[Record]) -> list[Column]:
     present = {name for record in records for name in record["metrics"]}
     more = [ATTACK._replace(heading="attack: members", factor=100)]
     manipulated = "corrective/corrected" in present
+    # Of a test set whose forgotten part stands apart, the whole has no good direction.
+    mixed = {"accuracy/test"} if "accuracy/retain_test" in present else set()
     return [
-        *first_columns(present),
+        *(c for c in first_columns(present) if c.metric not in mixed),
         *(c for c in more if c.metric in present and not manipulated),
     ]
 
