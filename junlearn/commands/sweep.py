@@ -82,7 +82,7 @@ def command(arguments: list[str]) -> int:
     reporter = Reporter(console)
     cli.keep_compilations(options.cache_dir)
     titled = [(point.title(), point.experiment) for point in points]
-    splits = foresee(titled, options.cache_dir, reporter)
+    splits = [each.splits for each in foresee(titled, options.cache_dir, reporter)]
     sweep.check(points, options.select, options.over, splits)
     found: list[sweep.Trial] = []
     failures: list[tuple[str, Exception]] = []

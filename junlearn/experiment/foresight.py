@@ -1,7 +1,7 @@
 """What of experiments is known to be wrong before one of their networks is trained."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from junlearn import outputs
 from junlearn.engine import processes
@@ -15,18 +15,26 @@ from junlearn.experiment.setup import choose, read, within_memory
 from junlearn.methods import build
 from junlearn.scenarios.partition import so_far
 
-__all__ = ["foresee"]
+__all__ = ["Foreseen", "foresee"]
+
+
+class Foreseen(NamedTuple):
+    """What is known of an experiment when its data have been read."""
+
+    splits: frozenset[str]
+    """Names of the splits that are not empty, those with true labels beside wrong ones as `SPLIT_clean`."""
+    classes: tuple[int, ...]
+    """The classes that are forgotten whole."""
 
 
 def foresee(
     experiments: Iterable[tuple[str, Resolved]], cache_dir: str | None, reporter: Reporter
-) -> list[frozenset[str]]:
+) -> list[Foreseen]:
     """Read the data, resolve the request and make every method of `(title, experiment)`, one after the other.
 
     Where scores that are not there yet choose what is forgotten, others stand in for them, and that is said.
 
-    Returns the names of the splits of each that are not empty, those with true labels beside wrong ones as
-    `SPLIT_clean`. Raises a JunlearnError, which begins with the title, for the first that cannot be run.
+    Raises a JunlearnError, which begins with the title, for the first that cannot be run.
     """
     return processes.together(
         lambda: within_memory(lambda: _foresee(experiments, cache_dir, reporter))
@@ -35,7 +43,7 @@ def foresee(
 
 def _foresee(
     experiments: Iterable[tuple[str, Resolved]], cache_dir: str | None, reporter: Reporter
-) -> list[frozenset[str]]:
+) -> list[Foreseen]:
     found = []
     known, dataset = "", None
     told: dict[str, None] = {}
@@ -62,7 +70,8 @@ def _foresee(
             raise type(error)(f"{title}: {error}" if title else str(error)) from error
         clean = outputs.clean(seen.sources, split, seen.views)
         names = outputs.labels(seen.sources, split, seen.views)
-        found.append(frozenset([*names, *(f"{name}_clean" for name in clean)]))
+        splits = frozenset([*names, *(f"{name}_clean" for name in clean)])
+        found.append(Foreseen(splits, split.classes))
     for line in filter(None, told):
         reporter.say(line)
     return found

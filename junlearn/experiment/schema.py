@@ -19,7 +19,7 @@ import msgspec
 from junlearn import metrics
 from junlearn.engine.precision import MatmulPrecision, Precision
 from junlearn.errors import ConfigError, short, unknown
-from junlearn.experiment import auditing, original_file, reading
+from junlearn.experiment import auditing, original_file, reading, searching
 from junlearn.experiment.conversion import convert
 from junlearn.experiment.reading import INTEGERS, sound
 from junlearn.experiment.sections import (
@@ -62,8 +62,9 @@ EXTRAS: dict[str, Any] = {
     "plugins": tuple[str, ...],
     "metric": dict[str, dict[str, str]],
     "audit": auditing.Auditing,
+    "search": searching.Searching,
 }
-"""Keys of a table, for other people's code and for audits, which an experiment has only where they are given."""
+"""Keys of a table, for other people's code, audits and searches, which an experiment has only where they are given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,6 +255,8 @@ def parse(table: Mapping[str, Any]) -> Any:
     original_file.check(experiment)
     if "audit" in extras:
         auditing.check(experiment.audit)
+    if "search" in extras:
+        searching.check(experiment)
     if experiment.loop.distributed and experiment.loop.devices == "one":
         raise ConfigError(
             'loop.distributed: several processes share every batch, which needs loop.devices = "all"'
