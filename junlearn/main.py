@@ -24,6 +24,7 @@ COMMANDS = {
     "list": "junlearn.commands.listing",
     "prepare": "junlearn.commands.prepare",
     "report": "junlearn.commands.report",
+    "search": "junlearn.commands.search",
     "statistics": "junlearn.commands.statistics",
     "sweep": "junlearn.commands.sweep",
 }
