@@ -104,7 +104,7 @@ def objective_of(experiment: Any, classes: Sequence[int] | None = None) -> Objec
     return Objective(
         name,
         rule.better,
-        f"{rule.name}, {more}",
+        more if rule.name == name.partition(":")[0] else f"{rule.name}, {more}",
         reads,
         "reference" in value.needs,
         tuple(dict.fromkeys(["accuracy", value.metric])),

@@ -28,6 +28,8 @@ __all__ = ["JOURNAL", "Asked", "Desk", "Study", "needed"]
 JOURNAL = "journal.log"
 STARTUP = 10
 """Trials that the sampler draws at random first; a third of a small number of trials."""
+ENOUGH = 4
+"""Finished trials below which nothing is said of the fields; there have to be two more than fields, too."""
 
 
 def needed() -> ModuleType:
@@ -82,7 +84,7 @@ class Desk:
             yield
 
     def lives(self, process: str) -> bool:
-        """Whether a process still holds its lock file."""
+        """Whether a process still holds its lock file; one that was left is removed."""
         if process == self.me:
             return True
         place = self.folder / "processes" / process
@@ -90,6 +92,7 @@ class Desk:
             return False
         try:
             with exclusive(place):
+                shutil.rmtree(place, ignore_errors=True)
                 return False
         except ConfigError:
             return True
@@ -221,7 +224,7 @@ class Study:
             field for field in self.space if len({str(trial.params[field]) for trial in done}) > 1
         ]
         if (
-            len(done) < 2 * len(self.space) + 2
+            len(done) < max(ENOUGH, len(self.space) + 2)
             or len({trial.value for trial in done}) < 2
             or not fields
         ):
