@@ -25,6 +25,7 @@ COMMANDS = {
     "list": "junlearn.commands.listing",
     "prepare": "junlearn.commands.prepare",
     "report": "junlearn.commands.report",
+    "search": "junlearn.commands.search",
     "statistics": "junlearn.commands.statistics",
     "sweep": "junlearn.commands.sweep",
 }

@@ -23,9 +23,11 @@ from junlearn.commands import (
 from junlearn.commands import check as check_command
 from junlearn.commands import compare as compare_command
 from junlearn.commands import ledger as ledger_command
+from junlearn.commands import search as search_command
 from junlearn.commands import sweep as sweep_command
 from junlearn.datasets import DATASETS
 from junlearn.experiment import schema, sweep
+from junlearn.search.question import question_of
 from tests.conftest import ROOT
 
 __all__ = ["check"]
@@ -95,6 +97,11 @@ def check_sweep(words):
     sweep.check(sweep.expand(schema.read(options.config)), options.select, options.over)
 
 
+def check_search(words):
+    options = search_command.parser().parse_args(words)
+    assert question_of(schema.read(options.config), options.trials).spaces
+
+
 def check_statistics(words):
     own, others = statistics.parser().parse_known_args(words)
     assert own.file.suffix == ".npz"
@@ -145,6 +152,7 @@ COMMANDS = {
     "list": check_list,
     "prepare": check_prepare,
     "report": check_report,
+    "search": check_search,
     "statistics": check_statistics,
     "sweep": check_sweep,
 }

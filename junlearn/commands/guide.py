@@ -7,7 +7,16 @@ from typing import Any
 from junlearn import cli, compat
 from junlearn.commands import audit as audit_command
 from junlearn.commands import cache as cache_command
-from junlearn.commands import catalogue, export, listing, prepare, report, statistics, sweep
+from junlearn.commands import (
+    catalogue,
+    export,
+    listing,
+    prepare,
+    report,
+    search,
+    statistics,
+    sweep,
+)
 from junlearn.commands import check as check_command
 from junlearn.commands import compare as compare_command
 from junlearn.commands import ledger as ledger_command
@@ -96,6 +105,7 @@ def show(about: str, arguments: Sequence[str] = ()) -> None:
         "list": listing.parser,
         "prepare": prepare.parser,
         "report": report.parser,
+        "search": search.parser,
         "statistics": statistics.parser,
         "sweep": sweep.parser,
         "cache": cache_command.parser,

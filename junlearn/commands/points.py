@@ -42,7 +42,7 @@ def walk(
     reporter = Reporter(console)
     cli.keep_compilations(cache_dir)
     titled = [(point.title(), point.experiment) for point in points]
-    check(foresee(titled, cache_dir, reporter))
+    check([each.splits for each in foresee(titled, cache_dir, reporter)])
     found: list[sweep.Trial] = []
     failures: Failures = []
     networks = [label for point in points for label in point.networks * point.requests]

@@ -35,7 +35,9 @@ def command(arguments: list[str]) -> int:
     status = carry_out(
         experiment, workdir, options.cache_dir, options.fresh, options.plot_format, options.table
     )
-    if hasattr(experiment, "audit") and processes.is_first():
-        file = options.config or workdir / "config.json"
-        print(printable(f"[audit] is for another command: {PROGRAM} audit --config {file}"))
+    for section in ("audit", "search"):
+        if hasattr(experiment, section) and processes.is_first():
+            file = options.config or workdir / "config.json"
+            text = f"[{section}] is for another command: {PROGRAM} {section} --config {file}"
+            print(printable(text))
     return status

@@ -67,15 +67,16 @@ def execute(
     workdir: Path,
     cache_dir: str | None,
     reporter: Reporter,
-    fresh: Fresh = "nothing",
+    fresh: Fresh | Renewal = "nothing",
     log: RunLog = NOTHING,
 ) -> Outcome:
     """Run the experiment in `workdir`. A method that fails does not keep those after it from running.
 
     The directory is made when the data have been read and every method made: a mistake leaves nothing behind. `fresh`
-    says which networks and records are made anew although they are there. `log` is told of every epoch and record.
+    says which networks and records are made anew although they are there; several experiments that share networks are
+    given one `Renewal`. `log` is told of every epoch and record.
     """
-    renewal = Renewal(fresh)
+    renewal = fresh if isinstance(fresh, Renewal) else Renewal(fresh)
     setup = prepared(experiment, cache_dir, reporter, renewal)
     shared = shared_directory(cache_dir)
     networks = _Networks(setup, shared, workdir / "checkpoints", renewal, reporter, log)

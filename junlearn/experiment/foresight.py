@@ -1,7 +1,7 @@
 """What of experiments is known to be wrong before one of their networks is trained."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from junlearn import outputs
 from junlearn.engine import processes
@@ -15,18 +15,28 @@ from junlearn.experiment.setup import choose, read, within_memory
 from junlearn.experiment.suited import suited
 from junlearn.scenarios.partition import so_far
 
-__all__ = ["foresee"]
+__all__ = ["Foreseen", "foresee"]
+
+
+class Foreseen(NamedTuple):
+    """What is known of an experiment when its data have been read."""
+
+    splits: frozenset[str]
+    """Names of the splits that are not empty, those with true labels beside wrong ones as `SPLIT_clean`."""
+    classes: tuple[int, ...]
+    """The classes that are forgotten whole."""
+    proven: frozenset[str]
+    """Labels of the methods that come with a proof."""
 
 
 def foresee(
     experiments: Iterable[tuple[str, Resolved]], cache_dir: str | None, reporter: Reporter
-) -> list[frozenset[str]]:
+) -> list[Foreseen]:
     """Read the data, resolve the request and make every method of `(title, experiment)`, one after the other.
 
     Where scores that are not there yet choose what is forgotten, others stand in for them, and that is said.
 
-    Returns the names of the splits of each that are not empty, those with true labels beside wrong ones as
-    `SPLIT_clean`. Raises a JunlearnError, which begins with the title, for the first that cannot be run.
+    Raises a JunlearnError, which begins with the title, for the first that cannot be run.
     """
     return processes.together(
         lambda: within_memory(lambda: _foresee(experiments, cache_dir, reporter))
@@ -35,7 +45,7 @@ def foresee(
 
 def _foresee(
     experiments: Iterable[tuple[str, Resolved]], cache_dir: str | None, reporter: Reporter
-) -> list[frozenset[str]]:
+) -> list[Foreseen]:
     found = []
     known, dataset = "", None
     told: dict[str, None] = {}
@@ -52,14 +62,18 @@ def _foresee(
                 told[line] = None
             seen, requests, model, _ = choose(experiment, dataset, scores)
             split = so_far(requests)
-            for label in experiment.methods:
-                suited(experiment, label, model, seen.sources)
+            methods = {
+                label: suited(experiment, label, model, seen.sources)
+                for label in experiment.methods
+            }
             original_file.network(experiment, model, seen.sources)
         except JunlearnError as error:
             raise type(error)(f"{title}: {error}" if title else str(error)) from error
         clean = outputs.clean(seen.sources, split, seen.views)
         names = outputs.labels(seen.sources, split, seen.views)
-        found.append(frozenset([*names, *(f"{name}_clean" for name in clean)]))
+        splits = frozenset([*names, *(f"{name}_clean" for name in clean)])
+        proven = frozenset(label for label, method in methods.items() if method.certificate)
+        found.append(Foreseen(splits, split.classes, proven))
     for line in filter(None, told):
         reporter.say(line)
     return found

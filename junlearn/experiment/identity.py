@@ -31,6 +31,7 @@ __all__ = [
     "Identities",
     "Identity",
     "another",
+    "code_of",
     "identities",
     "judgement",
     "method_identity",
@@ -250,8 +251,13 @@ def network_code(setup: Setup, method: Any) -> dict[str, str]:
     """The digest of the code that makes a network: its method, what trains the original, the model, the loop, the data
     that a scenario manipulates.
     """
-    scenario = thing_of(setup.experiment.scenario)
-    makers = [method, METHODS["retrain"], thing_of(setup.experiment.model)]
+    return code_of(setup.experiment, method)
+
+
+def code_of(experiment: Resolved, method: Any) -> dict[str, str]:
+    """The same of an experiment whose data have not been read."""
+    scenario = thing_of(experiment.scenario)
+    makers = [method, METHODS["retrain"], thing_of(experiment.model)]
     if scenario.manipulates:
         makers.append(scenario)
     return {"network": code_digest({run.__name__, *map(module_name, makers)})}

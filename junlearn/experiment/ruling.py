@@ -23,10 +23,11 @@ class Rule(NamedTuple):
     better: Direction
 
 
-def rule_of(text: str) -> Rule:
+def rule_of(text: str, option: str = "--select") -> Rule:
     """The rule of `oracle`, `developer`, `METRIC`, `METRIC:min` or `METRIC:max`.
 
-    Raises ConfigError for a value that no metric gives, and for one that has no direction and is given none.
+    Raises ConfigError, which names the `option`, for a value that no metric gives, and for one that has no direction
+    and is given none.
     """
     name, colon, way = text.partition(":")
     name = SHORT.get(name, name)
@@ -38,21 +39,26 @@ def rule_of(text: str) -> Rule:
             return Rule(name, "min")
         if way == "max":
             return Rule(name, "max")
-        raise ConfigError(f"--select {text}: expected {name}:min or {name}:max")
+        raise ConfigError(f"{option} {text}: expected {name}:min or {name}:max")
     if value.better is None:
         raise ConfigError(
-            f"--select {text}: neither more nor less of it is better in itself (the ideal is the retrained network's "
+            f"{option} {text}: neither more nor less of it is better in itself (the ideal is the retrained network's "
             f"value); say which: {name}:min or {name}:max"
         )
     return Rule(name, value.better)
 
 
-def check_rule(text: str, experiment: Resolved, splits: Collection[str] | None = None) -> None:
+def check_rule(
+    text: str,
+    experiment: Resolved,
+    splits: Collection[str] | None = None,
+    option: str = "--select",
+) -> None:
     """Raise ConfigError, with the remedy, where an experiment's records will not have what a rule asks for."""
-    rule = rule_of(text)
+    rule = rule_of(text, option)
     value = value_of(rule.name)
     assert value is not None
     manipulates = bool(thing_of(experiment.scenario).request)
     lack = missing(rule.name, value, experiment, manipulates, splits)
     if lack is not None:
-        raise ConfigError(f"--select {text}: nothing to choose by, {lack}")
+        raise ConfigError(f"{option} {text}: nothing to choose by, {lack}")

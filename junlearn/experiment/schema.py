@@ -16,10 +16,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from junlearn import metrics
 from junlearn.engine.precision import MatmulPrecision, Precision
 from junlearn.errors import ConfigError, short, unknown
-from junlearn.experiment import auditing, original_file, reading, references
+from junlearn.experiment import agreement, auditing, reading, searching
 from junlearn.experiment.conversion import convert
 from junlearn.experiment.reading import INTEGERS, sound
 from junlearn.experiment.sections import (
@@ -33,7 +32,6 @@ from junlearn.experiment.sections import (
     take_plugins,
 )
 from junlearn.fields import Count, Fraction, NonNegative, Seed
-from junlearn.logs import choices
 from junlearn.methods import retrain
 from junlearn.metrics import DEFAULT_METRICS
 from junlearn.plugins import registry
@@ -63,8 +61,9 @@ EXTRAS: dict[str, Any] = {
     "plugins": tuple[str, ...],
     "metric": dict[str, dict[str, str]],
     "audit": auditing.Auditing,
+    "search": searching.Searching,
 }
-"""Keys of a table, for other people's code and for audits, which an experiment has only where they are given."""
+"""Keys of a table, for other people's code, audits and searches, which an experiment has only where they are given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,19 +252,7 @@ def parse(table: Mapping[str, Any]) -> Any:
     experiment = convert(cls, _proper(table, sections, methods))
     # Fields without bounds of their own hold what an array can.
     sound(plain(experiment), INTEGERS)
-    if not experiment.metrics:
-        raise ConfigError("metrics: a list of at least one metric is needed")
-    registry.metrics_of(experiment.metrics)
-    metrics.check(experiment.metrics)
-    original_file.check(experiment)
-    references.check(experiment.references, experiment.reference)
-    choices.check(experiment.loop.log)
-    if "audit" in extras:
-        auditing.check(experiment.audit)
-    if experiment.loop.distributed and experiment.loop.devices == "one":
-        raise ConfigError(
-            'loop.distributed: several processes share every batch, which needs loop.devices = "all"'
-        )
+    agreement.check(experiment, extras)
     return experiment
 
 
@@ -312,7 +299,11 @@ def _named(title: str, section: Section) -> type:
             *registry.preset_fields(section.preset, config),
         ],
         bases=(config,),
-        namespace={"THING": section.held.thing, "CODE": tuple(key for key, _ in section.code)},
+        namespace={
+            "THING": section.held.thing,
+            "CODE": tuple(key for key, _ in section.code),
+            "PRESET": section.preset,
+        },
         frozen=True,
         kw_only=True,
     )

@@ -27,7 +27,8 @@ def test_a_configuration_can_be_run_and_names_itself(path):
     head = path.read_text().split("\n\nmethods")[0]
     assert all(line.startswith("#") for line in head.splitlines())
     command = next(
-        (f"main {name} --config" for name in ("sweep", "audit") if name in table), "main --config"
+        (f"main {name} --config" for name in ("sweep", "audit", "search") if name in table),
+        "main --config",
     )
     if path.parent.name == "ledger":
         command = "main ledger init orders --config"

@@ -115,7 +115,7 @@ def test_a_sweep_is_foreseen_without_training(tmp_path):
     told = Told()
     points = [("a", experiment(ENTANGLED)), ("b", experiment(MEMORISED))]
     found = foresee(points, str(tmp_path), told)
-    assert "forget_train" in found[0] and len(told.about("known with their scores")) == 2
+    assert "forget_train" in found[0].splits and len(told.about("known with their scores")) == 2
     assert not (tmp_path / "models").exists()
 
 
