@@ -41,15 +41,16 @@ Without a file: the first run, digits, one class forgotten by several methods.
   python -m junlearn.main --dataset.name mnist --model.name laf_cnn --seed 1
   python -m junlearn.main --config configs/laf/mnist_class.toml --table all.csv
 
-  --config FILE       TOML, or config.json of a run; options change it; or the
-                      name of one that comes with junlearn: laf/mnist_class
-  --workdir DIR       where records, checkpoints and plots go; default: named
-                      after FILE and its folder, runs/FOLDER_FILE
+  --config FILE       TOML, config.json of a run, or a name: laf/mnist_class
+  --workdir DIR       where records and plots go; default: runs/FOLDER_FILE
   --cache-dir DIR     where datasets and networks are kept that all runs share
   --plot              pictures, in plots/ there; --plot-format png svg pdf
   --table FILE        all records as a table, FILE.csv or FILE.parquet
   --original FILE     the trained network that is to forget : safetensors, .pt
   --fresh [changed]   make everything anew, or what other code or versions made
+  --references 5      five retrained networks, and each value's range of them
+  --log csv ...       log every epoch and the results: csv, tensorboard, wandb
+  --seeds 0 1 2       a run each; every option with several values is an axis
   --methods NAME ...  and --dataset.name, --model.name, --scenario.name,
                       --surrogate.name, --metrics: what there is, `list` says
 
@@ -58,6 +59,8 @@ Every field of the configuration is an option. With yours, for example:
 
   python -m junlearn.main list [KIND [NAME]]      methods, models, datasets ...
   python -m junlearn.main sweep --config FILE     a grid of experiments
+  python -m junlearn.main compare RUN ...         methods over runs, with ±
+  python -m junlearn.main search --config FILE    settings that forget well
   python -m junlearn.main audit [--config FILE]   told from retraining, or not?
   python -m junlearn.main report DIR              what a run did, as one page
   python -m junlearn.main ledger ACTION DIR       deletion requests as they come
@@ -69,8 +72,7 @@ Every field of the configuration is an option. With yours, for example:
   python -m junlearn.main compat corrective ...   a released program's options
   python -m junlearn.main help COMMAND            the arguments of one of these
 
-  --help NAME         the fields of a method, model ... (ssd), or section (loop)
-  --help all          every option of this configuration
+  --help NAME         fields of a method, model, section ...; all: every option
   --version           of junlearn, JAX and Python"""
 
 
