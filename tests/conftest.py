@@ -97,6 +97,7 @@ QUICK = {
     *("parts/test_feeds", "parts/test_descent", "models/test_adapters"),
     *("plugins/test_registry", "testing/test_limits", "audit/test_nulls", "ledger/test_chain"),
     *("hardness/test_hardness", "interactive/test_options"),
+    *("logs/test_safely", "search/test_refusals"),
 }
 """Files of tests that are marked `quick`: cheap ones, which together touch every package."""
 

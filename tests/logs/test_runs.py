@@ -119,18 +119,16 @@ def test_tensorboard_shows_settings_and_pictures(place):
     assert settings["dataset/name"].string_value == "digits"
     drawn = {path.stem: path for path in (place.run / "plots").glob("*.png")}
     shown = {v.tag: v.image for v in values(place.logs / "tensorboard" / "plots")}
-    assert set(shown) == set(drawn) and "accuracies" in drawn
-    image = shown["accuracies"]
-    assert image.encoded_image_string == drawn["accuracies"].read_bytes() and image.width > 100
+    assert set(shown) == set(drawn) and "gaps" in drawn
+    image = shown["gaps"]
+    assert image.encoded_image_string == drawn["gaps"].read_bytes() and image.width > 100
 
 
 def test_wandb_goes_on_in_the_same_run(place):
     first, second = place.runs
     assert first.options["id"] == second.options["id"] and first.options["resume"] == "allow"
     assert (first.ended, second.ended) == (1, 0)
-    told = [
-        values for run in place.runs for values in run.logged if "plots/accuracies" not in values
-    ]
+    told = [values for run in place.runs for values in run.logged if "plots/gaps" not in values]
     (record,) = (record for record in place.records if record["role"] == "unlearn")
     its = epochs(record["history"])
     assert [values["finetune/finetune/loss"] for values in told if "finetune/step" in values] == [
@@ -140,7 +138,7 @@ def test_wandb_goes_on_in_the_same_run(place):
     final = {**first.summary, **second.summary}
     assert final["finetune/final/accuracy/test"] == record["metrics"]["accuracy/test"]
     assert second.config["finetune/method/epochs"] == 3
-    assert [run for run in place.runs if "plots/accuracies" in run.logged[-1]] == [second]
+    assert [run for run in place.runs if "plots/gaps" in run.logged[-1]] == [second]
 
 
 @pytest.fixture

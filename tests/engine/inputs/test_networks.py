@@ -129,5 +129,6 @@ def test_probabilities_are_remarked_once(probabilities):
         warnings.simplefilter("always")
         references = {"original": variables, "random": variables}
         junlearn.evaluate(model, variables, BOTH, [1, 2], metrics="accuracy", **references)
-    found = [str(w.message) for w in caught if w.category is UserWarning]
+    few, *found = [str(w.message) for w in caught if w.category is UserWarning]
+    assert "the forget set has 2 examples" in few
     assert len(found) == probabilities and all("leave the softmax out" in text for text in found)
