@@ -196,7 +196,7 @@ def keep_compilations(cache_dir: str | None) -> None:
     directory = Path(named) / "junlearn" if named else shared
     remedy = writers(directory)
     if remedy is None:
-        compilations.keep(directory, seconds=0.2)
+        compilations.keep(directory, seconds=0.0)
         return
     log.warning(
         "compiled programs are not kept in %s, as others may change what runs: "

@@ -201,12 +201,17 @@ def evaluate_accuracy(
     views: Mapping[str, View],
 ) -> dict[str, float]:
     """`{"accuracy", "loss"}` of a network on `indices` of a source: what a stage's `until` can ask for."""
-    outputs = jnp.asarray(
-        logits(model, variables, sources[source], indices, view=view_of(views, source, "eval"))
+    outputs = logits(
+        model, variables, sources[source], indices, view=view_of(views, source, "eval")
     )
-    labels = jnp.asarray(sources[source].y)[indices]
-    mask = jnp.ones(len(indices), bool)
+    found = _judged(outputs, np.asarray(sources[source].y)[indices])
+    return {name: float(value) for name, value in jax.device_get(found).items()}
+
+
+@jax.jit
+def _judged(outputs: Array, labels: Array) -> dict[str, Array]:
+    mask = jnp.ones(len(labels), bool)
     return {
-        "accuracy": float(losses.accuracy(outputs, labels, mask)),
-        "loss": float(losses.cross_entropy(outputs, labels, mask)),
+        "accuracy": losses.accuracy(outputs, labels, mask),
+        "loss": losses.cross_entropy(outputs, labels, mask),
     }

@@ -63,7 +63,7 @@ class Staged(NamedTuple):
 
 def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
     """Copies of the arrays on the device, on every device of `mesh` where there is one."""
-    return _spread(jax.tree.map(jnp.array, tree), mesh)
+    return _spread(jax.device_put(tree, may_alias=False), mesh)
 
 
 def run(

@@ -150,11 +150,15 @@ def make(config: Config, model: Model) -> Method:
             )
         ]
 
-    def finish(state: State) -> Variables:
+    @jax.jit
+    def drawn(state: State) -> PyTree:
+        """Equations 2 to 6, as one program."""
         params = state.variables.params
         fisher = jax.tree.map(lambda total: total / state.seen, state.fisher)
         mean, variance = moments(params, fisher, state.forgotten, config.alpha, head)
-        params = perturb(mean, variance, jax.jit(draw)(state.key, params))
-        return state.variables._replace(params=params)
+        return perturb(mean, variance, draw(state.key, params))
+
+    def finish(state: State) -> Variables:
+        return state.variables._replace(params=drawn(state))
 
     return Method(init, plan, finish)

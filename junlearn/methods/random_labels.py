@@ -123,17 +123,22 @@ def make(config: Config, model: Model) -> Method:
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         key, draw_key = jax.random.split(key)
-        labels = sources["train"].y
+        targets = np.array(sources["train"].y)
         classes = model.num_classes(variables, sources)
         if fresh:
-            targets: Array = labels.at[split.forget].set(-1)
+            targets[split.forget] = -1
         else:
             draws = jax.random.randint(
-                draw_key, split.forget.shape, 0, classes - 1, dtype=labels.dtype
+                draw_key, split.forget.shape, 0, classes - 1, dtype=targets.dtype
             )
-            targets = labels.at[split.forget].set(relabel(labels[split.forget], draws))  # (1)
-        choices = jnp.setdiff1d(jnp.arange(classes), jnp.asarray(split.classes, int))
-        return descent.init(key, variables, optimizer(split), extra=Labels(targets, choices))
+            targets[split.forget] = relabel(targets[split.forget], np.asarray(draws))  # (1)
+        choices = np.setdiff1d(np.arange(classes), split.classes)
+        return descent.init(
+            key,
+            variables,
+            optimizer(split),
+            extra=Labels(jnp.asarray(targets), jnp.asarray(choices)),
+        )
 
     @remembered
     def relabelled(

@@ -34,7 +34,9 @@ def init(
     key: Key, variables: Variables, tx: optax.GradientTransformation, extra: PyTree = ()
 ) -> Descent:
     """The state before the first step."""
-    return Descent(variables, tx.init(variables.params), key, jnp.zeros((), jnp.int32), extra)
+    return Descent(
+        variables, jax.jit(tx.init)(variables.params), key, jnp.zeros((), jnp.int32), extra
+    )
 
 
 def update_on(

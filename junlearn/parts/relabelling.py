@@ -1,11 +1,17 @@
 """Labels that stand in for those of the data."""
 
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from junlearn.types import Array, Key
 
 __all__ = ["drawn", "relabel", "separate", "shared_candidates"]
+
+Integers = TypeVar("Integers", Array, np.ndarray)
+"""Numbers on the device or on the host."""
 
 
 def drawn(key: Key, index: Array, count: int | Array) -> Array:
@@ -17,7 +23,7 @@ def drawn(key: Key, index: Array, count: int | Array) -> Array:
     return jax.vmap(one)(index)
 
 
-def relabel(labels: Array, draws: Array) -> Array:
+def relabel(labels: Integers, draws: Integers) -> Integers:
     """The `draws[N]`-th (in 0..K-2) of the classes other than `labels[N]`, in ascending order.
 
     Draws that are uniform give a uniform label out of the K - 1 others.
