@@ -3,7 +3,7 @@
 import fnmatch
 from collections.abc import Collection, Sequence
 
-from junlearn.comparison.scores import GAP, SECONDS
+from junlearn.comparison.scores import GAP, SECONDS, TESTED, WHOLE
 from junlearn.errors import ConfigError, short, unknown
 from junlearn.reports.columns import (
     ACCURACIES,
@@ -26,11 +26,16 @@ PERCENT = ("accuracy/", "corrective/")
 def usual(present: Collection[str], asked: Collection[str], gap: bool) -> tuple[Column, ...]:
     """What a run's table shows, of records with the metrics `present`; with the mean gap where there is one.
 
+    Where whole classes are forgotten the accuracy on the test set counts their examples too, so that the more of it is
+    not the better: its two parts are shown alone.
+
     `asked` are the metrics that the runs were to compute, those of plug-ins among them.
     """
     classic = tuple(column for column in FORGETTING if column.metric in present)
     others = (*classic, *foreign_columns(asked, present))
-    return (*first_columns(present), *others, *(OWN if gap else OWN[1:]))
+    told_apart = set(TESTED) <= set(present)
+    first = [c for c in first_columns(present) if not (told_apart and c.metric in WHOLE)]
+    return (*first, *others, *(OWN if gap else OWN[1:]))
 
 
 def chosen(names: Sequence[str], present: Collection[str], gap: bool) -> tuple[Column, ...]:

@@ -72,6 +72,20 @@ def test_digits_are_the_same_in_a_column_and_those_of_the_usual_row():
     assert digits(PERCENT, cells, False) == 1
 
 
+def test_the_test_set_is_shown_in_two_parts_or_as_a_whole():
+    """Examples of forgotten classes are in `test`, so that more of it would mean that more is remembered."""
+
+    def headings(**values):
+        rows = [record("ssd", seed, test=0.9, retain_test=0.9, **values) for seed in range(2)]
+        found = compared(rows)
+        assert "test ↑" in compared(rows, columns=["test"]).table()
+        return [column.metric for column in found.columns]
+
+    parts = ["accuracy/retain_test", "accuracy/forget_test"]
+    assert headings(forget_test=0.1) == [*parts, "seconds"]
+    assert headings() == ["accuracy/test", parts[0], "seconds"]
+
+
 def test_marks_and_notes_in_words_of_each_format():
     found = compared(runs(), columns=["retain_test", "mia"])
     assert "*: the best of a column; .: not significantly" in found.table()
