@@ -26,7 +26,6 @@ from junlearn.files import replace
 from junlearn.logs.run_log import NOTHING, RunLog
 from junlearn.methods import build
 from junlearn.metrics import Context, Network, costly
-from junlearn.metrics.directions import compares
 from junlearn.models.weights import file_digest
 from junlearn.plugins.registry import metrics_of
 
@@ -178,9 +177,6 @@ class _RecordMaker:
             own: Network = "model" if case.role == "unlearn" else case.role
             context = self.evaluator.context(subject, own)._replace(remark=self.remark)
             values, intervals = metrics.compute_with_intervals(context, self.metrics)
-        if case.role == "retrain":
-            # It is compared with itself there, and differs by nothing on whatever examples.
-            intervals = {n: interval for n, interval in intervals.items() if not compares(n)}
         config, code = _own_config(self.setup, case), self._code(case)
         record = records.new(
             *(config, name, case.role, case.label, values, done, code), intervals=intervals

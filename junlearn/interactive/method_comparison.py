@@ -24,6 +24,8 @@ __all__ = ["MethodComparison", "Run"]
 
 OVER = ("seed", "config/key")
 """In what the runs of one row differ."""
+SEVERAL = "seeds=(0, 1, 2)"
+"""What `compare_methods` is asked for to see the spread between networks."""
 MEANS = "Mean ± standard deviation over {} seeds; accuracies in %. The original network is one and the same."
 
 
@@ -87,7 +89,7 @@ class MethodComparison:
         stream = io.StringIO()
         columns = shutil.get_terminal_size((100, 24)).columns
         console = Console(file=stream, width=columns, force_jupyter=False, force_terminal=False)
-        report.table(self.records, console)
+        report.table(self.records, console, SEVERAL)
         lines = [*stream.getvalue().strip("\n").splitlines(), *map(printable, self._failed())]
         return Table(grid, text="\n".join(line.rstrip() for line in lines))
 

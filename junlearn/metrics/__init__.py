@@ -16,6 +16,7 @@ from junlearn.metrics.aggregate import aus, tow
 from junlearn.metrics.boosted_attack import asr, asr_xgboost, check_xgboost
 from junlearn.metrics.context import Context, Curve, Network, Outputs, Relearned
 from junlearn.metrics.corrective import corrective
+from junlearn.metrics.directions import compares
 from junlearn.metrics.distance import distance
 from junlearn.metrics.divergence import (
     activation_distance,
@@ -143,9 +144,12 @@ def compute_with_intervals(
     """What `compute` gives, bit for bit, and of the values that are statistics of examples their 95 % intervals.
 
     No network is asked again. Values without examples behind them (distances of weights, steps of training) and those
-    of a metric that says nothing to `context.interval` have none.
+    of a metric that says nothing to `context.interval` have none. Nor has what compares the retrained network with
+    itself: it differs by nothing, on whatever examples.
     """
     asked: dict[str, Callable[[], Interval | None]] = {}
     values = compute(context._replace(interval=asked.__setitem__), metrics)
-    found = {name: make() for name, make in asked.items() if name in values}
+    itself = context.retrain is not None and context.model is context.retrain
+    known = [name for name in asked if name in values and not (itself and compares(name))]
+    found = {name: asked[name]() for name in known}
     return values, {name: interval for name, interval in found.items() if interval is not None}

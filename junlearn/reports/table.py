@@ -14,8 +14,15 @@ from junlearn.experiment.records import Record, number_of, spent
 from junlearn.experiment.references import Range, ranges
 from junlearn.reports import requests
 from junlearn.reports.columns import Column, first_columns, other_columns, shown_columns
-from junlearn.reports.uncertainty import LEGEND as INTERVALS
-from junlearn.reports.uncertainty import among, between, interval_of, place, small
+from junlearn.reports.uncertainty import (
+    SEVERAL,
+    among,
+    between,
+    interval_of,
+    intervals,
+    place,
+    small,
+)
 from junlearn.text.grids import Cell, Grid
 from junlearn.text.terminal import Terminal, printable
 
@@ -42,11 +49,12 @@ LEGEND = {
 """What the columns of a metric, and the marks, are; the first line is always there."""
 
 
-def table(records: Sequence[Record], console: Console) -> None:
+def table(records: Sequence[Record], console: Console, asked: str = SEVERAL) -> None:
     """Print one row a record; what does not fit the terminal's width stands below, in tables of its own.
 
     Below a row are the intervals of its values, where the record has them, and below the retrained network the ranges
-    among several. Of a stream these are the records of its last request; below them every request has a line.
+    among several, or else, in words, what is to be `asked` for them. Of a stream these are the records of its last
+    request; below them every request has a line.
     """
     everything, records = records, requests.last(records)
     first = records[0]
@@ -83,9 +91,9 @@ def table(records: Sequence[Record], console: Console) -> None:
     if any(_idle(record, records) for record in records):
         families.add("=")
     lines = [line for family, line in LEGEND.items() if family in families]
-    if any("intervals" in record for record in records):
-        lines.append(INTERVALS)
     count, _ = ranges(records)
+    if any("intervals" in record for record in records):
+        lines.append(intervals(count, asked))
     if count > 1:
         lines.append(among(count))
     text = "\n".join([*lines, *([requests.LEGEND] if request else [])])

@@ -8,13 +8,22 @@ from junlearn.metrics import Interval
 from junlearn.metrics.intervals import NOT_COVERED, few
 from junlearn.reports.columns import Column
 
-__all__ = ["LEGEND", "among", "between", "interval_of", "place", "small"]
+__all__ = ["SEVERAL", "among", "between", "interval_of", "intervals", "place", "small"]
 
-LEGEND = f"Below each value its 95 % interval: {NOT_COVERED}; --references 5 shows it, an audit judges by it."
-"""What the intervals of a table are, and what they are not."""
+SEVERAL = "--references 5"
+"""How the command line is asked for several retrained networks."""
 
 NAMED = ("mia/entropy", "accuracy/forget_train")
 """Rates of the forget set, one of which a warning names."""
+
+
+def intervals(count: int, asked: str = SEVERAL) -> str:
+    """What the intervals of a table are, and what they are not; `asked` shows the spread among retrained networks.
+
+    `count` of these are in the table: where there are several, nobody has to ask for them.
+    """
+    where = f"the row among {count}" if count > 1 else asked
+    return f"Below each value its 95 % interval: {NOT_COVERED}; {where} shows it, an audit judges by it."
 
 
 def interval_of(record: Record, metric: str) -> Interval | None:

@@ -74,7 +74,7 @@ def test_intervals_ranges_and_small_sets_are_told():
     found = check(page, run_page.LIMIT)
     assert '<td>30.00 <span class="bounds">25–50</span></td>' in page
     assert '<td>0.3 <span class="bounds">.25–.50</span></td>' in page
-    assert "among 3" in found.text
+    assert "among 3" in found.text and "references = 3" in found.text
     for said in (
         "Warning: the forget set has 4 examples: a rate of it moves by 25 points with one of them",
         "its interval 0.25 to 0.50.",

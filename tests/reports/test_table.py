@@ -93,6 +93,8 @@ def test_intervals_stand_below_their_values(width):
     assert next(line for line in lines if line.startswith(" finetune")).split()[1] == "97.20"
     flowing = " ".join(text.split())
     assert "The spread between networks, trained with other seeds, is not in it;" in flowing
+    assert "; the row among 3 shows it" in flowing and "--references" not in flowing
+    assert "; --references 5 shows it" in " ".join(printed(width, *run(1)).split())
     assert "2 of them, each compared with the first" in flowing
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from junlearn.experiment.records import Record
+from junlearn.experiment.references import ranges
 from junlearn.reports import tables
 from junlearn.reports.audit_cells import Row, methods_first
 from junlearn.reports.audit_notes import SETS, title, verdict_entry, verdict_lines
@@ -53,8 +54,15 @@ def _experiment(experiment: Experiment) -> dict[str, Any]:
         "done": done(records),
         "numbers": comparison(records),
         "all": everything(records),
-        "configuration": toml(merged(records)),
+        "configuration": toml(_configuration(records)),
     }
+
+
+def _configuration(records: Sequence[Record]) -> dict[str, Any]:
+    """What makes all of it again, with as many retrained networks as were asked for last."""
+    count, _ = ranges(records)
+    found = merged(records)
+    return found | {"references": count} if count > 1 else found
 
 
 def _audit(rows: Sequence[Row]) -> dict[str, Any]:

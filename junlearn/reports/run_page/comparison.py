@@ -7,8 +7,7 @@ from junlearn.experiment.records import Record, spent
 from junlearn.experiment.references import Range, ranges
 from junlearn.reports.columns import FORGETTING, Column, first_columns, foreign_columns
 from junlearn.reports.run_page.meanings import direction, meaning
-from junlearn.reports.uncertainty import LEGEND as INTERVALS
-from junlearn.reports.uncertainty import among, between, interval_of, place, small
+from junlearn.reports.uncertainty import among, between, interval_of, intervals, place, small
 
 __all__ = ["comparison", "everything"]
 
@@ -101,9 +100,9 @@ def _notes(records: Sequence[Record]) -> list[str]:
     """What has to be known of the numbers, a sentence each."""
     warning = small(records)
     lines = [f"Warning: {warning}."] if warning else []
-    if any("intervals" in record for record in records):
-        lines.append(INTERVALS)
     count, _ = ranges(records)
+    if any("intervals" in record for record in records):
+        lines.append(intervals(count))
     return [*lines, among(count)] if count > 1 else lines
 
 
