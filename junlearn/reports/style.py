@@ -36,6 +36,7 @@ __all__ = [
     "TITLE",
     "Canvas",
     "Look",
+    "balanced",
     "caption",
     "drawn",
     "headed",
@@ -133,6 +134,13 @@ def wrapped(text: str, widest: int = WIDEST) -> str:
     return "\n".join(line.rstrip() for line in lines).replace("$", r"\$")
 
 
+def balanced(text: str, widest: int) -> str:
+    """`text` in as few lines of at most so many characters as it needs, and these about equally long."""
+    most = wrapped(text, widest).count("\n")
+    tried = (wrapped(text, width) for width in range(max(1, len(text) // (most + 1)), widest + 1))
+    return next(found for found in tried if found.count("\n") <= most)
+
+
 def headed(figure: Figure, *parts: str, note: str = "") -> None:
     """Parts of a heading over all panels, in lines that the figure is wide enough for, and below it a `note`."""
     widest = int(14.5 * figure.get_figwidth())
@@ -145,7 +153,7 @@ def headed(figure: Figure, *parts: str, note: str = "") -> None:
             lines += wrapped(part, widest).replace(r"\$", "$").split("\n")
     text = "\n".join(caption(line) for line in filter(None, lines))
     if note:
-        text += "\n" + wrapped(note, widest)
+        text += "\n" + balanced(note, widest)
     figure.set_figheight(figure.get_figheight() + LINE * text.count("\n"))
     figure.suptitle(text, fontsize=TITLE)
 

@@ -197,6 +197,14 @@ def test_curves_of_several_seeds_are_means_and_turns_of_stages_are_no_borders():
     assert shown.turns == () and shown.stages == ("a", "b")
 
 
+def test_many_stages_are_counted_and_few_are_named():
+    rows = [[{"stage": f"pass {e}", "epoch": 0, "loss": 1.0} for e in range(n)] for n in (4, 5)]
+    shown = panels([record(str(len(row)), history=row) for row in rows])
+    few, many = (axis.get_title().replace("\n", " ") for axis in curves(shown).axes)
+    assert few == "4 pass 0 → pass 1 → pass 2 → pass 3"
+    assert many == "5 5 stages"
+
+
 def test_a_line_for_every_network_that_was_trained_on():
     curve = {"relearn_retain/gap": 0.3, "relearn_retain/gap/100": 0.25, "relearn_retain/gap/0": 0.5}
     figure = relearning([record("ssd"), record("langevin", metrics=curve)])
@@ -235,6 +243,15 @@ def test_long_names_are_whole_and_no_dollar_begins_a_formula():
     lines = style.wrapped(text).split("\n")
     assert max(len(line.replace(r"\$", "$")) for line in lines) <= 26
     assert "".join(lines).replace(r"\$", "$").replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize("widest", [3, 20, 40, 200])
+def test_lines_of_a_note_are_about_equally_long(widest):
+    text = "each point is the mean over the examples; 0.5: chance"
+    lines = style.balanced(text, widest).split("\n")
+    assert len(lines) == len(style.wrapped(text, widest).split("\n"))
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert widest != 40 or min(map(len, lines)) > 20
 
 
 def test_files_are_written_in_each_format(tmp_path):

@@ -31,6 +31,8 @@ ACROSS = 4
 KINDS = {"loss": ("loss", 1), "accuracy": ("accuracy, %", 100)}
 """What a name of the history holds, with the title of its panels and the factor of its values."""
 WIDEST = 24
+NAMED = 4
+"""Stages that a title has the names of."""
 
 
 class Panel(NamedTuple):
@@ -62,7 +64,8 @@ def curves(
 ) -> Figure | None:
     """A small panel each, with a line a loss or an accuracy: the mean of each epoch over the examples of its steps.
 
-    Dotted lines part the stages of a method, which stand in the title of the panel. None without panels.
+    Dotted lines part the stages of a method. Up to four stand in the title of the panel, of more their number. None
+    without panels.
     """
     if not shown:
         return None
@@ -82,8 +85,7 @@ def curves(
         for name, points in panel.lines.items():
             axis.plot(*zip(*points, strict=True), **_thin(looks[name], len(points)))
         head, _ = KINDS[panel.kind]
-        how = " → " if panel.turns else ", "
-        stages = wrapped(how.join(panel.stages), WIDEST + 4) if len(panel.stages) > 1 else ""
+        stages = wrapped(_stages(panel), WIDEST + 4)
         title = wrapped(panel.label, WIDEST) + (f"\n{stages}" if stages else "")
         axis.set_title(title, fontsize=TEXT)
         axis.set_ylabel(head, fontsize=SMALL, labelpad=1)
@@ -126,6 +128,14 @@ def _panel(setting: Setting, kind: str) -> Panel | None:
     )
     told = tuple(name.replace("_", " ") for name in unique)
     return Panel(setting.label, kind, lines, told, turns if len(turns) < len(unique) else ())
+
+
+def _stages(panel: Panel) -> str:
+    """The names of the stages, where there are several and the title has room for them; else how many there are."""
+    count = len(panel.stages)
+    if count > NAMED:
+        return f"{count} stages"
+    return (" → " if panel.turns else ", ").join(panel.stages) if count > 1 else ""
 
 
 def _place(name: str) -> tuple[int, str]:

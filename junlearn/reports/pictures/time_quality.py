@@ -14,12 +14,12 @@ from junlearn.reports.style import (
     SMALL,
     TEXT,
     Canvas,
+    balanced,
     caption,
     headed,
     legend_below,
     plain,
     with_bars,
-    wrapped,
 )
 
 __all__ = ["time_quality"]
@@ -80,7 +80,7 @@ def time_quality(
     )
     axis.set_ylabel(said, fontsize=TEXT)
     if note:
-        axis.set_title(wrapped(note, int(14 * width)), fontsize=SMALL, color=MIDDLE)
+        axis.set_title(balanced(note, int(14 * width)), fontsize=SMALL, color=MIDDLE)
     legend_below(figure, handles)
     if titled:
         headed(figure, "Time against quality", *titles(records), where)
