@@ -29,7 +29,7 @@ def best_text(table: Mapping[str, Any], found: Found, command: str, name: str) -
     import tomlkit
 
     head = [
-        "Settings that a search found. This runs them, on the data that the search did not see:"
+        "Settings that a search found. This runs them, and judges them by the test set, which it did not read:"
         if not found.objective.oracle
         else "Settings that a search found BY THE REAL TEST SET (oracle): results on it are no evidence.",
         "",
