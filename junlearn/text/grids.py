@@ -168,8 +168,8 @@ ESCAPES = {
 """Signs that LaTeX reads as commands, or that its fonts lack."""
 
 
-WIDE = 5
-"""Columns from which on a table of LaTeX is set narrower."""
+WIDE = 4
+"""A table of LaTeX with more columns is set narrower."""
 
 
 def _latex(grid: Grid) -> str:

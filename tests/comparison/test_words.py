@@ -237,18 +237,47 @@ def test_in_python_a_frame_or_the_comparison(monkeypatch):
         junlearn.compare(runs(), kind="frame")
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
-def test_latex_compiles(tmp_path):
-    found = compared([*runs((0,)), *[r | {"model": "a_b & 50% #1 ^~"} for r in runs((1,))]])
-    body = found.table("latex") + found.table("latex", interval=True)
-    (tmp_path / "a.tex").write_text(
+def compiled(body, folder):
+    """What LaTeX says of an article with this body."""
+    (folder / "a.tex").write_text(
         "\\documentclass{article}\n\\usepackage[utf8]{inputenc}\n\\usepackage{booktabs}\n"
         f"\\begin{{document}}\n{body}\\end{{document}}\n"
     )
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "a.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
-    assert (tmp_path / "a.pdf").stat().st_size > 10_000
+    assert (folder / "a.pdf").stat().st_size > 10_000
+    return done.stdout
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_latex_compiles(tmp_path):
+    found = compared([*runs((0,)), *[r | {"model": "a_b & 50% #1 ^~"} for r in runs((1,))]])
+    compiled(found.table("latex") + found.table("latex", interval=True), tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+@pytest.mark.parametrize("method", ["ssd", "random_labels"])
+def test_latex_fits_onto_the_page_where_all_cells_are_bold(method, tmp_path):
+    values = ("entropy", "entropy_balanced_accuracy", "confidence")
+    names = [
+        "aus",
+        "tow",
+        "zrf/forget_train",
+        "agreement/forget_train",
+        *(f"mia/{v}" for v in values),
+    ]
+    rows = []
+    for role, name in (("retrain", "retrain"), ("unlearn", method)):
+        for seed in range(3):
+            kept = dict.fromkeys(("retain_train", "retain_test", "forget_test"), 0.9 + seed / 500)
+            row = record(name, seed, role=role, js=0.1 + seed / 500, **kept)
+            row["metrics"] |= dict.fromkeys(names, 0.5 + seed / 500)
+            row["config"]["metrics"] = ["accuracy", "mia", "aus", "tow", "zrf", "agreement"]
+            rows.append(row)
+    text = content(compared(rows), "latex")
+    assert text.count(r"\begin{tabular}") > 1 and r"0.5020 $\pm$ 0.0020" in text
+    assert "Overfull" not in compiled(text, tmp_path)
 
 
 @pytest.mark.parametrize("form", FORMATS)
