@@ -26,6 +26,7 @@ SHOWN = 72
 LISTED = 30
 """Names that a message lists; of more it says where they are."""
 LISTS = {
+    "column": "the column '*' shows all there are",
     "method": "python -m junlearn.main list methods has them",
     "option": "python -m junlearn.main --help all has them",
     "topic": "python -m junlearn.main list has the names",
