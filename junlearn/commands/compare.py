@@ -8,8 +8,8 @@ from junlearn.text.grids import FORMATS
 
 __all__ = ["command", "content", "parser"]
 
-PAGE = 84
-"""Characters, as text counts them, that fit onto the width of a page of LaTeX."""
+PAGE = 80
+"""Characters, as text counts them, that fit onto the width of a page of LaTeX, also where the best are bold."""
 
 
 def parser() -> Parser:

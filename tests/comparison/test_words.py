@@ -257,8 +257,9 @@ def test_latex_compiles(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
-@pytest.mark.parametrize("method", ["ssd", "random_labels"])
-def test_latex_fits_onto_the_page_where_all_cells_are_bold(method, tmp_path):
+@pytest.mark.parametrize("spread", [0.002, 0.02])
+@pytest.mark.parametrize("method", ["ssd", "original", "scissorhands", "noisy_finetune"])
+def test_latex_fits_onto_the_page_where_all_cells_are_bold(method, spread, tmp_path):
     values = ("entropy", "entropy_balanced_accuracy", "confidence")
     names = [
         "aus",
@@ -270,13 +271,15 @@ def test_latex_fits_onto_the_page_where_all_cells_are_bold(method, tmp_path):
     rows = []
     for role, name in (("retrain", "retrain"), ("unlearn", method)):
         for seed in range(3):
-            kept = dict.fromkeys(("retain_train", "retain_test", "forget_test"), 0.9 + seed / 500)
-            row = record(name, seed, role=role, js=0.1 + seed / 500, **kept)
-            row["metrics"] |= dict.fromkeys(names, 0.5 + seed / 500)
+            kept = dict.fromkeys(
+                ("retain_train", "retain_test", "forget_test"), 0.9 + seed * spread
+            )
+            row = record(name, seed, role=role, js=0.1 + seed * spread, **kept)
+            row["metrics"] |= dict.fromkeys(names, 0.5 + seed * spread)
             row["config"]["metrics"] = ["accuracy", "mia", "aus", "tow", "zrf", "agreement"]
             rows.append(row)
     text = content(compared(rows), "latex")
-    assert text.count(r"\begin{tabular}") > 1 and r"0.5020 $\pm$ 0.0020" in text
+    assert text.count(r"\begin{tabular}") > 1
     assert "Overfull" not in compiled(text, tmp_path)
 
 
