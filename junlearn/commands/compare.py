@@ -1,13 +1,25 @@
 """Methods beside one another over many runs, as a table for a terminal, a page, a paper or a program."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from junlearn.commands.arguments import PROGRAM, Parser, path, text
+from junlearn.errors import ConfigError
 from junlearn.text.grids import FORMATS
 
 __all__ = ["command", "content", "parser"]
 
+SUFFIXES = {
+    ".txt": "text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".tex": "latex",
+    ".csv": "csv",
+    ".htm": "html",
+    ".html": "html",
+}
+"""Which format the end of a file's name stands for."""
 PAGE = 80
 """Characters, as text counts them, that fit onto the width of a page of LaTeX, also where the best are bold."""
 
@@ -24,7 +36,7 @@ def parser() -> Parser:
   {PROGRAM} compare runs/a runs/b --over seed scenario.classes --interval
   {PROGRAM} compare runs/* --columns "retain test" MIA gap seconds
   {PROGRAM} compare runs/a --gap --columns "accuracy/*" --format latex
-  {PROGRAM} compare runs/a --format csv --output all.csv
+  {PROGRAM} compare runs/a --output all.csv
 
 Runs that differ in a setting are not averaged, unless it is named: --over takes means
 over it, --by keeps its values apart. What the numbers are: junlearn/comparison/README.md""",
@@ -60,7 +72,11 @@ over it, --by keeps its values apart. What the numbers are: junlearn/comparison/
         help='metrics (accuracy/retain_test), headings ("retain test", MIA), seconds, gap, '
         'patterns ("accuracy/*"); default: those of the table of a run',
     )
-    add("--format", choices=tuple(FORMATS), default="text", help="default: text")
+    add(
+        "--format",
+        choices=tuple(FORMATS),
+        help="default: what the name of the --output ends in (.txt .md .tex .csv .html), else text",
+    )
     add("--output", type=path, metavar="FILE", help="write it there and do not print it")
     spread = parser.add_mutually_exclusive_group()
     spread.add_argument(
@@ -84,6 +100,7 @@ def command(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     if options.output is not None:
         places.check_file("--output", options.output)
+    form = _form(options.format, options.output)
     from junlearn.files import replace
     from junlearn.reports.compared import compared
     from junlearn.text.terminal import Terminal, printable
@@ -95,16 +112,28 @@ def command(arguments: list[str]) -> int:
     )
     whole = options.columns is not None
     if options.output is not None:
-        replace(options.output, content(found, options.format, options.interval, whole))
+        replace(options.output, content(found, form, options.interval, whole))
         console.print(f"written: {printable(options.output)}", soft_wrap=True)
         return 0
     # Lines that are too long for a terminal cannot be read there; a file or a program takes them as they are.
     width = console.width if console.is_terminal else None
-    if options.format == "text":
+    if form == "text":
         sys.stdout.write(found.table("text", interval=options.interval, width=width))
     else:
-        sys.stdout.write(content(found, options.format, options.interval, whole))
+        sys.stdout.write(content(found, form, options.interval, whole))
     return 0
+
+
+def _form(asked: str | None, output: Path | None) -> str:
+    """The format that is asked for, or that of the file's name. Raises ConfigError where they are two."""
+    suffix = "" if output is None else output.suffix.lower()
+    named = SUFFIXES.get(suffix)
+    if asked is not None and named not in (None, asked):
+        raise ConfigError(
+            f"compare: --format {asked} and --output *{suffix}, which is {named}: leave --format out, or give the file "
+            "another name"
+        )
+    return asked or named or "text"
 
 
 def content(found: Any, form: str, interval: bool = False, whole: bool = False) -> str:

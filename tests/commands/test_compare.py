@@ -43,12 +43,31 @@ def test_it_prints_or_writes(directory, capsys):
         (["runs/a", "--format", "tex"], "invalid choice: 'tex'"),
         (["runs/a", "--interval", "--deviation"], "not allowed with argument"),
         (["runs/a", "--output", "no/x.tex"], "the folder no does not exist"),
+        (
+            ["runs/a", "--format", "latex", "--output", "x.csv"],
+            "compare: --format latex and --output *.csv, which is csv: leave --format out",
+        ),
         (["runs/a", "--colums", "gap"], "did you mean '--columns'"),
     ],
 )
 def test_mistakes_are_one_line(directory, capsys, arguments, message):
     status, out, err = call(capsys, "compare", *arguments)
     assert (status, out, err.count("\n")) == (2, "", 1) and message in err
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("t.tex", "\\begin{table"),
+        ("t.CSV", "dataset,"),
+        ("t.md", "**"),
+        ("t.html", "<!DOCTYPE"),
+        ("t", "digits"),
+    ],
+)
+def test_the_name_of_the_file_says_the_format(directory, capsys, name, start):
+    assert call(capsys, "compare", "runs/a", "--output", name)[0] == 0
+    assert start in (directory / name).read_text(encoding="utf-8").splitlines()[0]
 
 
 def test_a_setting_that_differs_is_named(directory, capsys):
