@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from junlearn import cli
+from junlearn.comparison.made_with import aside
 from junlearn.errors import ConfigError, short
 from junlearn.experiment import schema, sweep
 
 __all__ = ["Planned", "asked", "planned"]
 
 SEEDS, OVER, PLAN = "--seeds", "--over", "--dry-run"
-LISTS = ("--metrics",)
+LISTS = ("--metrics", "--loop.log")
 """Lists that are one value for all points."""
 
 
@@ -72,6 +73,10 @@ def planned(arguments: Sequence[str]) -> Planned:
             start = cli.changed(start, [name, *parts[0]])
             singles[name] = parts[0]
             continue
+        if aside(".".join(path)):
+            raise ConfigError(
+                f"{name}: it changes no number of a network, so networks cannot be compared by it: give it one value"
+            )
         if path[0] == "method":
             methods.setdefault(path[1], {})[".".join(path[2:])] = values
         else:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from junlearn import cli
 from junlearn.commands.arguments import PROGRAM
-from junlearn.comparison.made_with import covered
+from junlearn.comparison.made_with import aside, covered
 from junlearn.engine import processes
 from junlearn.errors import ConfigError, DivergedError
 from junlearn.experiment import logged, sweep
@@ -78,7 +78,7 @@ def walk(
 
 def hint(workdir: Path, points: Sequence[sweep.Point], over: Sequence[str]) -> str:
     """How the methods in this directory are compared, on a line."""
-    by = [axis for axis in points[0].axes if not covered(axis, over)]
+    by = [axis for axis in points[0].axes if not covered(axis, over) and not aside(axis)]
     words = [*([] if list(over) == ["seed"] else ["--over", *over])]
     words += ["--by", *by] if by else []
     return printable("compare: " + shlex.join([*PROGRAM.split(), "compare", str(workdir), *words]))

@@ -8,7 +8,7 @@ from typing import Any
 from junlearn.experiment.identity import without_location
 from junlearn.experiment.records import Record, flat, number_of
 
-__all__ = ["Flat", "covered", "settings_of", "shown", "unit_of"]
+__all__ = ["Flat", "aside", "covered", "settings_of", "shown", "unit_of"]
 
 Flat = dict[str, Any]
 
@@ -40,6 +40,11 @@ def settings_of(record: Record) -> Flat:
     config["scenario"] = scenario
     number = number_of(record)
     return flat(config, joint=".") | ({"request": number} if number else {})
+
+
+def aside(name: str) -> bool:
+    """Whether a setting changes no number of a network, so that runs cannot be told apart by it."""
+    return name.partition(".")[0] in ASIDE
 
 
 def covered(name: str, named: Collection[str]) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from junlearn import cli
 from junlearn.commands import axes
+from junlearn.errors import ConfigError
 from tests import tiny_run
 from tests.small_run import call
 
@@ -38,6 +39,20 @@ def test_words_of_a_list_are_values_and_commas_join():
     together = axes.planned(["--seeds", "0", "1", "--scenario.classes", "0,1"])
     assert [point.axes for point in together.points] == [{"seed": 0}, {"seed": 1}]
     assert together.points[1].experiment.scenario.classes == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--references", "1", "3"), ("--reference", "True", "False"), ("--loop.kind", "auto", "scan")],
+)
+def test_what_changes_no_network_is_no_axis(words):
+    with pytest.raises(ConfigError, match="it changes no number of a network"):
+        axes.planned(["--seeds", "0", "1", *words])
+
+
+def test_loggers_are_one_value():
+    found = axes.planned(["--seeds", "0", "1", "--loop.log", "csv", "tensorboard"])
+    assert [point.experiment.loop.log for point in found.points] == [("csv", "tensorboard")] * 2
 
 
 def test_settings_of_a_method_are_settings_and_no_points():
