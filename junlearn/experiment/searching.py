@@ -12,9 +12,10 @@ is. Every field that is not searched has the value of `[method.LABEL]`, or its d
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from msgspec import Meta
 
@@ -78,13 +79,22 @@ def space_of(experiment: Any, label: str) -> Space | None:
     if given is None:
         section = type(getattr(experiment.method, label))
         return registry.space_of(section.PRESET or section.THING) or None
-    return {name: _axis(f"search.method.{label}.{name}", part) for name, part in given.items()}
+    kinds = _kinds(experiment, label)
+    return {
+        name: _axis(f"search.method.{label}.{name}", part, kinds.get(name))
+        for name, part in given.items()
+    }
 
 
 def check(experiment: Any) -> None:
     """Raise ConfigError, in one line, for a section that no search can be made with."""
     searching: Searching = experiment.search
-    name = searching.objective.partition(":")[0]
+    name, colon, _ = searching.objective.partition(":")
+    if colon and name in (GAP, HELD_OUT, ORACLE):
+        raise ConfigError(
+            f"search.objective {searching.objective}: {name} has a direction of its own, the less the better: leave "
+            "out what is behind its name"
+        )
     if name not in EXAMPLES[:4] and name != "corrective/oracle" and value_of(name) is None:
         raise unknown("objective", searching.objective, EXAMPLES)
     seeds = searching.seeds
@@ -114,10 +124,24 @@ def _accepted(section: Any, label: str, name: str, value: Any) -> None:
     convert(alone, {name: value}, f"search.method.{label}")
 
 
-def _axis(where: str, part: Any) -> Range | Choice:
+def _kinds(experiment: Any, label: str) -> dict[str, Any]:
+    """The type of every field of the method with this label."""
+    section = getattr(experiment.method, label, None)
+    return {} if section is None else get_type_hints(type(section))
+
+
+def _takes_fractions(kind: Any) -> bool:
+    return kind is float or float in get_args(kind)
+
+
+def _axis(where: str, part: Any, kind: Any) -> Range | Choice:
+    """What a list or a table stands for; `kind`: the type of the field."""
     if isinstance(part, list | tuple):
         if not part:
             raise ConfigError(f"{where}: expected at least one value, got []")
+        marks = [json.dumps(value, sort_keys=True, default=str) for value in part]
+        if len(set(marks)) < len(marks):
+            raise ConfigError(f"{where}: a value stands twice in {short(list(part))}")
         return Choice(tuple(part))
     if not isinstance(part, Mapping):
         raise ConfigError(
@@ -131,7 +155,7 @@ def _axis(where: str, part: Any) -> Range | Choice:
     if given.step is not None and (given.log or given.step <= 0):
         why = "a step and log = true exclude each other" if given.log else "step has to be above 0"
         raise ConfigError(f"{where}: {why}")
-    if isinstance(given.step, float):
+    if isinstance(given.step, float) or (given.step is None and _takes_fractions(kind)):
         # Whole ends would stand for whole numbers alone.
         return Range(float(given.low), float(given.high), given.log, given.step)
     return Range(given.low, given.high, given.log, given.step)

@@ -72,6 +72,12 @@ class Rounds:
                 # Every method has its turn, also behind one that has all its trials.
                 ran = [self._one(label) for label in self.studies]
                 going = any(ran)
+            with self.desk.turn():
+                short = any(len(s.trials()) < s.search.trials for s in self.studies.values())
+                if short and self._late():
+                    self.reporter.say(
+                        f"the {self.question.search.seconds:g} s of search.seconds are used up: no more trials begin"
+                    )
 
     def found(self) -> Found:
         """What came of it so far, the trials of other processes too."""

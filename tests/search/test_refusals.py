@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from junlearn.search.question import question_of
 from tests.search.small_search import TABLE, table
 from tests.small_run import call
 
@@ -41,6 +42,11 @@ MISTAKES = {
         "search.method.finetune.epochs: Expected `int`, got `float`",
     ),
     "nothing": (rate([]), f"{RATE}: expected at least one value, got []"),
+    "twice": (rate([0.1, 0.2, 0.1]), f"{RATE}: a value stands twice in [0.1, 0.2, 0.1]"),
+    "direction of a name": (
+        {"objective": "oracle:max"},
+        "search.objective oracle:max: oracle has a direction of its own, the less the better",
+    ),
     "number": (rate(0.1), f"{RATE}: expected a list of values, or a table such as"),
     "label": (
         {"method": {"ssd": {"alpha": [1.0]}}},
@@ -134,3 +140,13 @@ def test_optuna_is_named_where_it_is_missing(search, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     status, err = search(TABLE)
     assert status == 2 and "python -m pip install 'junlearn[search]'" in err
+
+
+@pytest.mark.parametrize(
+    ("field", "low", "high", "whole"),
+    [("learning_rate", 1, 2, False), ("weight_decay", 0, 1, False), ("epochs", 1, 2, True)],
+)
+def test_the_field_says_whether_whole_numbers_alone_are_tried(field, low, high, whole):
+    content = table(method={"finetune": {field: {"low": low, "high": high}}})
+    (axis,) = question_of(content).spaces["finetune"].values()
+    assert axis.whole == whole

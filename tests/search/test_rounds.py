@@ -146,6 +146,7 @@ def test_a_budget_of_time(tmp_path, monkeypatch):
     search = rounds(tmp_path, trials=50, seconds=1e-9)
     search.run()
     assert search.found().methods[0].count("finished") == 1
+    assert search.reporter.lines[-1].startswith("the 1e-09 s of search.seconds are used up")
 
 
 def test_another_question_begins_anew_and_more_trials_do_not(tmp_path, monkeypatch):
