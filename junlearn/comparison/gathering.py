@@ -33,6 +33,8 @@ def logs(directory: Path) -> list[Path]:
 def gathered(runs: Any, remark: Remark) -> list[Entry]:
     """All records of `runs`: a path, a record, or an iterable of these, also of lists of records.
 
+    What has `records`, as the answer of `junlearn.compare_methods` does, stands for them.
+
     A path is the working directory of a run or of a sweep, or a file of records. `remark` is told of damaged lines.
     Raises ConfigError where there are none.
     """
@@ -47,6 +49,8 @@ def _entries(runs: Any, remark: Remark) -> Iterable[Entry]:
         yield from _of_path(Path(runs), remark)
     elif isinstance(runs, Mapping):
         yield _of_memory(runs)
+    elif (own := getattr(runs, "records", None)) is not None:
+        yield from _entries(own, remark)
     elif isinstance(runs, Iterable):
         for run in runs:
             yield from _entries(run, remark)

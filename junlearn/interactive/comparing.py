@@ -100,7 +100,7 @@ def compare_methods(
             names={"dataset": dataset, "model": network},
         )
         # A mistake in what is judged is an error before anything is trained.
-        judge = work.judge(given)
+        judge = work.judge(given, warns=(WHERE, 4))
         for seed, own_key in places:
             how = {"key": own_key, **({} if seeds is None else {"seed": seed})}
             if trains:
@@ -139,8 +139,8 @@ class _Work:
         self.found, self.watcher = found, watcher
         self.runs, self.judging, self.names = runs, judging, names
 
-    def judge(self, retrained: Any) -> Judge:
-        """What judges the networks beside this retrained one."""
+    def judge(self, retrained: Any, warns: tuple[str, int] | None = None) -> Judge:
+        """What judges the networks beside this retrained one; `warns` as in `Judge`."""
         judging = dict(self.judging)
         references: dict[Network, Any]
         references = {
@@ -149,7 +149,7 @@ class _Work:
             "random": judging.pop("random"),
         }
         given = (self.model, self.sources, self.split)
-        return Judge(*given, references=references, watcher=self.watcher, **judging)
+        return Judge(*given, references=references, watcher=self.watcher, warns=warns, **judging)
 
     def ran(self, label: str, method: Any, options: Mapping[str, Any]) -> Result:
         """What a method leaves."""

@@ -36,7 +36,10 @@ PROBABILITIES = (
 
 
 class Judge:
-    """What `junlearn.evaluate` is given beside the network, checked; `values` are those of a network."""
+    """What `junlearn.evaluate` is given beside the network, checked; `values` are those of a network.
+
+    `warns`: which call warns of a small forget set, and how many frames above this one it was made; None: none does.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Judge:
         train_view: str = "eval",
         relearning: finetune.Config = relearn.DEFAULT,
         watcher: Watcher | None = None,
+        warns: tuple[str, int] | None = ("evaluate", 3),
     ) -> None:
         check_views(views)
         if not {train_view, f"train/{train_view}"} & set(views):
@@ -61,8 +65,9 @@ class Judge:
         self.views = views
         sources, shapes = fitting(model, data, views)
         split = split_of(sources, split, shapes.classes)
-        if warning := few("the forget set", len(split.forget)):
-            warnings.warn(f"evaluate: {warning}", stacklevel=3)
+        if warns is not None and (warning := few("the forget set", len(split.forget))):
+            where, stacklevel = warns
+            warnings.warn(f"{where}: {warning}", stacklevel=stacklevel)
         if reference_model is not None:
             shapes = shapes_of(reference_model, sources, views, name="reference_model")
         self.sources = {n: jax.tree.map(jnp.asarray, d) for n, d in sources.items()}

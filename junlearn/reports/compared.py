@@ -2,7 +2,7 @@
 
 import importlib.util
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from junlearn.comparison.gathering import gathered
 from junlearn.comparison.placing import Place, placed
 from junlearn.comparison.ranks import Ranks
 from junlearn.comparison.tabulate import Table, available, ranks_of, tabulate
-from junlearn.errors import ConfigError, unknown
+from junlearn.errors import ConfigError, short, unknown
 from junlearn.reports import comparison_grids
 from junlearn.reports.columns import Column
 from junlearn.reports.comparison_columns import chosen, usual
@@ -156,8 +156,8 @@ def compared(
     """The comparison of records, or of those in directories and files.
 
     Args:
-        records: a path, a record, or a list of these. A path is the working directory of a run or of a sweep, or a
-            file of records.
+        records: a path, a record, an answer of `junlearn.compare_methods`, or a list of these. A path is the working
+            directory of a run or of a sweep, or a file of records.
         over: the settings that means are taken over, such as `("seed", "scenario.classes")`; none of single runs.
         by: settings whose values are kept apart: each in a table of its own, those of a method in rows of their own.
         columns: metrics (`accuracy/retain_test`), headings ("retain test", "MIA"), `seconds`, `gap`, and patterns
@@ -169,9 +169,15 @@ def compared(
 
     """
     remarks: list[str] = []
-    for name, value in (("over", over), ("by", by), ("columns", columns or ())):
-        if isinstance(value, str):
-            raise ConfigError(f"compare: {name} is {value!r}: a list of names is wanted")
+    for name, value in (
+        ("over", over),
+        ("by", by),
+        ("columns", ("all",) if columns is None else columns),
+    ):
+        if not _are_names(value):
+            raise ConfigError(f"compare: {name} is {short(value)}: a list of names is wanted")
+    if columns is not None and not columns:
+        raise ConfigError("compare: columns is empty: there is nothing to show")
     entries = gathered(records, remarks.append)
     places = placed(entries, over, by)
     present = available(places)
@@ -186,6 +192,14 @@ def compared(
     names = [column.metric for column in shown]
     tables = tuple(tabulate(place, names, gaps) for place in places)
     return Comparison(*(tables, shown, tuple(over), gaps, ranks_of(tables, names), tuple(remarks)))
+
+
+def _are_names(value: Any) -> bool:
+    return (
+        not isinstance(value, str)
+        and isinstance(value, Collection)
+        and all(isinstance(v, str) for v in value)
+    )
 
 
 def _has_gap(places: Sequence[Place]) -> bool:

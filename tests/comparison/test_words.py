@@ -287,3 +287,19 @@ def test_latex_fits_onto_the_page_where_all_cells_are_bold(method, spread, tmp_p
 def test_every_format_of_every_shape_of_records(form):
     for records in (runs(), [record("a", test=0.5)], [record("original", role="original")]):
         assert compared(records).table(form).endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"over": "seed"}, "over is 'seed': a list of names is wanted"),
+        ({"over": None}, "over is None: a list of names is wanted"),
+        ({"by": 3}, "by is 3: a list of names is wanted"),
+        ({"columns": ["gap", 3]}, "a list of names is wanted"),
+        ({"columns": []}, "columns is empty: there is nothing to show"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["comparison", "pandas"])
+def test_mistakes_in_the_arguments(given, message, kind):
+    with pytest.raises(ConfigError, match=message):
+        junlearn.compare(runs(), kind=kind, **given)

@@ -135,3 +135,19 @@ def test_no_warning_is_new(found):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert found.table("csv").count("\n") == 4
+
+
+def test_a_few_forgotten_examples_are_warned_of_once_where_the_call_is(trained):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        junlearn.compare_methods(
+            MODEL, trained, BOTH, SPLIT, ["naive"], seeds=[0, 1], **HOW, **RECIPE
+        )
+    (only,) = told
+    assert str(only.message).startswith("compare_methods: the forget set has ")
+    assert only.filename == __file__
+
+
+def test_a_comparison_of_methods_can_be_compared(found):
+    both = [junlearn.compare(given, kind="comparison").table() for given in (found, found.records)]
+    assert both[0] == both[1] and "naive" in both[0]
