@@ -103,7 +103,7 @@ def command(arguments: list[str]) -> int:
     form = _form(options.format, options.output)
     from junlearn.files import replace
     from junlearn.reports.compared import compared
-    from junlearn.text.terminal import Terminal, printable
+    from junlearn.text.terminal import Terminal, complain, printable
 
     console = Terminal()
     over = options.over or ["seed"] * ("seed" not in options.by)
@@ -111,6 +111,10 @@ def command(arguments: list[str]) -> int:
         options.runs, over=over, by=options.by, columns=options.columns, gaps=options.gap
     )
     whole = options.columns is not None
+    if form == "csv":
+        # Other formats say it below the tables.
+        for remark in found.remarks:
+            complain(remark)
     if options.output is not None:
         replace(options.output, content(found, form, options.interval, whole))
         console.print(f"written: {printable(options.output)}", soft_wrap=True)

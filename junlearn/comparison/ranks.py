@@ -16,7 +16,8 @@ class Ranks(NamedTuple):
     """Of one column."""
 
     means: dict[str, float]
-    """Of each method that is in all tables: its mean rank, 1 is the best; equal scores share a rank."""
+    """Of each method that is in all tables: its mean rank, 1 is the best; equal scores share a rank. Empty where there
+    are fewer than two, which nothing can be said of."""
     statistic: float | None = None
     """Friedman's chi-square, corrected for ties; None where there are too few methods or tables."""
     p: float | None = None
@@ -25,7 +26,7 @@ class Ranks(NamedTuple):
 def ranked(tables: Sequence[Mapping[str, float]]) -> Ranks:
     """Of each table the score of each method, the smaller the better."""
     names = [name for name in tables[0] if all(name in table for table in tables)]
-    if not names:
+    if len(names) < 2:
         return Ranks({})
     scores = np.array([[table[name] for name in names] for table in tables])
     ranks = stats.rankdata(scores, axis=1)

@@ -1,7 +1,8 @@
 """Who is best, and who is not significantly worse: paired t tests, corrected as Holm does."""
 
 import math
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -37,7 +38,7 @@ class Contest(NamedTuple):
 
 def contest(scores: Mapping[str, Mapping[U, float]]) -> Contest:
     """Of each method its score in every run, the smaller the better: the best, and what is not told from it."""
-    means = {name: float(np.mean(list(runs.values()))) for name, runs in scores.items() if runs}
+    means = {name: _mean(runs.values()) for name, runs in scores.items() if runs}
     if not means:
         return Contest((), {}, (), {})
     least = min(means.values())
@@ -52,6 +53,11 @@ def contest(scores: Mapping[str, Mapping[U, float]]) -> Contest:
         else:
             raw[name] = paired([scores[name][u] for u in common], [own[u] for u in common])
     return Contest(best, holm(raw), tuple(untested), means)
+
+
+def _mean(values: Iterable[float]) -> float:
+    """The mean to twelve digits: what is left is rounding, which made equal methods unequal."""
+    return float(f"{statistics.fmean(values):.12g}")
 
 
 def paired(one: Sequence[float], other: Sequence[float]) -> float:

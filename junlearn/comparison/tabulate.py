@@ -104,6 +104,6 @@ def ranks_of(tables: Sequence[Table], columns: Sequence[str]) -> dict[str, Ranks
     found = {}
     for column in columns if len(tables) > 1 else ():
         scores = [table.contests[column].means for table in tables if column in table.contests]
-        if len(scores) == len(tables) and all(scores):
-            found[column] = ranked(scores)
+        if len(scores) == len(tables) and all(scores) and (ranks := ranked(scores)).means:
+            found[column] = ranks
     return found

@@ -2,6 +2,7 @@
 
 import importlib.util
 import textwrap
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -222,10 +223,13 @@ def compare(
     """Compare methods over many runs: means, deviations, intervals, who is best and who is not told from it.
 
     The arguments are those of `junlearn.reports.compared.compared`. Returns a pandas DataFrame with `kind="pandas"`,
-    a `Comparison` with `kind="comparison"`, and with "auto" a frame where pandas is installed.
+    a `Comparison` with `kind="comparison"`, and with "auto" a frame where pandas is installed. Warns of damaged records
+    where it returns a frame; a `Comparison` has them in its notes.
     """
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
     found = compared(runs, over=over, by=by, columns=columns, gaps=gaps)
     frame = kind == "pandas" or (kind == "auto" and importlib.util.find_spec("pandas") is not None)
+    for remark in found.remarks if frame else ():
+        warnings.warn(f"compare: {remark}", stacklevel=2)
     return found.to_pandas() if frame else found

@@ -51,7 +51,9 @@ def notes(
     found += _gap(tables, columns, gaps)
     found += _untested(tables, most)
     if ranks:
-        found.append("ranks: 1 is the best mean of a table, equal means share a rank")
+        found.append(
+            "ranks: of the methods in all tables; 1 is the best mean of a table, equal means share a rank"
+        )
         found[-1] += "; Friedman p: of all methods being equal, approximate for few tables"
     return [*found, *provenance([table.place for table in tables])]
 

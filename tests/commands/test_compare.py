@@ -2,6 +2,7 @@
 
 import pytest
 
+import junlearn
 from junlearn.experiment import records as log
 from tests.comparison.made import record, runs
 from tests.small_run import call
@@ -53,6 +54,19 @@ def test_it_prints_or_writes(directory, capsys):
 def test_mistakes_are_one_line(directory, capsys, arguments, message):
     status, out, err = call(capsys, "compare", *arguments)
     assert (status, out, err.count("\n")) == (2, "", 1) and message in err
+
+
+def test_damaged_records_are_named_where_a_table_has_no_notes(directory, capsys):
+    file = next((directory / "runs" / "a").glob("points/*/records.jsonl"))
+    file.write_text(file.read_text(encoding="utf-8").replace("good", "goof"), encoding="utf-8")
+    _, out, err = call(capsys, "compare", "runs/a")
+    assert "is left out" in out and err == ""
+    status, out, err = call(capsys, "compare", "runs/a", "--format", "csv")
+    assert status == 0 and "left out" not in out
+    assert err.startswith("junlearn: ") and "is left out" in err and err.count("\n") == 1
+    pytest.importorskip("pandas")
+    with pytest.warns(UserWarning, match="is left out"):
+        junlearn.compare("runs/a", kind="pandas")
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,22 @@ def test_ranks_and_friedman_as_scipy_has_them():
     assert ranked([{"a": 1, "b": 1, "c": 1}] * 3).statistic is None
 
 
+def test_there_is_no_rank_of_a_single_method():
+    assert ranked([{"a": 1.0, "b": 2.0}, {"a": 1.0, "c": 2.0}]).means == {}
+    tables = [
+        table([record(name, classes=classes, mia=0.1)], ["seconds"])
+        for classes, name in (((0,), "a"), ((1,), "b"))
+    ]
+    assert ranks_of(tables, ["seconds"]) == {}
+
+
+def test_rounding_makes_no_difference_between_equal_methods():
+    one, other = {0: 0.1, 1: 0.2, 2: 0.3}, {0: 0.3, 1: 0.2, 2: 0.1}
+    assert sum(one.values()) != sum(other.values())
+    found = contest({"a": one, "b": other, "c": {0: 0.3 - 0.1}, "d": {0: 0.2}})
+    assert found.best == ("a", "b", "c", "d")
+
+
 def test_ranks_over_classes():
     records = [*runs((0,)), *runs((1,)), *runs((2,))]
     tables = [tabulate(p, ["gap", "seconds"]) for p in placed(gathered(records, print), ["seed"])]
