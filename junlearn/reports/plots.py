@@ -1,12 +1,13 @@
 """The pictures for Python, `junlearn.plots`: each function returns a matplotlib figure, which a notebook shows.
 
 `gaps`, `trade_off`, `time_quality`, `curves`, `relearning` and `over_requests` take records: a list of them, or the
-path of a `records.jsonl` or of the directory of a run. `class_accuracy`, `confusion`, `embedding` and `confidences` ask
-networks in memory. `save` writes a figure as PNG, SVG or PDF, the same bytes each time.
+path of a `records.jsonl`, or of the directory of a run or of a sweep over one problem. `class_accuracy`, `confusion`,
+`embedding` and `confidences` ask networks in memory. `save` writes a figure as PNG, SVG or PDF, the same bytes each
+time.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from junlearn.comparison.gathering import gathered, logs
+from junlearn.comparison.placing import placed
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.networks import network_of, shapes_of
 from junlearn.engine.inputs.options import check_views
 from junlearn.engine.run import Result
-from junlearn.errors import ConfigError
+from junlearn.errors import ConfigError, short
 from junlearn.experiment import records as records_file
 from junlearn.experiment.asking import Answers, asking
 from junlearn.experiment.records import Record
@@ -53,6 +56,8 @@ __all__ = [
 ]
 
 Records = Sequence[Record] | str | os.PathLike[str]
+NEEDED = {"dataset", "model", "scenario", "method", "role", "metrics", "seconds", "config"}
+"""What every record has."""
 Networks = Mapping[str, Any]
 """Label -> `Variables`, Flax's own dict, or a `Result`; "original" and "retrain" are the networks of these roles."""
 
@@ -121,7 +126,7 @@ def class_accuracy(
     or `unlearn` returned, or its variables. `classes` are the names of the K classes. Raises ConfigError for data,
     a split or networks that `evaluate` refuses, and without test examples; so do the functions below.
     """
-    found = _asked(model, data, split, networks, classes, views)
+    found = _tested("class_accuracy", _asked(model, data, split, networks, classes, views), data)
     return _drawn("class_accuracy", by_class.class_accuracy, found)
 
 
@@ -135,7 +140,7 @@ def confusion(
     views: Mapping[str, View] = PLAIN_VIEWS,
 ) -> Figure:
     """What each network takes the test examples of every class for, each row in percent of itself."""
-    found = _asked(model, data, split, networks, classes, views)
+    found = _tested("confusion", _asked(model, data, split, networks, classes, views), data)
     return _drawn("confusion", lambda a: confused.confusion(a, a.networks), found)
 
 
@@ -194,19 +199,51 @@ def _drawn(name: str, draw: Callable[[Any], Figure | None], what: Any) -> Figure
     return figure
 
 
+def _tested(name: str, found: Answers, data: Data | Sources) -> Answers:
+    """What was asked, where test examples were among it. Raises ConfigError, with the remedy, where they were not."""
+    if not isinstance(data, Mapping) or "test" not in data:
+        raise ConfigError(
+            f"plots.{name}: there is nothing to draw without test examples: data is wanted as "
+            '{"train": ..., "test": ...}'
+        )
+    return found
+
+
 def _last(records: Records) -> list[Record]:
     return requests.last(_read(records))
 
 
 def _read(records: Records) -> list[Record]:
-    """The records that are meant. Raises ConfigError where a path has none."""
+    """The records that are meant. Raises ConfigError where there are none, and where they are of several problems."""
     if not isinstance(records, str | os.PathLike):
-        return list(records)
+        return _in_memory(records)
     place = Path(records)
-    place = place / "records.jsonl" if place.is_dir() else place
-    if not place.is_file():
+    files = [file for file in (logs(place) if place.is_dir() else [place]) if file.is_file()]
+    if not files:
         raise ConfigError(f"{place}: there are no records, which a run leaves in records.jsonl")
-    return records_file.read(place)
+    found = [record for file in files for record in records_file.read(file)]
+    if len(files) > 1 and found:
+        problems = placed(gathered(found, lambda line: None), ["seed"])
+        if len(problems) > 1:
+            raise ConfigError(
+                f"{place}: its records are of {len(problems)} problems, and a picture is of one; the first: "
+                f"{problems[0].title}; give the records of one"
+            )
+    return found
+
+
+def _in_memory(records: Any) -> list[Record]:
+    """Records that are given themselves, or what has `records`."""
+    own = getattr(records, "records", records)
+    if isinstance(own, Mapping):
+        own = [own]
+    if not isinstance(own, Iterable):
+        raise ConfigError(f"plots: records are wanted, or a path to them, and this is {short(own)}")
+    found = list(own)
+    for each in found:
+        if not isinstance(each, Mapping) or NEEDED - set(each):
+            raise ConfigError(f"plots: {short(each)} is no record")
+    return found
 
 
 def _asked(

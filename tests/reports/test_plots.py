@@ -89,9 +89,33 @@ def test_what_cannot_be_drawn_is_one_line(mine, tmp_path):
         (lambda: plots.relearning(tmp_path), "there are no records"),
         (lambda: plots.confusion(model, sources, split, []), "dict of label and network"),
         (lambda: plots.confusion(*mine, classes=["a"]), "classes has 1 names, and the network 3"),
-        (lambda: plots.confusion(model, sources["train"], split, networks), "nothing to draw"),
+        (
+            lambda: plots.confusion(model, sources["train"], split, networks),
+            "without test examples",
+        ),
+        (
+            lambda: plots.gaps(None),
+            "plots: records are wanted, or a path to them, and this is None",
+        ),
+        (lambda: plots.curves([{}]), "plots: {} is no record"),
+        (lambda: plots.trade_off([3]), "plots: 3 is no record"),
         (lambda: plots.embedding(model, sources, split, {"a": 3}), "a"),
         (lambda: plots.save(plots.gaps(records()), tmp_path / "x.gif"), "ends in .png, .svg"),
     ):
         with pytest.raises(junlearn.ConfigError, match=said):
             call()
+
+
+def test_the_directory_of_a_sweep_is_drawn_where_it_is_of_one_problem(tmp_path):
+    for seed in (0, 1):
+        for each in records(seed=seed):
+            file = tmp_path / "points" / f"seed-{seed}" / "records.jsonl"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            records_file.append(file, {**each, "config": {**each["config"], "seed": seed}})
+    assert plots.gaps(tmp_path).axes
+    other = tmp_path / "points" / "other" / "records.jsonl"
+    other.parent.mkdir()
+    for each in records(dataset="cars"):
+        records_file.append(other, each)
+    with pytest.raises(junlearn.ConfigError, match="its records are of 2 problems"):
+        plots.gaps(tmp_path)
