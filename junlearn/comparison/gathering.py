@@ -14,6 +14,11 @@ from junlearn.experiment.sealed_log import Remark
 __all__ = ["RECORDS", "Entry", "gathered", "logs"]
 
 RECORDS = "records.jsonl"
+OTHERS = {
+    "audit.jsonl": "it is of an audit, which judges by itself: audit.html shows it",
+    "trials.csv": "it is of a search: a run of its best.toml can be compared",
+}
+"""What is left by a command whose directory has no records, by a file of it."""
 
 
 class Entry(NamedTuple):
@@ -84,6 +89,9 @@ def _of_path(path: Path, remark: Remark) -> Sequence[Entry]:
         within = sorted(p.parent for p in path.glob(f"*/{RECORDS}")) if path.is_dir() else []
         within += sorted({p.parents[2] for p in path.glob(f"*/points/*/{RECORDS}")} - set(within))
         why = told[0] if told else "give the --workdir of a run or of a sweep, or a records.jsonl"
+        for name, what in OTHERS.items():
+            if path.name == name or (path / name).is_file():
+                why = what
         if within:
             why = f"the runs in it are {', '.join(map(str, within))}"
         raise ConfigError(f"compare {path}: there are no records in it; {why}")

@@ -56,6 +56,16 @@ def test_mistakes_are_one_line(directory, capsys, arguments, message):
     assert (status, out, err.count("\n")) == (2, "", 1) and message in err
 
 
+@pytest.mark.parametrize(
+    ("name", "message"), [("audit.jsonl", "it is of an audit"), ("trials.csv", "it is of a search")]
+)
+def test_directories_of_other_commands_are_named(place, capsys, name, message):
+    (place / name).write_text("{}\n", encoding="utf-8")
+    for given in (".", name):
+        status, _, err = call(capsys, "compare", given)
+        assert status == 2 and err.count("\n") == 1 and message in err
+
+
 def test_damaged_records_are_named_where_a_table_has_no_notes(directory, capsys):
     file = next((directory / "runs" / "a").glob("points/*/records.jsonl"))
     file.write_text(file.read_text(encoding="utf-8").replace("good", "goof"), encoding="utf-8")
