@@ -119,10 +119,9 @@ def _by_request(options: argparse.Namespace, rest: list[str]) -> Iterator[Entry]
     setup = prepare(experiment, options.cache_dir, Reporter(Console(quiet=True)))
     networks = identities(setup)
     original, reference = digest(networks.original), digest(networks.retrain)
-    mark = setup.dataset.fingerprint
     # To know the rows, the images were decoded anew where they were not there.
     for entry in stored.entries(options.cache_dir):
-        is_of_it = stored.is_of(entry, [mark]) or entry.path.name == original
+        is_of_it = stored.is_of(entry, setup.dataset.marks) or entry.path.name == original
         if is_of_it and entry.path.name != reference:
             yield entry
 

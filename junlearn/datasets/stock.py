@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from junlearn.datasets import labels
-from junlearn.datasets.cache import digests
+from junlearn.datasets.cache import digests, fingerprint
 from junlearn.datasets.config import Augmentation, DatasetConfig, Progress, assemble
 from junlearn.datasets.holdout import check_fraction
 from junlearn.datasets.tfds import FILE_FORMAT, VERSION, Prepared, read, tfds_data_dir
@@ -205,7 +205,7 @@ def make_stock(
         fine_classes=stock.fine_classes,
         mean=mean,
         std=std,
-    )
+    )._replace(decoded=fingerprint(content.digests))
 
 
 def make_directory(
@@ -247,7 +247,7 @@ def make_directory(
         classes=content.classes,
         mean=mean,
         std=std,
-    )
+    )._replace(decoded=fingerprint(content.digests))
 
 
 def _choose_splits(prepared: Prepared) -> dict[str, str]:

@@ -108,7 +108,7 @@ def _tell_copies(setup: Setup, cache_dir: str | None, reporter: Reporter) -> Non
     if scenario.name != "rows" and not getattr(scenario, "files", ()):
         return
     original = shared_directory(cache_dir) / digest(identities(setup).original)
-    found = stored.copies(setup.dataset.fingerprint, [original], cache_dir)
+    found = stored.copies(setup.dataset.marks, [original], cache_dir)
     if (file := original_file.file_of(setup.experiment)) is not None:
         reporter.say(f"the given original network {file} learned the forgotten images and stays")
     if found:

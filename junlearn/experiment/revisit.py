@@ -94,7 +94,7 @@ def revisit(
                 missing.append(f"{record['method']}: {error}")
         if not networks:
             raise _NotKeptError("; ".join(missing))
-        copies = stored.copies(setup.dataset.fingerprint, cases[0].stores, cache_dir)
+        copies = stored.copies(setup.dataset.marks, cases[0].stores, cache_dir)
     pictured = _images(setup, asked.places) if shown else None
     return asked.answers(setup.dataset.classes, networks, pictured, missing, copies)
 

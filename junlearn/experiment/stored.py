@@ -101,22 +101,24 @@ def is_of(entry: Entry, marks: Collection[str]) -> bool:
     return bool(entry.fingerprint) and entry.fingerprint in known
 
 
-def copies(mark: str, networks: Sequence[Path], cache_dir: str | None = None) -> list[str]:
-    """Where images that were to be forgotten are still: the caches of the data with the fingerprint `mark`, in words.
+def copies(
+    marks: Collection[str], networks: Sequence[Path], cache_dir: str | None = None
+) -> list[str]:
+    """Where images that were to be forgotten are still, in words: the caches of data with the `marks` of a Dataset.
 
     Beside those that say so, `networks` are directories of networks that learned the images, if they exist.
     """
     known = {path.absolute() for path in networks}
     told = []
     for entry in entries(cache_dir):
-        if entry.kind == "dataset" and is_of(entry, [mark]):
+        if entry.kind == "dataset" and is_of(entry, marks):
             told.append(f"the decoded images {entry.path}")
         elif entry.kind == "network" and (
             entry.path.absolute() in known
-            or (entry.fingerprint == mark and entry.role == "original")
+            or (entry.fingerprint in marks and entry.role == "original")
         ):
             told.append(f"the original network {entry.path}")
-        elif entry.kind == "bank" and entry.fingerprint == mark:
+        elif entry.kind == "bank" and entry.fingerprint in marks:
             told.append(f"the networks of audits {entry.path}")
     return told
 

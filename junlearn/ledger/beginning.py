@@ -143,6 +143,7 @@ def _dataset(scene: Scene) -> dict[str, Any]:
         "name": dataset.name,
         "version": dataset.version,
         "fingerprint": dataset.fingerprint,
+        "decoded": dataset.decoded,
         "train": len(dataset.sources["train"].y),
         "test": len(dataset.sources["test"].y),
         "other_digests": roll.other_digests(dataset),

@@ -203,6 +203,7 @@ def _carried_out(
         "exact": scene.exact,
         "config": held.standing.first["config"],
         "fingerprint": scene.setup.dataset.fingerprint,
+        "decoded": scene.setup.dataset.decoded,
         "metrics": values,
         "seconds": rounded(
             clock.seconds

@@ -25,8 +25,9 @@ def remains_of(standing: Standing, cache_dir: str | None) -> Remains:
     if not standing.deleted:
         return Remains((), ())
     # Data that have lost images since then have another fingerprint each time.
-    marks = {standing.first["dataset"]["fingerprint"]}
-    marks |= {line["fingerprint"] for line in standing.requests}
+    told = [standing.first["dataset"], *standing.requests]
+    # Ledgers of earlier versions do not say what lies in the cache.
+    marks = {line.get(name, "") for line in told for name in ("fingerprint", "decoded")} - {""}
     entries = [e for e in stored.entries(cache_dir) if stored.is_of(e, marks)]
     numbers = sorted(standing.networks.items(), key=lambda item: item[1])
     earlier = [name for name, _ in numbers if name != standing.current]

@@ -92,6 +92,13 @@ class Dataset(NamedTuple):
     `image_size` that images are resized to and the side `crop` of their central square (None: neither is done)."""
     remarks: tuple[str, ...] = ()
     """What a person should know of how the images were read: what was left out or changed, a line each."""
+    decoded: str = ""
+    """Hash of the arrays that lie in the cache, where those here are others, made of them."""
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The hashes by which its images are known in the cache."""
+        return (self.fingerprint, *filter(None, [self.decoded]))
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -237,14 +237,14 @@ def test_a_request_takes_what_learned_its_rows(place, capsys, tmp_path):
     mark = found.dataset.fingerprint
     paths = [network(place, original), network(place, reference, fingerprint=mark, role="retrain")]
     paths.append(network(place, "e0" * 8, fingerprint=mark, role="original", dataset="digits"))
-    told = stored.copies(mark, [paths[0]], str(place))
+    told = stored.copies([mark], [paths[0]], str(place))
     assert sorted(told) == sorted(f"the original network {p}" for p in (paths[0], paths[2]))
-    assert stored.copies(MARKS["cats"], [], str(place))[0].startswith("the decoded images")
+    assert stored.copies([MARKS["cats"]], [], str(place))[0].startswith("the decoded images")
     command = ["purge", "--request", str(tmp_path / "r.txt"), "--config", str(tmp_path / "c.toml")]
     status, out, _ = call(capsys, *command, "--cache-dir", str(place))
     assert status == 0 and out.count("removed: ") == 2
     assert [path.exists() for path in paths] == [False, True, False]
-    assert stored.copies(mark, [paths[0]], str(place)) == []
+    assert stored.copies([mark], [paths[0]], str(place)) == []
 
 
 @pytest.mark.parametrize(

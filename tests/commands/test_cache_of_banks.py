@@ -86,7 +86,7 @@ def test_a_request_takes_the_banks_of_its_data(banks, capsys, tmp_path):
     reporter = Reporter(Console(quiet=True))
     found = preparing.prepare(cli.experiment(own, rest), str(banks), reporter)
     place = bank(banks, "ab" * 8, dataset="digits", fingerprint=found.dataset.fingerprint)
-    told = stored.copies(found.dataset.fingerprint, [], str(banks))
+    told = stored.copies(found.dataset.marks, [], str(banks))
     assert told == [f"the networks of audits {place}"]
     command = ["purge", "--request", str(tmp_path / "r.txt"), "--config", str(tmp_path / "c.toml")]
     status, out, _ = call(capsys, *command, "--cache-dir", str(banks))

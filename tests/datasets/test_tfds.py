@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from junlearn.errors import ConfigError, DataError
+from junlearn.experiment import stored
 from tests.datasets.made import house_numbers, make, shard, the_cache
 
 
@@ -63,6 +64,9 @@ def test_a_single_split_is_train_and_part_of_it_test(svhn, tmp_path):
             test_fraction=fraction,
         )
         counts[fraction] = [len(dataset.sources[split].y) for split in ("train", "test")]
+        # The images are cut after they were decoded, and are found in the cache all the same.
+        (copy,) = stored.copies(dataset.marks, [], str(tmp_path / "cache"))
+        assert copy.startswith("the decoded images")
     assert counts == {0.0: [40, 0], 0.25: [30, 10]}
 
 
