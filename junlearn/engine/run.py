@@ -63,7 +63,10 @@ class Staged(NamedTuple):
 
 def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
     """Copies of the arrays on the device, on every device of `mesh` where there is one."""
-    return _spread(jax.device_put(tree, may_alias=False), mesh)
+    if mesh is None:
+        # Nothing is compiled for a copy on the device; arrays of several processes cannot be copied so.
+        return jax.device_put(tree, may_alias=False)
+    return _spread(jax.tree.map(jnp.array, tree), mesh)
 
 
 def run(
