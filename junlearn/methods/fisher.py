@@ -22,6 +22,7 @@ pass and K backward passes over the retain set.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -118,6 +119,16 @@ def perturb(mean: PyTree, variance: PyTree, noise: PyTree) -> PyTree:
     return jax.tree.map(lambda m, v, n: m + jnp.sqrt(v) * n, mean, variance, noise)
 
 
+# At the top of the file and with `alpha` as an argument: a sweep over it compiles the draw once.
+@partial(jax.jit, static_argnums=2)
+def drawn(state: State, alpha: float, head: str) -> PyTree:
+    """Equations 2 to 6, as one program: the parameters after the draw."""
+    params = state.variables.params
+    fisher = jax.tree.map(lambda total: total / state.seen, state.fisher)
+    mean, variance = moments(params, fisher, state.forgotten, alpha, head)
+    return perturb(mean, variance, draw(state.key, params))
+
+
 def make(config: Config, model: Model) -> Method:
     """One accumulating stage, then one draw."""
     head = layers.head(model, "fisher")
@@ -150,15 +161,7 @@ def make(config: Config, model: Model) -> Method:
             )
         ]
 
-    @jax.jit
-    def drawn(state: State) -> PyTree:
-        """Equations 2 to 6, as one program."""
-        params = state.variables.params
-        fisher = jax.tree.map(lambda total: total / state.seen, state.fisher)
-        mean, variance = moments(params, fisher, state.forgotten, config.alpha, head)
-        return perturb(mean, variance, draw(state.key, params))
-
     def finish(state: State) -> Variables:
-        return state.variables._replace(params=drawn(state))
+        return state.variables._replace(params=drawn(state, config.alpha, head))
 
     return Method(init, plan, finish)
