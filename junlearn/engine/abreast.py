@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from junlearn.compiler import jitted
 from junlearn.engine import interrupts
 from junlearn.engine.batches import Keys, Rows, Spec, gather
 from junlearn.engine.memory import compiled
@@ -77,7 +78,7 @@ def stack(trees: Sequence[PyTree], size: int) -> PyTree:
     return jax.tree.map(lambda *leaves: jnp.stack([*leaves, *leaves[-1:] * padding]), *trees)
 
 
-@jax.jit
+@jitted
 def at_place(tree: PyTree, place: int | Array) -> PyTree:
     """What one model has in a tree of a leading axis of models; compiled once for trees of one shape."""
     return jax.tree.map(lambda leaf: leaf[place], tree)
@@ -189,4 +190,4 @@ def function_of(
     def scanned(state: PyTree, keys: Keys, sources: Sources, rows: Row) -> tuple[PyTree, Metrics]:
         return jax.lax.scan(lambda s, row: each(s, keys, sources, row), state, rows)
 
-    return jax.jit(scanned if scan else each, donate_argnums=0, keep_unused=True)
+    return jitted(scanned if scan else each, donate_argnums=0, keep_unused=True)

@@ -60,6 +60,7 @@ import jax.numpy as jnp
 import numpy as np
 from msgspec import Meta
 
+from junlearn.compiler import jitted
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Fraction, NonNegative, Positive
 from junlearn.parts import feeds
@@ -267,7 +268,7 @@ def make(config: Config, model: Model) -> Method:
         reference, forget = empty(variables.params), empty(variables.params)
         return State(variables, reference, forget, order, jnp.float32(share))
 
-    @jax.jit
+    @jitted
     def finish(state: State) -> Variables:
         forget, reference = state.forget.mean(), state.reference.mean()
         alpha: float | Array = config.alpha

@@ -8,6 +8,7 @@ import optax
 
 from junlearn.parts.gradients import Power, power_of, sum_of_powers
 from junlearn.parts.losses import masked_mean
+from junlearn.parts.trees import zeros
 from junlearn.types import Array, Batch, Model, PyTree, Variables
 
 __all__ = [
@@ -40,7 +41,7 @@ class Importance(NamedTuple):
 
 def empty(params: PyTree) -> Importance:
     """Nothing seen."""
-    return Importance(jax.tree.map(jnp.zeros_like, params), jnp.zeros((), jnp.int32))
+    return Importance(zeros(params), jnp.zeros((), jnp.int32))
 
 
 def loss_of(logits: Array, labels: Array, loss: ImportanceLoss) -> Array:
