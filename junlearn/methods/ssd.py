@@ -53,6 +53,7 @@ of equation 5 are Potion's.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 import jax
@@ -231,22 +232,29 @@ def make(config: Config, model: Model) -> Method:
         )
     view = "augment" if config.augment else "eval"
 
-    def observed(state: State, importance: Importance, batch: Batch) -> Importance:
-        return observe(
+    def observed(state: State, batch: Batch) -> tuple[State, Metrics]:
+        """The step of both stages: one function, so that one program is compiled."""
+        whole = len(state.order)
+        if config.importance == "batch":
+            whole = -(-whole // config.batch_size)
+        first = state.reference.seen < whole
+
+        def chosen(if_first: PyTree, otherwise: PyTree) -> PyTree:
+            return jax.tree.map(partial(jnp.where, first), if_first, otherwise)
+
+        importance = observe(
             model,
             state.variables,
-            importance,
+            chosen(state.reference, state.forget),
             batch,
             loss=config.loss,
             kind=config.importance,
             power=config.power,
         )
-
-    def observe_reference(state: State, batch: Batch) -> tuple[State, Metrics]:
-        return state._replace(reference=observed(state, state.reference, batch)), {}
-
-    def observe_forget(state: State, batch: Batch) -> tuple[State, Metrics]:
-        return state._replace(forget=observed(state, state.forget, batch)), {}
+        return state._replace(
+            reference=chosen(importance, state.reference),
+            forget=chosen(state.forget, importance),
+        ), {}
 
     def search(state: State, batch: Batch) -> tuple[State, Metrics]:
         share = state.share * SEARCH_GROWTH
@@ -291,8 +299,8 @@ def make(config: Config, model: Model) -> Method:
             return feeds.sequential(rows, config.batch_size, view=view)
 
         stages = [
-            Stage(f"importance of {config.denominator} data", observe_reference, all_feed),
-            Stage("importance of the forget set", observe_forget, forget_feed),
+            Stage(f"importance of {config.denominator} data", observed, all_feed),
+            Stage("importance of the forget set", observed, forget_feed),
         ]
         if (share_left := config.forget_accuracy) is None:
             return stages
