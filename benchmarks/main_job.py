@@ -6,7 +6,7 @@
 The same run three times, every time in a new working directory:
 
     cold   nothing is there
-    warm   the compiled programs are there; all networks are trained again
+    warm   the compiled programs are there, at another place; all networks are trained again
     kept   the original and the retrained network are there, too
 
 A column is the wall time that is spent in one thing and in none of those before it: `XLA` compiles programs, or reads
@@ -18,6 +18,7 @@ the records tell them; `metrics` judge the networks, outputs included. `rest` is
 import argparse
 import builtins
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ PARTS = {
 }
 COLUMNS = ("total", *PARTS, "imports", "steps", "metrics", "rest", "core")
 COUNTS = ("compiled", "read")
+KINDS = ("cold", "warm", "kept")
 
 
 def measured(arguments: Sequence[str], workdir: Path) -> dict[str, float]:
@@ -125,9 +127,10 @@ def main() -> None:
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder) / "cache"
-        for kind in ("cold", "warm", "kept"):
+        for kind in KINDS:
             if kind == "warm":
-                (cache / "models").rename(Path(folder) / "models")
+                there, cache = cache / "compiled", Path(folder) / "moved"
+                shutil.move(there, cache / "compiled")
             workdir = Path(folder) / kind
             inner = [sys.executable, __file__, "--inner", str(workdir), "--"]
             done = subprocess.run(

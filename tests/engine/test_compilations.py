@@ -12,7 +12,6 @@ from etils import epath
 
 from junlearn import files
 from junlearn.engine import compilations
-from tests.tiny_run import arguments
 
 
 @pytest.fixture
@@ -81,7 +80,6 @@ import sys
 from pathlib import Path
 import jax, numpy as np
 from junlearn.engine import compilations
-from tests.tiny_run import arguments
 compilations.keep(Path(sys.argv[1]), 0.0)
 x = np.arange(4.0, dtype=np.float32)
 print([float(jax.jit(f)(x)[3]) for f in (lambda x: x * 2, lambda x: x * 3)])
@@ -124,41 +122,3 @@ def test_jax_is_told(tmp_path, monkeypatch):
     assert told["jax_compilation_cache_dir"] == f"junlearn-sealed://{tmp_path / 'c'}"
     assert not (tmp_path / "c").exists()
     assert told["jax_persistent_cache_min_compile_time_secs"] == 0.5
-
-
-JOB = """
-import sys
-import jax
-missed = []
-jax.monitoring.register_event_listener(
-    lambda event, **told: missed.append(event) if event.endswith("/cache_misses") else None
-)
-from junlearn.main import main
-status = main(sys.argv[1:])
-print(f"missed: {len(missed)}")
-sys.exit(status)
-"""
-
-
-def test_the_second_run_compiles_nothing_wherever_its_cache_is(tmp_path):
-    """With its networks read back, with them trained again, and with the cache at another place."""
-    first, second = tmp_path / "first", tmp_path / "second"
-
-    def missed(directory):
-        changes = {"reference": True, "methods": ["finetune", "ssd"], "method": {}}
-        done = subprocess.run(
-            [sys.executable, "-c", JOB, *arguments(directory, **changes)],
-            env={k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION")},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        return int(done.stdout.rsplit("missed: ", 1)[1])
-
-    assert missed(first) > 5
-    shutil.rmtree(first / "run")
-    assert missed(first) == 0
-    second.mkdir()
-    shutil.move(first / "cache", second / "cache")
-    shutil.rmtree(second / "cache" / "models")
-    assert missed(second) == 0
