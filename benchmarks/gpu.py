@@ -11,7 +11,6 @@ comes last then. --tiny is a rehearsal that a CPU can do too: its figures mean n
 
 import argparse
 import json
-import os
 import signal
 import sys
 import tempfile
@@ -100,7 +99,6 @@ def _measure(given: argparse.Namespace) -> int:
     path = given.output / "gpu.json"
     kept = _read(path, given.fresh)
     with tempfile.TemporaryDirectory(prefix="gpu_rows_") as scratch:
-        _own_cache(Path(scratch))
         said: dict[str, dict[str, Any]] = {}
         runner = Runner(
             command=[sys.executable, __file__, "--child"],
@@ -108,6 +106,7 @@ def _measure(given: argparse.Namespace) -> int:
             log=given.output / "gpu.log",
             ends=began + 60 * given.minutes,
             told=lambda row, answer: said.update({row.name: answer}),
+            variables={"JUNLEARN_CACHE_DIR": str(_own_cache(Path(scratch)))},
         )
         first = Row(
             name="machine",
@@ -155,15 +154,18 @@ def _packages(wheels: Path | None) -> None:
     if wheels is not None and not wheels.is_dir():
         raise Refused(f"--wheels {wheels}: there is no such folder")
     absent = missing()
-    if wheels is not None and absent:
-        wrong = install(wheels, absent)
+    if wheels is not None:
+        # What only decoding needs may be missing there, too.
+        for decoding in (False, True):
+            asked = [each for each in absent if each.startswith(DECODING) == decoding]
+            wrong = install(wheels, asked) if asked else None
+            if wrong is not None:
+                print(f"--wheels {wheels}: {wrong}", file=sys.stderr)
         absent = missing()
-        if wrong is not None and absent:
-            raise Refused(f"--wheels {wheels}: {wrong}")
     needed = [each for each in absent if not each.startswith(DECODING)]
     if needed:
         raise Refused(
-            f"not installed here: {', '.join(absent)}; where there is a network, {how_to_make(absent)}; "
+            f"not here, or too old: {', '.join(absent)}; where there is a network, {how_to_make(absent)}; "
             "then --wheels wheels"
         )
     if absent:
@@ -226,7 +228,7 @@ def _difference(name: str, before: Any, now: Any) -> str:
     return f"{name}: {'none' if before is None else before}, here {'none' if now is None else now}"
 
 
-def _own_cache(scratch: Path) -> None:
+def _own_cache(scratch: Path) -> Path:
     """A cache of this call alone, so that nothing is trained or compiled before; decoded datasets are shared."""
     from junlearn.datasets.cache import dataset_cache_dir
 
@@ -235,7 +237,7 @@ def _own_cache(scratch: Path) -> None:
     cache = scratch / "cache"
     cache.mkdir()
     (cache / "datasets").symlink_to(shared)
-    os.environ["JUNLEARN_CACHE_DIR"] = str(cache)
+    return cache
 
 
 def _machine(answer: Mapping[str, Any], log: Path) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def _methods(tiny: bool, data: Mapping[str, Any]) -> list[Row]:
         job = {"examples": 1_200} | job
         job |= {"dataset": "digits", "surrogate": "gaussian_noise", "model": "small_cnn"}
     lanes = 2 if tiny else LANES
-    rows = [
+    return [
         Row(
             name=f"method/{name}",
             process=f"methods, lane {number % lanes + 1} of {lanes}",
@@ -151,7 +151,6 @@ def _methods(tiny: bool, data: Mapping[str, Any]) -> list[Row]:
         )
         for number, name in enumerate(METHODS)
     ]
-    return sorted(rows, key=lambda row: row.process)
 
 
 def _audit(tiny: bool) -> Row:

@@ -12,10 +12,10 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -25,7 +25,7 @@ from gpu_rows.row_plan import Row
 
 __all__ = ["Runner", "batches"]
 
-LEAST = 60.0
+LEAST = 90.0
 """Seconds that every row has, if there is so much time left."""
 PATIENCE = 4
 """A row may take so many times what was guessed."""
@@ -36,8 +36,13 @@ NO_TIME = "no time left"
 
 def batches(rows: Iterable[Row]) -> list[list[list[Row]]]:
     """The rows by what runs at the same time, and therein by process, in their order."""
-    beside = [list(group) for _, group in groupby(rows, lambda row: (row.lanes, row.measure))]
-    return [[list(group) for _, group in groupby(rows, lambda row: row.process)] for rows in beside]
+    found = []
+    for _, group in groupby(rows, lambda row: row.measure if row.lanes > 1 else row.process):
+        processes: dict[str, list[Row]] = {}
+        for row in group:
+            processes.setdefault(row.process, []).append(row)
+        found.append(list(processes.values()))
+    return found
 
 
 @dataclass
@@ -54,6 +59,8 @@ class Runner:
     """`time.monotonic()` at which all time is used."""
     told: Callable[[Row, dict[str, Any]], None]
     """Gets what became of a row, at once; never called twice at the same time."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Of the environment of all processes."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -137,7 +144,7 @@ class Runner:
         return []
 
     def _environment(self, row: Row) -> dict[str, str]:
-        environment = dict(os.environ)
+        environment = os.environ | dict(self.variables)
         if row.lanes > 1:
             environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{SHARE / row.lanes:.3f}"
         return environment

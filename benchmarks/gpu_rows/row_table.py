@@ -186,7 +186,7 @@ def _methods_text(rows: Rows) -> str:
 def _methods(rows: Rows) -> str:
     header = ["method", "unlearn s", "compile s", "retain test %", "forget test %", "network"]
     return _table(
-        dict(sorted(rows.items())),
+        rows,
         "method",
         header,
         lambda f: [
