@@ -49,7 +49,7 @@ for row in asked["rows"]:
 
 
 def row(name, what="answer", **changes):
-    plain = {"process": "one", "measure": "m", "guess": 0.1, "arguments": {"what": what}}
+    plain = {"process": "one", "measure": "m", "guess": 5.0, "arguments": {"what": what}}
     return row_plan.Row(name=name, **plain | changes)
 
 
@@ -96,7 +96,8 @@ def test_rows_have_names_and_fit_into_ten_minutes_by_what_is_guessed():
 
 def test_what_fails_ends_no_other_row(tmp_path, monkeypatch):
     monkeypatch.setattr(row_processes, "LEAST", 1.0)
-    rows = [row("a"), row("b", "die"), row("c"), row("d", "hang"), row("e"), row("f", process="2")]
+    rows = [row("a"), row("b", "die"), row("c"), row("d", "hang", guess=0.1), row("e")]
+    rows.append(row("f", process="2"))
     found = ran(tmp_path, rows)
     assert list(found) == list("abcdef")
     assert found["b"]["failed"] == "its process ended with status 1: was left"
@@ -118,10 +119,11 @@ def test_lanes_run_beside_each_other_and_share_the_memory(tmp_path):
 
 
 def test_what_does_not_fit_into_the_time_is_said(tmp_path):
-    rows = [row("long", guess=50.0), row("hang", "hang", process="2"), row("late", process="2")]
+    rows = [row("long", guess=50.0), row("hang", "hang", process="2", guess=0.1)]
+    rows.append(row("late", process="2"))
     found = ran(tmp_path, rows, seconds=1.0)
     assert found["long"]["left_out"] == found["late"]["left_out"] == "no time left"
-    assert found["hang"]["left_out"] == "no time left: it was stopped after 1 s"
+    assert found["hang"]["left_out"].startswith("no time left: it was stopped after ")
 
 
 @pytest.fixture

@@ -25,10 +25,12 @@ from gpu_rows.row_plan import Row
 
 __all__ = ["Runner", "batches"]
 
-LEAST = 90.0
+LEAST = 120.0
 """Seconds that every row has, if there is so much time left."""
 PATIENCE = 4
 """A row may take so many times what was guessed."""
+ENDING = 20.0
+"""Seconds that a process has to end after its last row."""
 SHARE = 0.9
 """Of the device's memory, for all processes that run beside each other."""
 NO_TIME = "no time left"
@@ -141,6 +143,8 @@ class Runner:
             answer = json.loads(line)
             assert answer.pop("row") == row.name
             self._tell(row, answer | {"wall": time.monotonic() - began})
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(ENDING)
         return []
 
     def _environment(self, row: Row) -> dict[str, str]:
