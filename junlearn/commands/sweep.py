@@ -1,6 +1,8 @@
 """A sweep: the experiments of a grid, and their tables."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from junlearn.commands.arguments import (
     PROGRAM,
@@ -11,8 +13,10 @@ from junlearn.commands.arguments import (
     path,
     plot_format,
     plugin,
+    shard,
     text,
 )
+from junlearn.experiment.sharding import Shard
 
 __all__ = ["command", "parser"]
 
@@ -31,7 +35,8 @@ def parser() -> Parser:
         epilog="""examples:
   python -m junlearn.main sweep --config FILE --dry-run
   python -m junlearn.main sweep --config FILE --select aus
-  python -m junlearn.main sweep --config FILE --select mia/entropy:min""",
+  python -m junlearn.main sweep --config FILE --select mia/entropy:min
+  python -m junlearn.main sweep --config FILE --shard 0/4""",
     )
     add = parser.add_argument
     add(
@@ -44,6 +49,13 @@ def parser() -> Parser:
     add("--workdir", type=path, metavar="DIR", help="default: runs/FOLDER_FILE, as of a run")
     add("--cache-dir", type=text, metavar="DIR", help="datasets and networks that all runs share")
     add("--dry-run", action="store_true", help="print the plan and stop")
+    add(
+        "--shard",
+        type=shard,
+        metavar="I/N",
+        help="only the points I, I + N, I + 2N ..., counted from 0: one of N jobs that share the directories, in a "
+        "Slurm array $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT; without it the same command shows all points",
+    )
     fresh(parser)
     plot_format(parser)
     loggers(parser)
@@ -72,7 +84,7 @@ def command(arguments: list[str]) -> int:
     from junlearn.commands import places
     from junlearn.commands.carry_out import joined
     from junlearn.commands.complaints import complain
-    from junlearn.commands.points import hint, walk
+    from junlearn.commands.points import Grid, hint, walk
     from junlearn.engine import processes
     from junlearn.errors import ConfigError
     from junlearn.experiment import schema, sweep
@@ -89,12 +101,18 @@ def command(arguments: list[str]) -> int:
     sweep_report.plan(points, workdir, console)
     if options.workdir is None and workdir != cli.default_workdir(options.config, None):
         console.print(f"goes on in {workdir}, where it was begun", highlight=False)
-    if options.dry_run:
+    own = points if options.shard is None else options.shard.part(points)
+    if options.shard is not None:
+        console.print(_part(options.shard, own, points), soft_wrap=True)
+    if options.dry_run or not own:
         return 0
     runs: list[list[sweep.Trial]] = []
     paths: list[Path] = []
 
     def keep(found: list[sweep.Trial]) -> None:
+        if options.shard is not None:
+            # The tables are of all points: who has them all writes them.
+            return
         chosen, failure = sweep.best(found, None, options.over), None
         try:
             chosen = sweep.best(found, options.select, options.over)
@@ -107,8 +125,9 @@ def command(arguments: list[str]) -> int:
             raise failure
 
     failures = walk(
-        *(points, workdir, options.cache_dir, options.fresh, console),
-        check=lambda splits: sweep.check(points, options.select, options.over, splits),
+        Grid(own, workdir, options.cache_dir, options.fresh),
+        console,
+        check=lambda splits: sweep.check(own, options.select, options.over, splits),
         keep=keep,
     )
     if not processes.is_first():
@@ -119,4 +138,14 @@ def command(arguments: list[str]) -> int:
             console.print(f"written: {printable(path)}", soft_wrap=True)
         if max(map(len, runs)) > 1:
             console.print(hint(workdir, points, options.over), soft_wrap=True)
+    if options.shard is not None:
+        told = "the same command without --shard shows all points when every shard is done"
+        console.print(f"shard {options.shard}: {told}", soft_wrap=True)
     return min((complain(error, where) for where, error in failures), default=0)
+
+
+def _part(shard: Shard, own: Sequence[Any], points: Sequence[Any]) -> str:
+    """What of the sweep is a shard's."""
+    if not own:
+        return f"shard {shard}: none of the {len(points)} points falls to it, nothing to do"
+    return f"shard {shard}: {len(own)} of the {len(points)} points"

@@ -13,15 +13,19 @@ from junlearn.engine.processes import first
 from junlearn.errors import ConfigError
 from junlearn.files import clear_temporaries, naming, no_link
 
-__all__ = ["exclusive"]
+__all__ = ["InUse", "exclusive"]
 
 HOLDER = 20
 """Digits that the number of a process can have."""
 
 
+class InUse(ConfigError):
+    """Another run has the directory."""
+
+
 @contextmanager
 def exclusive(directory: Path, *, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold `directory` (made if missing). If another run has it: ConfigError, or with `waiting` tell and wait."""
+    """Hold `directory` (made if missing). If another run has it: InUse, or with `waiting` tell and wait."""
     with ExitStack() as held:
         first(lambda: held.enter_context(_locked(directory, waiting)))
         yield
@@ -38,7 +42,7 @@ def _locked(directory: Path, waiting: Callable[[str], None] | None) -> Iterator[
             holder = lock.read(HOLDER).strip() or "unknown"
             message = f"{directory} is in use by another run (process {holder})"
             if waiting is None:
-                raise ConfigError(f"{message}; choose another --workdir") from None
+                raise InUse(f"{message}; choose another --workdir") from None
             waiting(message)
             fcntl.flock(lock, fcntl.LOCK_EX)
         with naming(directory / ".lock"):
