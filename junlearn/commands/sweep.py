@@ -1,6 +1,7 @@
 """A sweep: the experiments of a grid, and their tables."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,13 @@ def parser() -> Parser:
         help="only the points I, I + N, I + 2N ..., counted from 0: one of N jobs that share the directories, in a "
         "Slurm array $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT; without it the same command shows all points",
     )
+    add(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="local: one point after the other, here. ray: each a task of Ray, in the cluster that RAY_ADDRESS names "
+        "or a local one, with what [engine] of FILE asks for (gpus = 1, cpus = 1)",
+    )
     fresh(parser)
     plot_format(parser)
     loggers(parser)
@@ -82,26 +90,45 @@ def command(arguments: list[str]) -> int:
     """Run the experiments of a grid, or print its plan; returns the exit status."""
     from junlearn import cli
     from junlearn.commands import places
+    from junlearn.commands.points import in_turn
+    from junlearn.experiment import schema, sweep
+    from junlearn.experiment.resources import resources_of
+
+    options = parser().parse_args(arguments)
+    table = cli.with_loggers(schema.read(options.config), options.log)
+    needs = resources_of(table)
+    points = sweep.expand(cli.with_plugins(table, options.plugin))
+    workdir = options.workdir or cli.sweep_workdir(options.config, points)
+    places.check(workdir, options.cache_dir)
+    sweep.check(points, options.select, options.over)
+    own = points if options.shard is None else options.shard.part(points)
+    if options.engine == "local":
+        return _carry_out(options, workdir, points, own, in_turn)
+    from junlearn.commands import on_ray
+
+    engine = on_ray.engine(needs, points)
+    with on_ray.joined() if own and not options.dry_run else nullcontext():
+        return _carry_out(options, workdir, points, own, engine)
+
+
+def _carry_out(
+    options: Any, workdir: Path, points: Sequence[Any], own: Sequence[Any], engine: Any
+) -> int:
+    """Print the plan of all points, carry out its `own`, and show what came of them; returns the exit status."""
+    from junlearn import cli
     from junlearn.commands.carry_out import joined
     from junlearn.commands.complaints import complain
     from junlearn.commands.points import Grid, hint, walk
     from junlearn.engine import processes
     from junlearn.errors import ConfigError
-    from junlearn.experiment import schema, sweep
+    from junlearn.experiment import sweep
     from junlearn.reports import sweep as sweep_report
     from junlearn.text.terminal import printable
 
-    options = parser().parse_args(arguments)
-    table = cli.with_loggers(schema.read(options.config), options.log)
-    points = sweep.expand(cli.with_plugins(table, options.plugin))
-    workdir = options.workdir or cli.sweep_workdir(options.config, points)
-    places.check(workdir, options.cache_dir)
-    sweep.check(points, options.select, options.over)
     console = joined([] if options.dry_run else [point.experiment for point in points])
     sweep_report.plan(points, workdir, console)
     if options.workdir is None and workdir != cli.default_workdir(options.config, None):
         console.print(f"goes on in {workdir}, where it was begun", highlight=False)
-    own = points if options.shard is None else options.shard.part(points)
     if options.shard is not None:
         console.print(_part(options.shard, own, points), soft_wrap=True)
     if options.dry_run or not own:
@@ -129,6 +156,7 @@ def command(arguments: list[str]) -> int:
         console,
         check=lambda splits: sweep.check(own, options.select, options.over, splits),
         keep=keep,
+        engine=engine,
     )
     if not processes.is_first():
         return 0
@@ -141,7 +169,9 @@ def command(arguments: list[str]) -> int:
     if options.shard is not None:
         told = "the same command without --shard shows all points when every shard is done"
         console.print(f"shard {options.shard}: {told}", soft_wrap=True)
-    return min((complain(error, where) for where, error in failures), default=0)
+    status = min((complain(error, where) for where, error in failures), default=0)
+    # On a cluster the others went on, so a point failed while it was running, whatever it was.
+    return 1 if options.engine == "ray" and any(where for where, _ in failures) else status
 
 
 def _part(shard: Shard, own: Sequence[Any], points: Sequence[Any]) -> str:
