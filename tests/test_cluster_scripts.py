@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests import page_commands, tiny_run
+from tests import page_commands, tiny_audit, tiny_run
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "benchmarks" / "cluster"
@@ -62,22 +62,25 @@ def test_it_is_a_script(script):
     assert os.access(script, os.X_OK) and f"`{script.name}`" in (FOLDER / "README.md").read_text()
 
 
-def test_jobs_call_a_sweep(place):
-    for script in ("sweep_shard.sh", "sweep_table.sh"):
-        ran(place, script)
-    shard, table = called(place)
+@pytest.mark.parametrize("command", ["sweep", "audit"])
+def test_jobs_call_the_command(command, place):
+    if command == "audit":
+        (place / "grid.json").write_text(json.dumps(tiny_audit.CONFIG))
+    for script in ("shard.sh", "last.sh"):
+        ran(place, script, command)
+    shard, last = called(place)
     page_commands.check(shard, set())
-    page_commands.check(table, set())
-    assert shard[-2:] == ["--shard", "0/2"] and "--shard" not in table
+    page_commands.check(last, set())
+    assert shard[-2:] == ["--shard", "0/2"] and "--shard" not in last
 
 
 def test_the_array_and_the_job_behind_it(place):
-    ran(place, "submit_sweep.sh", "8")
-    array, table = called(place)
+    ran(place, "submit.sh", "8", "sweep")
+    array, last = called(place)
     assert array[1:3] == ["--parsable", "--array=0-7"]
-    assert table[1] == "--dependency=afterok:4711"
-    for words, script in ((array[3:], "sweep_shard.sh"), (table[2:], "sweep_table.sh")):
-        assert words[0] == str(FOLDER / script) and words[1] == "--config"
+    assert last[1] == "--dependency=afterok:4711"
+    for words, script in ((array[3:], "shard.sh"), (last[2:], "last.sh")):
+        assert words[0] == str(FOLDER / script) and words[1:3] == ["sweep", "--config"]
 
 
 def test_ray_on_the_machines_of_a_job(place):
@@ -94,7 +97,7 @@ def test_a_job_of_an_array_runs(place):
     program = place / "own" / "python"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     program.chmod(0o755)
-    out = ran(place, "sweep_shard.sh", path="own").stdout
+    out = ran(place, "shard.sh", "sweep", path="own").stdout
     assert "shard 0/2: 1 of the 2 points" in out
     assert {path.name for path in (place / "w" / "points").iterdir()} == {"seed-0"}
     assert len((place / "w/points/seed-0/records.jsonl").read_text().splitlines()) == 2
