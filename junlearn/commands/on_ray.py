@@ -176,11 +176,14 @@ def _outcome(order: Order) -> Outcome | Exception:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error, or what it says where it cannot go from one process to another."""
+    """The error, or what it says where the driver may not know its class, as one of somebody else's code."""
+    said = RuntimeError(f"{type(error).__name__}: {error}")
+    if type(error).__module__.partition(".")[0] not in ("builtins", __name__.partition(".")[0]):
+        return said
     try:
         return pickle.loads(pickle.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        return said
 
 
 def _carry_out(

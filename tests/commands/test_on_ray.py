@@ -106,6 +106,17 @@ def test_what_fails_twice_is_named_and_the_others_go_on(place, capsys, monkeypat
     assert "point 1 of 1: seed 0: 2 of 2 networks" in out
 
 
+def test_errors_that_the_driver_may_not_know_are_what_they_say():
+    class Own(Exception):
+        pass
+
+    Own.__module__ = "my_method"
+    for error, said in ((Own("too hot"), "Own: too hot"), (ValueError(lambda: 0), "ValueError: <")):
+        found = on_ray._portable(error)
+        assert type(found) is RuntimeError and str(found).startswith(said)
+    assert type(on_ray._portable(ConfigError("no"))) is ConfigError
+
+
 def test_what_diverges_is_not_tried_again(place, capsys, monkeypatch):
     table = TABLE | {"method": {"finetune": {"epochs": 1, "learning_rate": 1e35}}}
     (place / "grid.json").write_text(json.dumps(table))
