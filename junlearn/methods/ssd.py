@@ -53,7 +53,6 @@ of equation 5 are Potion's.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 import jax
@@ -70,6 +69,7 @@ from junlearn.parts.importance import (
     ImportanceLoss,
     Kind,
     empty,
+    in_turn,
     observe,
     percentile_of_ratios,
 )
@@ -233,28 +233,17 @@ def make(config: Config, model: Model) -> Method:
     view = "augment" if config.augment else "eval"
 
     def observed(state: State, batch: Batch) -> tuple[State, Metrics]:
-        """The step of both stages: one function, so that one program is compiled."""
         whole = len(state.order)
         if config.importance == "batch":
             whole = -(-whole // config.batch_size)
-        first = state.reference.seen < whole
 
-        def chosen(if_first: PyTree, otherwise: PyTree) -> PyTree:
-            return jax.tree.map(partial(jnp.where, first), if_first, otherwise)
+        def see(importance: Importance) -> Importance:
+            loss, kind, power = config.loss, config.importance, config.power
+            now = state.variables
+            return observe(model, now, importance, batch, loss=loss, kind=kind, power=power)
 
-        importance = observe(
-            model,
-            state.variables,
-            chosen(state.reference, state.forget),
-            batch,
-            loss=config.loss,
-            kind=config.importance,
-            power=config.power,
-        )
-        return state._replace(
-            reference=chosen(importance, state.reference),
-            forget=chosen(state.forget, importance),
-        ), {}
+        reference, forget = in_turn(state.reference, state.forget, whole, see)
+        return state._replace(reference=reference, forget=forget), {}
 
     def search(state: State, batch: Batch) -> tuple[State, Metrics]:
         share = state.share * SEARCH_GROWTH

@@ -1,5 +1,7 @@
 """How much every weight matters to a set of examples: the mean of |gradient|^power, taken a batch at a time."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -16,6 +18,7 @@ __all__ = [
     "ImportanceLoss",
     "Kind",
     "empty",
+    "in_turn",
     "loss_of",
     "observe",
     "percentile_of_ratios",
@@ -89,6 +92,21 @@ def observe(
         count = jnp.ones((), jnp.int32)
     total = jax.tree.map(jnp.add, importance.total, terms)
     return Importance(total, importance.seen + count)
+
+
+def in_turn(
+    first: Importance, second: Importance, whole: int, see: Callable[[Importance], Importance]
+) -> tuple[Importance, Importance]:
+    """Both sums after `see(sum)` of one more batch: of the first until it has seen `whole`, then of the
+    second. Two stages with this step are one compiled program.
+    """
+    turn = first.seen < whole
+
+    def chosen(if_so: PyTree, otherwise: PyTree) -> PyTree:
+        return jax.tree.map(partial(jnp.where, turn), if_so, otherwise)
+
+    seen = see(chosen(first, second))
+    return chosen(seen, first), chosen(second, seen)
 
 
 def percentile_of_ratios(numerator: PyTree, denominator: PyTree, percentile: Array) -> Array:
