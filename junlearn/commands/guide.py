@@ -58,7 +58,7 @@ Every field of the configuration is an option. With yours, for example:
 {examples}
 
   python -m junlearn.main list [KIND [NAME]]      methods, models, datasets ...
-  python -m junlearn.main sweep --config FILE     a grid of experiments
+  python -m junlearn.main sweep --config FILE     a grid; --shard, --engine ray
   python -m junlearn.main compare RUN ...         methods over runs, with ±
   python -m junlearn.main search --config FILE    settings that forget well
   python -m junlearn.main audit [--config FILE]   told from retraining, or not?
