@@ -204,7 +204,7 @@ def test_another_recipe_is_said_by_name(place, capsys):
 def test_signals_end_it_and_the_same_command_goes_on(whole, tmp_path, capsys, monkeypatch):
     import signal
 
-    from junlearn.audit import network_file
+    from junlearn.engine import network_file
 
     write, calls = network_file.write, []
 
