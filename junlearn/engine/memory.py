@@ -9,7 +9,7 @@ from junlearn.engine.precision import matmul_precision
 from junlearn.errors import ConfigError
 from junlearn.memo import remembered
 
-__all__ = ["DEFAULT_MEMORY", "available", "compiled", "largest_chunk"]
+__all__ = ["DEFAULT_MEMORY", "available", "compiled", "largest_chunk", "program_bytes"]
 
 DEFAULT_MEMORY = 2 << 30
 """Bytes on a device that does not say how much memory it has, such as a CPU."""
@@ -39,7 +39,7 @@ def largest_chunk(
     size = _even(count, max(1, min(count, limit // max(state_bytes, 1))))
     while True:
         program = build(size)
-        need = _need(program, size * state_bytes, data_bytes)
+        need = program_bytes(program, size * state_bytes, data_bytes)
         if need <= limit:
             return size, program
         if size == 1:
@@ -69,8 +69,8 @@ def _even(count: int, most: int) -> int:
     return -(-count // -(-count // most))
 
 
-def _need(program: Any, state_bytes: int, data_bytes: int) -> int:
-    """Bytes of a compiled program beside the data."""
+def program_bytes(program: Any, state_bytes: int, data_bytes: int) -> int:
+    """Bytes of a compiled program beside the data, of one over a mesh on a device."""
     try:
         size = program.memory_analysis()
     except NotImplementedError:

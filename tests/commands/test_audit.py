@@ -135,7 +135,6 @@ MISTAKES = {
     "a metric": (["--audit.metrics", "enrgy"], "energy"),
     "a method": (["--methods", "fintune"], "finetune"),
     "a table": (["--table", "x.xls"], "x.xls"),
-    "all devices": (["--loop.devices", "all"], 'loop.devices = "one"'),
     "a word": (["digits"], "digits"),
     "a precision": (
         ["--precision", "bfloat16"],
