@@ -9,8 +9,8 @@ How a chunk of C models makes a step, always the pure step of `junlearn.methods.
     "vmap"     all at once, by batched operations; convolutions become grouped ones, which are slow on a CPU
     "patches"  as "vmap", but convolutions of the registered networks are products of patches and kernels
     "map"      one model after the other, in one program (`lax.map`)
-    "loop"     one training after the other, by a program that is compiled once instead of S times; on a CPU, where
-               memory is enough, two of them at the same time, as the step of a small network leaves a core idle
+    "loop"     one training after the other, by a program that is compiled once instead of S times; on a CPU two of them
+               at the same time where a step is small (100 million operations) and would leave a core idle
     "auto"     the fastest of "vmap", "loop" and, where there are kernels, "patches": each is compiled and timed on the
                first batches (`Many.measured`), once in a process for the same model, recipe, shape of data, number of
                models, memory and devices

@@ -1,19 +1,21 @@
 """Many models at once are the models that are trained one after the other."""
 
 import os
+from concurrent.futures import CancelledError
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 
 import junlearn
-from junlearn.engine import memory
+from junlearn.engine import memory, side_by_side
 from junlearn.engine.augment import make_views
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.predict import logits, logits_many
 from junlearn.engine.side_by_side import LOOPS
 from junlearn.errors import ConfigError, DivergedError
-from junlearn.many import pick, train_many
+from junlearn.many import pick, train_each, train_many
 from junlearn.methods import retrain
 from junlearn.train import train
 from junlearn.types import Split
@@ -251,3 +253,36 @@ def test_from_the_library(mlp):
         junlearn.train_many(mlp.model, data, [[1]], forgets=[[2]])
     with pytest.raises(ConfigError, match="epoch"):
         junlearn.train_many(mlp.model, data, [[1]], epoch=3)
+
+
+@pytest.mark.parametrize(("flops", "chunk"), [(1e8, 2), (2e8, 1)])
+def test_two_loops_at_a_time_where_a_step_is_small(mlp, monkeypatch, flops, chunk):
+    """The seconds of steps are counted once."""
+    monkeypatch.setattr("junlearn.engine.side_by_side.program_flops", lambda program: flops)
+    monkeypatch.setattr("junlearn.engine.side_by_side.os.cpu_count", lambda: 2)
+    result = together("mlp", mlp, how="loop")
+    assert result.chunk == chunk
+    assert_same(result, one_by_one("mlp", mlp))
+    assert 0 < result.seconds["run"] < result.seconds["total"]
+
+
+def test_whoever_stops_asking_stops_what_is_in_training(mlp, monkeypatch):
+    """The second loop, which has begun and would make six times as many steps, ends between two of them."""
+    advance, ended = side_by_side.advance, []
+
+    def watched(*arguments):
+        try:
+            return advance(*arguments)
+        except CancelledError:
+            ended.append(arguments[7])
+            raise
+
+    monkeypatch.setattr(side_by_side.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(side_by_side, "advance", watched)
+    config = replace(CONFIGS["mlp"], epochs=100)
+    ones = train_each(
+        config, mlp.model, mlp.sources, [range(8), SETS[0]], chunks=[[0], [1]], how="loop"
+    )
+    assert next(ones).number == 0
+    ones.close()
+    assert ended == ["the training of model 1"]

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 
 from junlearn.engine.abreast import NoRoom, Row, advance
-from junlearn.engine.seats import window
-from junlearn.engine.side_by_side import LOOPS, Job, ManyTrainer
+from junlearn.engine.seats import Job, window
+from junlearn.engine.side_by_side import LOOPS, ManyTrainer
 
 __all__ = ["fastest"]
 

@@ -63,8 +63,14 @@ def named(
 
     The functions of the model and of the view are told by what they do: `answers` of a fresh network on a few examples.
     """
+    # A field that a later version adds has its default in networks of before.
+    recipe = {
+        f"recipe.{field.name}": getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if getattr(config, field.name) != field.default
+    }
     common = {
-        **{f"recipe.{name}": value for name, value in dataclasses.asdict(config).items()},
+        **recipe,
         "data": {name: _digest(source) for name, source in sorted(sources.items())},
         "network": [
             [jax.tree_util.keystr(path), list(leaf.shape), str(leaf.dtype)]
@@ -133,7 +139,9 @@ class Finished:
     def _read(self, number: int, wanted: Mapping[str, Any]) -> tuple[One, dict[str, Any]]:
         file = network_file.read(self.path(number), KIND, with_weights=True)
         about = file.about
-        other = [name for name in wanted if not _same(name, about["of"].get(name), wanted[name])]
+        there = about["of"]
+        names = [*wanted, *(name for name in there if name not in wanted)]
+        other = [name for name in names if not _same(name, there.get(name), wanted.get(name))]
         other += ["owner"] * (self.owner is not None and about["owner"] != self.owner)
         if other:
             raise CheckpointError(

@@ -4,12 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 from junlearn.engine.precision import matmul_precision
 from junlearn.errors import ConfigError
 from junlearn.memo import remembered
 
-__all__ = ["DEFAULT_MEMORY", "available", "compiled", "largest_chunk", "program_bytes"]
+__all__ = [
+    "DEFAULT_MEMORY",
+    "available",
+    "compiled",
+    "largest_chunk",
+    "program_bytes",
+    "program_flops",
+]
 
 DEFAULT_MEMORY = 2 << 30
 """Bytes on a device that does not say how much memory it has, such as a CPU."""
@@ -79,3 +87,12 @@ def program_bytes(program: Any, state_bytes: int, data_bytes: int) -> int:
         return UNKNOWN * state_bytes
     total = size.argument_size_in_bytes + size.output_size_in_bytes + size.temp_size_in_bytes
     return max(total - size.alias_size_in_bytes - data_bytes, state_bytes)
+
+
+def program_flops(program: Any) -> float:
+    """Floating point operations of a compiled program, as XLA counts them; infinite where it does not say."""
+    try:
+        found = program.cost_analysis()
+    except NotImplementedError:
+        found = None
+    return float((found or {}).get("flops", np.inf))

@@ -1,6 +1,6 @@
 """Who sits where in a program of many models, and what each place is fed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -8,10 +8,10 @@ import jax
 import numpy as np
 
 from junlearn.engine.abreast import Row
-from junlearn.engine.batches import specify
-from junlearn.types import Stage
+from junlearn.engine.batches import Keys, specify
+from junlearn.types import PyTree, Stage
 
-__all__ = ["Seat", "history", "line", "named", "seated", "window"]
+__all__ = ["Job", "Seat", "history", "line", "named", "seated", "window"]
 
 
 class Seat(NamedTuple):
@@ -21,6 +21,25 @@ class Seat(NamedTuple):
     """The number of the model that is there."""
     real: bool
     """False: the model is there for the shape alone, and makes no step."""
+
+
+class Job:
+    """A chunk in training."""
+
+    def __init__(self, seats: list[Seat], plans: Mapping[int, list], how: str) -> None:
+        """`plans` are the stages of its models, by number."""
+        self.seats, self.plans, self.how = seats, plans, how
+        self.took = 0.0
+        self.state: PyTree = None
+        self.keys: Keys
+        self.seen: list[tuple[Row, dict[str, np.ndarray]]] = []
+        self.diverged: dict[int, str] = {}
+        """By place: the line of the first number that is not finite."""
+
+    @property
+    def places(self) -> dict[int, int]:
+        """Where its models are: place -> number."""
+        return {place: seat.model for place, seat in enumerate(self.seats) if seat.real}
 
 
 def seated(lists: Sequence[Sequence[int]], each: int, devices: int) -> list[Seat]:

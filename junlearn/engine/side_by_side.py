@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -28,36 +28,19 @@ from junlearn.engine.abreast import (
 )
 from junlearn.engine.batches import Keys, specify
 from junlearn.engine.finite import check_networks, first_infinite
-from junlearn.engine.memory import largest_chunk, program_bytes
-from junlearn.engine.seats import Seat, history, line, named, seated, window
+from junlearn.engine.memory import largest_chunk, program_bytes, program_flops
+from junlearn.engine.seats import Job, Seat, history, line, named, seated, window
 from junlearn.errors import DivergedError
 from junlearn.types import Key, Method, PyTree, Sources, Split, Variables, View
 
-__all__ = ["Job", "ManyTrainer"]
+__all__ = ["ManyTrainer"]
 
 WINDOW = 64
 """Largest number of steps between two looks of the host at the metrics; where steps are scanned, of one scan."""
 LOOPS = 2
-"""Loops at the same time on a CPU: the step of a small network does not keep two cores busy."""
-
-
-class Job:
-    """A chunk in training."""
-
-    def __init__(self, seats: list[Seat], plans: Mapping[int, list], how: str) -> None:
-        """`plans` are the stages of its models, by number."""
-        self.seats, self.plans, self.how = seats, plans, how
-        self.took = 0.0
-        self.state: PyTree = None
-        self.keys: Keys
-        self.seen: list[tuple[Row, dict[str, np.ndarray]]] = []
-        self.diverged: dict[int, str] = {}
-        """By place: the line of the first number that is not finite."""
-
-    @property
-    def places(self) -> dict[int, int]:
-        """Where its models are: place -> number."""
-        return {place: seat.model for place, seat in enumerate(self.seats) if seat.real}
+"""Loops at the same time on a CPU where a step is small: it does not keep two cores busy."""
+SMALL = 1e8
+"""Operations of such a step. Measured: two at a time gain at 17 and 66 million, and lose at 1,800 million."""
 
 
 class ManyTrainer:
@@ -231,11 +214,16 @@ class ManyTrainer:
 
     def loops(self, how: str) -> int:
         """How many chunks are trained at the same time."""
+        return self._loops if how == "loop" else 1
+
+    @cached_property
+    def _loops(self) -> int:
         cores = os.cpu_count() if jax.default_backend() == "cpu" else None
-        if how != "loop" or self.scan or self.mesh is not None or (cores or 1) < LOOPS:
+        if self.scan or self.mesh is not None or (cores or 1) < LOOPS:
             return 1
-        _, program = self.program(how, self.width([self.members]))
-        return LOOPS if LOOPS * program_bytes(program, *self._bytes()) <= self.memory else 1
+        _, program = self.program("loop", self.width([self.members]))
+        small = program_flops(program) <= SMALL
+        return LOOPS if small and LOOPS * program_bytes(program, *self._bytes) <= self.memory else 1
 
     def program(self, how: str, width: int) -> tuple[int, Any]:
         """How many models a device has, and the compiled step, or scan over the steps of a window."""
@@ -257,13 +245,14 @@ class ManyTrainer:
 
             count = self.places or -(-len(self.members) // self.devices)
             count = 1 if how == "loop" else count
-            size, program = largest_chunk(build, count, *self._bytes(), self.memory)
+            size, program = largest_chunk(build, count, *self._bytes, self.memory)
             if self.places and size < count:
                 raise NoRoom(count, size)
             self.programs[kind] = size, program
             self.seconds["compile"] += time.perf_counter() - began
         return self.programs[kind]
 
+    @cached_property
     def _bytes(self) -> tuple[int, int]:
         """Of the state of one model, and of the data."""
         state, _ = jax.eval_shape(lambda: self._fresh(self.members[0]))

@@ -63,7 +63,9 @@ def test_all_devices_share_the_bank_of_one(whole, place, monkeypatch):
 def test_one_process_fills_a_bank(tmp_path):
     together = {"devices": "all", "distributed": True}
     experiment = schema.parse(CONFIG | {"loop": together})
-    with pytest.raises(ConfigError, match=r"audit: a bank .* one process, .*loop.distributed = false"):
+    with pytest.raises(
+        ConfigError, match=r"audit: a bank .* one process, .*loop.distributed = false"
+    ):
         audit_experiment(experiment, tmp_path / "run", str(tmp_path), Reporter(Console(quiet=True)))
     assert list(tmp_path.iterdir()) == []
 
