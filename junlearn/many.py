@@ -67,7 +67,7 @@ class Many(NamedTuple):
     how: str
     """What was done: "vmap", "patches", "map" or "loop"."""
     chunk: int
-    """C, how many models were on the device at a time (of several groups, the most)."""
+    """C, how many models were on the devices at a time (of several groups, the most); 0 where all were read."""
     measured: dict[str, float]
     """Seconds of a step of one model by each candidate of "auto"; empty where there was nothing to choose."""
 
@@ -118,8 +118,9 @@ def train_many(
 
     `store`: a directory (or a Store, whose owner is compared, too) where each network is kept as soon as its chunk is
     done. The same call again reads what is there and trains the rest, so that a kill costs the chunk in progress, of 8
-    networks a device unless `places` says otherwise; and more sets or keys at the end train these alone. The result is
-    that of one call, bit for bit on the same devices. Where recipe, data, rows, keys, seeds, model or views are not
+    networks a device unless `places` says otherwise; and more sets or keys at the end train these alone (in a last
+    chunk that was not full, beside those that it had). The result is that of one call, bit for bit on the same devices.
+    Where recipe, data, rows, keys, seeds, model or views are not
     those of a network that is there, nothing is trained. (Functions are told by what a fresh network answers.)
 
     `memory`: bytes a device for the models of a chunk, their activations included, the sources not; by default 60 % of

@@ -169,6 +169,7 @@ def test_from_the_library(mlp, tmp_path):
     again = junlearn.train_many(mlp.model, data, SETS[:2], store=place, **recipe)
     assert_same_bits(first, again)
     assert again.seconds["run"] == 0 and again.how == "vmap"
+    assert "all read from where they are kept" in str(again)
     for wrong, message in (
         ({"store": 3}, "train_many: store is an int: a directory is wanted"),
         ({"places": 0}, "train_many: places is 0: a whole number from 1 on"),

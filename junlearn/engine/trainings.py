@@ -80,11 +80,12 @@ class Trainings:
         self.chunk = 0
         self.measured: dict[str, float] = {}
         self.seconds = {"compile": 0.0, "measure": 0.0, "run": 0.0, "total": 0.0}
-        # A source that is not there is said before anything is trained.
-        nothing = Variables({}, {})
-        jax.eval_shape(
-            lambda: self.method.init(self.keys[0], nothing, self.sources, self.splits[0])
-        )
+        if self.chooses:
+            # A source that is not there is said before anything is trained.
+            nothing = Variables({}, {})
+            jax.eval_shape(
+                lambda: self.method.init(self.keys[0], nothing, self.sources, self.splits[0])
+            )
 
     def fix(self, chunks: list[list[int]] | None, places: int | None) -> None:
         """Train these chunks alone, each in a program of so many places.
