@@ -10,7 +10,7 @@ How a chunk of C models makes a step, always the pure step of `junlearn.methods.
     "patches"  as "vmap", but convolutions of the registered networks are products of patches and kernels
     "map"      one model after the other, in one program (`lax.map`)
     "loop"     one training after the other, by a program that is compiled once instead of S times; on a CPU two of them
-               at the same time where a step is small (100 million operations) and would leave a core idle
+               at the same time where a step is small (30 million operations) and would leave a core idle
     "auto"     the fastest of "vmap", "loop" and, where there are kernels, "patches": each is compiled and timed on the
                first batches (`Many.measured`), once in a process for the same model, recipe, shape of data, number of
                models, memory and devices

@@ -255,7 +255,7 @@ def test_from_the_library(mlp):
         junlearn.train_many(mlp.model, data, [[1]], epoch=3)
 
 
-@pytest.mark.parametrize(("flops", "chunk"), [(1e8, 2), (2e8, 1)])
+@pytest.mark.parametrize(("flops", "chunk"), [(3e7, 2), (4e7, 1)])
 def test_two_loops_at_a_time_where_a_step_is_small(mlp, monkeypatch, flops, chunk):
     """The seconds of steps are counted once."""
     monkeypatch.setattr("junlearn.engine.side_by_side.program_flops", lambda program: flops)

@@ -39,8 +39,9 @@ WINDOW = 64
 """Largest number of steps between two looks of the host at the metrics; where steps are scanned, of one scan."""
 LOOPS = 2
 """Loops at the same time on a CPU where a step is small: it does not keep two cores busy."""
-SMALL = 1e8
-"""Operations of such a step. Measured: two at a time gain at 17 and 66 million, and lose at 1,800 million."""
+SMALL = 3e7
+"""Operations of such a step. Measured on two cores: two at a time are faster at 2 and 17 million, gain little at 66
+million, and are slower at 1,800 million."""
 
 
 class ManyTrainer:
