@@ -18,6 +18,7 @@ __all__ = [
     "random_key",
     "read",
     "with_surrogates",
+    "with_validation",
 ]
 
 ORIGINAL, REFERENCE, REQUEST, METHOD, RANDOM = range(5)
@@ -59,6 +60,15 @@ def with_surrogates(job: Job, dataset: Dataset) -> Dataset:
     dataset = attach(dataset, _first(unrelated, job.examples))
     surrogate = jax.block_until_ready(jax.device_put(dataset.sources["surrogate"]))
     return dataset._replace(sources={**dataset.sources, "surrogate": surrogate})
+
+
+def with_validation(job: Job, dataset: Dataset) -> Dataset:
+    """`dataset` with a tenth as many unseen images: of the training set those after the ones that the job takes."""
+    component = DATASETS[job.dataset]
+    whole = component.make(component.Config()).sources["train"]
+    unseen = whole.take(slice(job.examples, job.examples + max(job.examples // 10, 1)))
+    validation = jax.block_until_ready(jax.device_put(unseen))
+    return dataset._replace(sources={**dataset.sources, "validation": validation})
 
 
 def _first(dataset: Dataset, count: int) -> Dataset:

@@ -73,7 +73,7 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
         ),
         "kde": Setting(
             fields={"warmup_epochs": 1, "epochs": 1},
-            why="3 epochs over the retain set; one, where the job has a validation set",
+            why="3 epochs over the retain set; one",
         ),
         "l1_sparse": Setting(
             fields={"epochs": 1, "batch_size": 128}, why="10 epochs over the retain set; one"

@@ -9,7 +9,7 @@ network: measured once, they stand in the row of each, so that a row is what the
 
     compile   tracing, lowering and compiling (or reading back) all programs of the job
     own       the part of it that is this method's own
-    data      reading the images and putting them on the device, surrogate images too where the method reads them
+    data      reading the images and putting them on the device, and the further images that the method reads
     train     original and reference
     unlearn   from the call to the new weights
     evaluate  outputs and metrics of the three networks
@@ -23,14 +23,24 @@ import argparse
 import math
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-from job import METHOD, ORIGINAL, RANDOM, REFERENCE, Job, random_key, read, with_surrogates
+from job import (
+    METHOD,
+    ORIGINAL,
+    RANDOM,
+    REFERENCE,
+    Job,
+    random_key,
+    read,
+    with_surrogates,
+    with_validation,
+)
 from method_settings import Setting, recipe, settings
 from report import Seconds, Stopwatch, markdown, write_csv
 from step_time import print_machine
@@ -47,9 +57,11 @@ from junlearn.relearn import DEFAULT
 from junlearn.train import train
 from junlearn.types import Dataset, Model, Split, Variables
 
-__all__ = ["Job", "Row", "measure", "settings", "table"]
+__all__ = ["Job", "Row", "measure", "measure_each", "settings", "table"]
 
 NETWORKS = ("laf_cnn", "small_cnn", "mlp")
+FURTHER = {"surrogate": with_surrogates, "validation": with_validation}
+"""Images beside those of the job that some methods read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,23 +109,30 @@ def measure(
     job: Job, names: Sequence[str], say: Callable[[str], None] = lambda text: None
 ) -> list[Row]:
     """A row for each of the methods `names`."""
+    return list(measure_each(job, names, say))
+
+
+def measure_each(
+    job: Job, names: Sequence[str], say: Callable[[str], None] = lambda text: None
+) -> Iterator[Row]:
+    """The same rows, each as soon as it is measured."""
     table = settings(job.epochs)
     with Stopwatch() as watch:
 
         @cache
-        def images(surrogate: bool) -> Images:
-            if not surrogate:
+        def images(further: str | None) -> Images:
+            if further is None:
                 (dataset, split), seconds = watch.timed(lambda: read(job))
                 return Images(dataset, split, seconds)
-            dataset, split, first = images(False)
-            dataset, second = watch.timed(lambda: with_surrogates(job, dataset))
+            dataset, split, first = images(None)
+            dataset, second = watch.timed(lambda: FURTHER[further](job, dataset))
             both = Seconds(first.compile + second.compile, first.work + second.work)
             return Images(dataset, split, both)
 
         @cache
         def trained(name: str, fields: tuple[tuple[str, Any], ...]) -> Trained:
             component = MODELS[name]
-            dataset, split, _ = images(False)
+            dataset, split, _ = images(None)
             model = component.make(
                 component.Config(**dict(fields)), len(dataset.classes), dataset.input_shape
             )
@@ -121,21 +140,20 @@ def measure(
             say(f"{_label(name, fields)}: trained twice in {done.train:.1f} s")
             return done
 
-        rows = []
         for name in names:
             setting = table[name]
             network, fields = setting.model or (job.model, {})
             label = _label(network, tuple(fields.items()))
             try:
                 shared = trained(network, tuple(fields.items()))
-                own = images("surrogate.x" in METHODS[name].NEEDS)
+                needs = METHODS[name].NEEDS
+                own = images(next((each for each in FURTHER if f"{each}.x" in needs), None))
                 row = _row(watch, job, name, setting, label, shared, own)
                 say(f"{name}: {row.unlearn:.1f} s, {row.own:.1f} s compiling")
             except (junlearn.JunlearnError, junlearn.DivergedError) as error:
                 row = Row(method=name, model=label, note=str(error))
                 say(f"{name}: {error}")
-            rows.append(row)
-    return rows
+            yield row
 
 
 def _label(name: str, fields: tuple[tuple[str, Any], ...]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from jax.extend.core import get_opaque_trace_state
 
-__all__ = ["remembered"]
+__all__ = ["remembered", "traced"]
 
 REMEMBERED = 64
 """Results that are kept of each function; the one that was asked for longest ago goes first."""
@@ -15,6 +15,11 @@ UNTRACED = get_opaque_trace_state()
 """What JAX says where nothing is traced."""
 
 F = TypeVar("F", bound=Callable)
+
+
+def traced() -> bool:
+    """Whether this is called while JAX traces a function."""
+    return get_opaque_trace_state() != UNTRACED
 
 
 def remembered(function: F) -> F:
@@ -27,7 +32,6 @@ def remembered(function: F) -> F:
 
     @wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
-        traced = get_opaque_trace_state() != UNTRACED
-        return (function if traced else kept)(*arguments, **options)
+        return (function if traced() else kept)(*arguments, **options)
 
     return cast(F, call)

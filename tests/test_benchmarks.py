@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
@@ -16,11 +18,13 @@ import pytest
 from junlearn.experiment.conversion import convert
 from junlearn.methods import METHODS
 from junlearn.models import MODELS
+from tests.tiny_run import CONFIG
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 sys.path.append(str(FOLDER))
 import audit  # noqa: E402
 import audit_power  # noqa: E402
+import main_job  # noqa: E402
 import report  # noqa: E402
 import runs  # noqa: E402
 import scaling  # noqa: E402
@@ -212,3 +216,28 @@ def test_the_shift_that_is_seen_and_the_one_that_is_told():
     assert "klom_mean" not in audit_power.told(8, 6, 0.0, banks=1, seed=1)
     lines = audit_power.power_table([8], 20, [0.1], audits=20, banks=2).splitlines()
     assert len(lines) == 2 + 3 and lines[2].startswith("| `mean_shift` | 8 | 0.1 | ")
+
+
+def test_the_second_run_compiles_nothing(tmp_path):
+    """With its cache at another place, with its networks trained again, and with the networks read back."""
+    config = CONFIG | {"reference": True, "methods": ["finetune", "ssd"], "method": {}}
+    (tmp_path / "tiny.json").write_text(json.dumps(config))
+    script = [sys.executable, str(FOLDER / "main_job.py"), "--json", str(tmp_path / "rows.json")]
+    done = subprocess.run(
+        [*script, "--", "--config", str(tmp_path / "tiny.json")],
+        env={k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["compiled"] > 5 for row in rows.values()] == [True, False, False]
+    assert rows["warm"]["compiled"] == rows["kept"]["compiled"] == 0
+    assert rows["warm"]["read"] >= rows["kept"]["read"] > 5
+    for kind, row in rows.items():
+        parts = {name: row[name] for name in main_job.COLUMNS if name not in ("total", "core")}
+        assert sum(parts.values()) == pytest.approx(row["total"])
+        assert min(parts.values()) >= 0
+        assert f"| {kind} | {row['total']:.1f} |" in done.stdout
+    failed = subprocess.run([*script, "--", "--seed", "x"], capture_output=True, text=True)
+    assert failed.returncode == 1 and "cold: " in failed.stderr and "--seed" in failed.stderr

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = (
-    *("text", "errors", "display", "fields", "memo", "types", "files", "logs"),
+    *("text", "errors", "display", "fields", "memo", "compiler", "types", "files", "logs"),
     *("parts", "models", "engine", "datasets", "scenarios", "metrics", "methods"),
     "plugins",
     *("outputs", "train", "many", "relearn", "hardness", "testing"),

@@ -12,7 +12,7 @@ from junlearn.errors import ConfigError
 from junlearn.experiment.auditing import Auditing
 from junlearn.experiment.progress import Reporter
 
-__all__ = ["OTHERS", "carry"]
+__all__ = ["OTHERS", "carry", "check_labels"]
 
 OTHERS = ("original", "retrain", "twin", "run")
 """Ensembles that no method makes."""
@@ -31,12 +31,7 @@ def carry(
     Banks are below `directory`. A method that fails is told to `failed`. Raises ConfigError for a method with the name
     of another ensemble.
     """
-    for contender in inquiry.contenders:
-        if contender.label in OTHERS:
-            raise ConfigError(
-                f"audit: a method is called {contender.label!r}, which is the name of another ensemble: "
-                "give it another label"
-            )
+    check_labels(inquiry)
     rows, examples = [], {}
     design = request_design if auditing.design == "request" else random_design
     banks = design.banks_of(inquiry, auditing, directory, reporter)
@@ -48,6 +43,16 @@ def carry(
         rows.append(row)
         examples[row["method"]] = arrays
     return Audit(rows, examples, {})
+
+
+def check_labels(inquiry: Inquiry) -> None:
+    """Raise ConfigError for a method with the name of another ensemble."""
+    for contender in inquiry.contenders:
+        if contender.label in OTHERS:
+            raise ConfigError(
+                f"audit: a method is called {contender.label!r}, which is the name of another ensemble: "
+                "give it another label"
+            )
 
 
 def _nothing(config_hash: str, role: Role, label: str) -> Judged | None:

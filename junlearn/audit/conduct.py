@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from junlearn.audit.carry import carry
+from junlearn.audit.filling import fill
 from junlearn.audit.inquiry import Contender, Inquiry
 from junlearn.audit.kept import Kept
 from junlearn.audit.result import Audit
@@ -22,6 +23,7 @@ from junlearn.experiment.provenance import Fresh
 from junlearn.experiment.resolved import Resolved, method_of
 from junlearn.experiment.schema import plain, thing_of
 from junlearn.experiment.setup import Setup
+from junlearn.experiment.sharding import Shard
 from junlearn.experiment.suited import suited
 from junlearn.files import replace
 from junlearn.methods import METHODS
@@ -40,12 +42,16 @@ def audit_experiment(
     cache_dir: str | None,
     reporter: Reporter,
     fresh: Fresh = "nothing",
+    shard: Shard | None = None,
 ) -> Audit:
     """Audit the methods of an experiment: the lines are in `workdir / audit.jsonl`, the arrays beside them.
 
     What is complete is not computed again, unless `fresh` asks for it; networks are found in the banks below the cache
     directory, and stay. A method that fails does not keep the others from being judged. Raises ConfigError for settings
     that no audit can be made with.
+
+    With `shard` the job makes its part of the networks alone, beside the others, and judges nothing: there are no lines
+    then, and nothing is left in `workdir`.
     """
     check_scenario(experiment)
     auditing = section_of(experiment)
@@ -67,11 +73,14 @@ def audit_experiment(
     with matmuls(experiment.matmul_precision):
         setup = prepared(experiment, cache_dir, reporter)
         inquiry = inquiry_of(setup)
+        failures: dict[str, Exception] = {}
+        banks = bank_directory(cache_dir)
+        if shard is not None:
+            fill(inquiry, auditing, banks, shard, reporter, failures.__setitem__)
+            return Audit([], {}, failures)
         with exclusive(workdir):
             replace(workdir / "config.json", json.dumps(plain(experiment), indent=2) + "\n")
-            failures: dict[str, Exception] = {}
             kept = Kept(workdir, fresh, reporter)
-            banks = bank_directory(cache_dir)
             done = carry(inquiry, auditing, banks, kept, reporter, failures.__setitem__)
             return done._replace(failures=failures)
 

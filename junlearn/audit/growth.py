@@ -23,7 +23,7 @@ from junlearn.experiment.progress import Reporter
 from junlearn.files import array_digest
 from junlearn.many import train_each
 
-__all__ = ["CHUNK", "Trained", "train_missing"]
+__all__ = ["CHUNK", "Trained", "train_missing", "train_part"]
 
 CHUNK = 8
 """Networks that are trained side by side, at most: what a kill can cost."""
@@ -46,9 +46,17 @@ class Trained(NamedTuple):
 
 
 def train_missing(
-    inquiry: Inquiry, wanted: Sequence[Trained], reporter: Reporter, *, mixed: bool = False
+    inquiry: Inquiry,
+    wanted: Sequence[Trained],
+    reporter: Reporter,
+    *,
+    mixed: bool = False,
+    shared: bool = False,
 ) -> None:
-    """Train those of `wanted` that have no file. All of one ensemble stand together, by number from 0 on.
+    """Train those of `wanted` that have no file. All of one ensemble stand together, by number, in whole chunks.
+
+    With `shared` others who share the banks train at the same time; what two of them want is trained twice, and kept
+    once.
 
     Raises ConfigError where an ensemble would be of several versions, kinds of device or codes, unless it may be
     `mixed`, and where not one network has room.
@@ -60,7 +68,7 @@ def train_missing(
         return
     with ExitStack() as held:
         for bank in sorted(banks, key=lambda b: b.directory):
-            held.enter_context(exclusive(bank.directory, waiting=reporter.say))
+            held.enter_context(exclusive(bank.directory, waiting=reporter.say, shared=shared))
         missing = [i for i, each in enumerate(wanted) if each.bank.about(each.place) is None]
         _attribute(wanted, inquiry.code, reporter, mixed=mixed or not missing)
         ways = {bank: _way(bank, wanted) for bank in banks}
@@ -78,6 +86,21 @@ def train_missing(
         with reporter.counting(f"training {len(missing)} networks") as progress:
             for items, part in by_way.items():
                 _train(inquiry, wanted, part, dict(items), progress)
+
+
+def train_part(
+    inquiry: Inquiry, wanted: Sequence[Trained], reporter: Reporter, *, mixed: bool = False
+) -> None:
+    """As `train_missing`, beside other processes that do the same with other networks of these banks.
+
+    How a bank is filled is settled by the first chunk in it, for all of them: whoever trains that has it alone.
+    """
+    first: list[Trained] = []
+    for bank in dict.fromkeys(each.bank for each in wanted):
+        first += [each for each in wanted if each.bank is bank][:CHUNK]
+        if not bank.notes():
+            train_missing(inquiry, first, reporter, mixed=mixed)
+    train_missing(inquiry, wanted, reporter, mixed=mixed, shared=True)
 
 
 def _way(bank: Bank, wanted: Sequence[Trained]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ every method; each of its requests is one unlearning.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -30,7 +30,7 @@ from junlearn.experiment.auditing import Auditing
 from junlearn.experiment.progress import Reporter
 from junlearn.files import array_digest
 
-__all__ = ["Banks", "banks_of", "judged"]
+__all__ = ["Banks", "banks_of", "judged", "networks", "requests"]
 
 
 class Banks(NamedTuple):
@@ -82,13 +82,9 @@ def judged(
     """A line and its arrays for the runs themselves and for each method; arguments as in the design "request"."""
     bank, drawn = banks.request, banks.coins
     count = len(drawn.included)
-    size, tests = inquiry.sources["train"].y.shape[0], len(banks.rows.test)
-    places = [Place("run", s) for s in range(count)]
     began = time.perf_counter()
-    wanted = [
-        Trained(bank, place, coins.training_rows(drawn, s, size), Stream.RUN, banks.look, True)
-        for s, place in enumerate(places)
-    ]
+    wanted = networks(inquiry, banks)
+    places = [each.place for each in wanted]
     made = [
         Place(contender.folder, number)
         for contender in inquiry.contenders
@@ -138,24 +134,47 @@ def judged(
 
     def unlearned(contender: Contender) -> Judged:
         folder = contender.folder
-        requests = [
-            Unlearned(Place(folder, s * drawn.sets + f), s, coins.request(drawn, s, f, size, tests))
-            for s in range(count)
-            for f in range(drawn.sets)
-        ]
+        asked = requests(inquiry, contender, banks, range(count))
         began = time.perf_counter()
         unlearn_missing(
-            *(inquiry, contender, bank, requests, start, Stream.RUN, banks.look, reporter),
+            *(inquiry, contender, bank, asked, start, Stream.RUN, banks.look, reporter),
             weights=auditing.save_weights,
             mixed=auditing.mixed,
         )
         spent = {"unlearn": time.perf_counter() - began}
-        forgotten = {each.place: array_digest(each.split.forget) for each in requests}
+        forgotten = {each.place: array_digest(each.split.forget) for each in asked}
         after = _whole(load(bank, forgotten, columns, labels, contender.label))
         judge = partial(judge_unlearned, runs, after)
         return line(contender.label, "unlearn", list(after.marks), judge, spent, folder)
 
     yield from attempts(inquiry.contenders, unlearned, failed)
+
+
+def networks(inquiry: Inquiry, banks: Banks) -> list[Trained]:
+    """The runs."""
+    size, drawn = inquiry.sources["train"].y.shape[0], banks.coins
+    return [
+        Trained(
+            *(banks.request, Place("run", s), coins.training_rows(drawn, s, size)),
+            *(Stream.RUN, banks.look, True),
+        )
+        for s in range(len(drawn.included))
+    ]
+
+
+def requests(
+    inquiry: Inquiry, contender: Contender, banks: Banks, runs: Iterable[int]
+) -> list[Unlearned]:
+    """What a method makes of these runs: one network for each of their forget sets."""
+    size, tests = inquiry.sources["train"].y.shape[0], len(banks.rows.test)
+    drawn = banks.coins
+    return [
+        Unlearned(
+            Place(contender.folder, s * drawn.sets + f), s, coins.request(drawn, s, f, size, tests)
+        )
+        for s in runs
+        for f in range(drawn.sets)
+    ]
 
 
 def _whole(ensemble: Ensemble) -> Ensemble:

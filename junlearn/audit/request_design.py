@@ -35,7 +35,7 @@ from junlearn.experiment.auditing import Auditing, twins
 from junlearn.experiment.progress import Reporter
 from junlearn.files import array_digest
 
-__all__ = ["Banks", "banks_of", "judged"]
+__all__ = ["Banks", "banks_of", "judged", "networks"]
 
 
 class Banks(NamedTuple):
@@ -96,7 +96,7 @@ def judged(
     starts = _places("original", count)
     made = [place for each in inquiry.contenders for place in _places(each.folder, count)]
     check_starts(banks.originals, starts, banks.request, made)
-    wanted = _wanted(inquiry, auditing, banks)
+    wanted = networks(inquiry, auditing, banks)
     train_missing(inquiry, wanted, reporter, mixed=auditing.mixed)
     seconds = {"bank": time.perf_counter() - began}
     labels = labels_of(inquiry, banks.rows)
@@ -142,7 +142,7 @@ def judged(
     yield from attempts(inquiry.contenders, unlearned, failed)
 
 
-def _wanted(inquiry: Inquiry, auditing: Auditing, banks: Banks) -> list[Trained]:
+def networks(inquiry: Inquiry, auditing: Auditing, banks: Banks) -> list[Trained]:
     """The originals, the retrained networks and their twins, in an order that does not depend on what is there."""
     everything = np.arange(inquiry.sources["train"].y.shape[0])
     paired = Stream.ORIGINAL if auditing.pairing == "matched" else Stream.RETRAIN

@@ -23,7 +23,7 @@ from junlearn.methods import build
 from junlearn.train import initial
 from junlearn.types import Split, Variables
 
-__all__ = ["Unlearned", "attempts", "check_starts", "starting", "unlearn_missing"]
+__all__ = ["Unlearned", "attempts", "check_starts", "starting", "unlearn_missing", "unlearn_part"]
 
 T = TypeVar("T")
 
@@ -85,13 +85,17 @@ def unlearn_missing(
     *,
     weights: bool = False,
     mixed: bool = False,
+    shared: bool = False,
 ) -> None:
-    """Let a method make those of `wanted` that have no file; `starts` gives the network that each starts from."""
+    """Let a method make those of `wanted` that have no file; `starts` gives the network that each starts from.
+
+    `shared`: as `junlearn.audit.growth.train_missing` has it.
+    """
     if all(bank.about(each.place) is not None for each in wanted):
         tell(bank, [each.place for each in wanted], contender.code, reporter, mixed=True)
         return
     ensemble = wanted[0].place.ensemble
-    with exclusive(bank.directory / ensemble, waiting=reporter.say):
+    with exclusive(bank.directory / ensemble, waiting=reporter.say, shared=shared):
         missing = [i for i, each in enumerate(wanted) if bank.about(each.place) is None]
         tell(bank, [each.place for each in wanted], contender.code, reporter, mixed or not missing)
         if not missing:
@@ -108,6 +112,21 @@ def unlearn_missing(
                 if not bank.path(each.place).exists():
                     about = {"start": each.start, "forgets": array_digest(each.split.forget)}
                     keep(inquiry, bank, each.place, one, look, about, weights, contender.code)
+
+
+def unlearn_part(
+    inquiry: Inquiry,
+    contender: Contender,
+    bank: Bank,
+    wanted: Sequence[Unlearned],
+    *rest: Any,
+    **options: Any,
+) -> None:
+    """As `unlearn_missing`, beside other processes, as `junlearn.audit.growth.train_part`; arguments are the same."""
+    if wanted and not bank.notes(wanted[0].place.ensemble):
+        unlearn_missing(inquiry, contender, bank, wanted[:CHUNK], *rest, **options)
+    if wanted:
+        unlearn_missing(inquiry, contender, bank, wanted, *rest, **options, shared=True)
 
 
 def _how(bank: Bank, wanted: Sequence[Unlearned]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from junlearn.errors import ConfigError, unknown
 from junlearn.experiment import shipped
+from junlearn.experiment.sharding import Shard, shard_of
 
 __all__ = [
     "PROGRAM",
@@ -20,6 +21,7 @@ __all__ = [
     "plot_format",
     "plugin",
     "power",
+    "shard",
     "text",
 ]
 
@@ -132,6 +134,14 @@ def text(value: str) -> str:
 def path(value: str) -> Path:
     """The name of a file or folder, which is not empty."""
     return Path(text(value))
+
+
+def shard(value: str) -> Shard:
+    """One of several jobs, `I/N`."""
+    try:
+        return shard_of(value)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def configuration(value: str) -> Path:

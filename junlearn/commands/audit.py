@@ -5,7 +5,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from junlearn.commands.arguments import PROGRAM, Parser, not_logged, power
+from junlearn.commands.arguments import PROGRAM, Parser, not_logged, power, shard
+from junlearn.experiment.sharding import Shard
 
 __all__ = ["command", "parser"]
 
@@ -34,6 +35,13 @@ def parser() -> Parser:
         epilog="\n".join(
             [EXAMPLES, "", "fields of [audit], each an option --audit.FIELD", *fields]
         ),
+    )
+    parser.add_argument(
+        "--shard",
+        type=shard,
+        metavar="I/N",
+        help="one of N jobs, from 0 on, that fill the bank together and judge nothing; without it the same command "
+        "judges",
     )
     parser.add_argument(
         "--plan",
@@ -65,6 +73,8 @@ def command(arguments: list[str]) -> int:
     if own.plan is not None:
         return _plan(experiment, options.cache_dir, own.plan)
     places.check(workdir, options.cache_dir)
+    if own.shard is not None:
+        return _fill(experiment, workdir, options.cache_dir, own.shard)
     for path in options.table:
         places.check_file("--table", path, within=workdir)
     return _carry_out(experiment, workdir, options)
@@ -95,6 +105,22 @@ def _carry_out(experiment: Any, workdir: Path, options: Any) -> int:
     for path in options.table:
         audit_table.write_table(found.rows, path)
         console.print(f"table: {printable(path)}", soft_wrap=True)
+    return min((complain(e, f"{label}: ") for label, e in found.failures.items()), default=0)
+
+
+def _fill(experiment: Any, workdir: Path, cache_dir: str | None, shard: Shard) -> int:
+    """Make the networks of one job."""
+    from junlearn import cli
+    from junlearn.audit.conduct import audit_experiment
+    from junlearn.commands.carry_out import joined
+    from junlearn.commands.complaints import complain
+    from junlearn.experiment.progress import Reporter
+
+    console = joined([experiment])
+    cli.keep_compilations(cache_dir)
+    found = audit_experiment(experiment, workdir, cache_dir, Reporter(console), shard=shard)
+    told = "the same command without --shard judges when every shard is done"
+    console.print(f"shard {shard}: {told}", soft_wrap=True)
     return min((complain(e, f"{label}: ") for label, e in found.failures.items()), default=0)
 
 

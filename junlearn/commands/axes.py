@@ -83,8 +83,7 @@ def planned(arguments: Sequence[str]) -> Planned:
             grid[".".join(path)] = values
             if is_list:
                 lists[".".join(path)] = len(values)
-    numbers = [_value(start, ["seed"], "--seed", [word]) for word in seeds]
-    grid["seed"] = _once(SEEDS, numbers, seeds)
+    grid["seed"] = _once(SEEDS, [_seed(start, word) for word in seeds], seeds)
     table = schema.plain(start) | {"sweep": grid | ({"method": methods} if methods else {})}
     points = sweep.expand(table)
     sweep.check(points, None, over)
@@ -175,6 +174,16 @@ def _value(start: Any, path: Sequence[str], name: str, words: Sequence[str]) -> 
     for part in path:
         value = value[part]
     return list(value) if isinstance(value, tuple) else value
+
+
+def _seed(start: Any, word: str) -> int:
+    """One of the values of `--seeds`."""
+    try:
+        return _value(start, ["seed"], "--seed", [word])
+    except ConfigError as error:
+        raise ConfigError(
+            f"{SEEDS}: the value {short(word)}: expected a whole number from 0 to {2**32 - 1}"
+        ) from error
 
 
 def _once(name: str, values: list[Any], words: Sequence[str]) -> list[Any]:

@@ -18,7 +18,7 @@ def carry_out(planned: Planned) -> int:
     from junlearn.commands.compare import content
     from junlearn.commands.complaints import complain
     from junlearn.commands.drawing import draw
-    from junlearn.commands.points import hint, walk
+    from junlearn.commands.points import Grid, hint, walk
     from junlearn.comparison.made_with import covered
     from junlearn.engine import processes
     from junlearn.experiment import sweep
@@ -62,7 +62,8 @@ def carry_out(planned: Planned) -> int:
             paths.append(workdir / name)
 
     failures = walk(
-        *(points, workdir, options.cache_dir, options.fresh, console),
+        Grid(points, workdir, options.cache_dir, options.fresh),
+        console,
         check=lambda splits: None,
         keep=keep,
     )

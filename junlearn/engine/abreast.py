@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from junlearn.compiler import jitted
 from junlearn.engine import interrupts
 from junlearn.engine.batches import Keys, Rows, Spec, gather
 from junlearn.engine.memory import compiled
@@ -102,7 +103,7 @@ def spread(many: Sequence[Callable[[], PyTree]], mesh: Mesh | None) -> PyTree:
     return jax.tree.map(whole, *parts)
 
 
-@jax.jit
+@jitted
 def at_place(tree: PyTree, place: int | Array) -> PyTree:
     """What one model has in a tree of a leading axis of models; compiled once for trees of one shape."""
     return jax.tree.map(lambda leaf: leaf[place], tree)
@@ -222,7 +223,7 @@ def function_of(
 
     steps = scanned if scan else each
     if mesh is None:
-        return jax.jit(steps, donate_argnums=0, keep_unused=True)
+        return jitted(steps, donate_argnums=0, keep_unused=True)
     models, fed = (
         PartitionSpec("data"),
         PartitionSpec(None, "data") if scan else PartitionSpec("data"),
@@ -231,6 +232,6 @@ def function_of(
     apart = jax.shard_map(steps, mesh=mesh, in_specs=taken, out_specs=given, check_vma=False)
     # Said outside, too: a program that is compiled ahead takes its arguments as they were said to lie.
     lie = [tuple(NamedSharding(mesh, spec) for spec in specs) for specs in (taken, given)]
-    return jax.jit(
+    return jitted(
         apart, in_shardings=lie[0], out_shardings=lie[1], donate_argnums=0, keep_unused=True
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
+from jax.sharding import SingleDeviceSharding
 
 from junlearn.engine import processes, quiet, snapshots
 from junlearn.engine.snapshots import REMEDY
@@ -89,7 +91,8 @@ def restore(
     )
     try:
         with quiet.orbax():
-            return processes.together(lambda: _load(path, abstract)), position
+            loaded = processes.together(lambda: _load(path, abstract))
+        return jax.tree.map(_as_placed, loaded, target), position
     except Exception as error:
         raise CheckpointError(
             f"checkpoint {path} cannot be read ({_reason(error)}); {remedy}"
@@ -166,6 +169,17 @@ def _load(path: Path, abstract: PyTree) -> PyTree:
         if sorted(stored) != sorted(map(_shape, jax.tree.leaves(abstract))):
             raise ValueError("it holds arrays of other shapes")
         return ocp.load(place, abstract)
+
+
+def _as_placed(loaded: jax.Array, target: jax.Array | jax.ShapeDtypeStruct) -> jax.Array:
+    """`loaded`, bound to its device only where `target` is: a program of arrays that are bound is another program."""
+    single = isinstance(loaded.sharding, SingleDeviceSharding)
+    if not single or getattr(target, "committed", False):
+        return loaded
+    if not jax.numpy.issubdtype(loaded.dtype, jax.dtypes.prng_key):
+        return jax.device_put(np.asarray(loaded), may_alias=False)
+    data = jax.device_put(np.asarray(jax.random.key_data(loaded)), may_alias=False)
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(loaded))
 
 
 def _shape(leaf: jax.ShapeDtypeStruct) -> tuple[int, ...]:

@@ -1,7 +1,6 @@
 """Outputs of a network on many examples, in large padded batches of one compiled shape."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any, Literal, get_args
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from junlearn.compiler import jitted
 from junlearn.engine import processes
 from junlearn.engine.batches import view_of
 from junlearn.engine.inputs.arrays import kind_of, rows_of
@@ -33,7 +33,12 @@ def _predictor(model: Model, view: View, mesh: Mesh | None = None) -> Any:
     """
     together = None if mesh is None else NamedSharding(mesh, PartitionSpec())
 
-    @partial(jax.jit, out_shardings=together)
+    return jitted(_forward(model, view), out_shardings=together)
+
+
+def _forward(model: Model, view: View) -> Any:
+    """The forward pass."""
+
     def predict(variables: Variables, data: Data, index: Array) -> Array:
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(0), index)
         return model.apply(variables, view(data.take(index), keys))[0]
@@ -45,19 +50,18 @@ def _predictor(model: Model, view: View, mesh: Mesh | None = None) -> Any:
 def _embedder(model: Model, view: View) -> Any:
     """The compiled forward pass up to the head."""
 
-    @jax.jit
     def embed(variables: Variables, data: Data, index: Array) -> Array:
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(0), index)
         found = model.apply(variables, view(data.take(index), keys))[1]["embedding"]
         return found.reshape(len(index), -1).astype(jnp.float32)
 
-    return embed
+    return jitted(embed)
 
 
 @remembered
 def _predictors(model: Model, view: View) -> Any:
     """The same for networks side by side."""
-    return jax.jit(jax.vmap(_predictor(model, view), in_axes=(0, None, None)), keep_unused=True)
+    return jitted(jax.vmap(_forward(model, view), in_axes=(0, None, None)), keep_unused=True)
 
 
 def logits(
@@ -208,7 +212,7 @@ def evaluate_accuracy(
     return {name: float(value) for name, value in jax.device_get(found).items()}
 
 
-@jax.jit
+@jitted
 def _judged(outputs: Array, labels: Array) -> dict[str, Array]:
     mask = jnp.ones(len(labels), bool)
     return {

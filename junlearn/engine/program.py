@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from junlearn.compiler import jitted
 from junlearn.engine import processes
 from junlearn.engine.batches import Keys, Rows, Spec, gather
 from junlearn.engine.finite import first_infinite
@@ -154,7 +155,7 @@ class Program:
         placement: dict[str, Any] = {}
         if self.mesh is not None:
             placement["out_shardings"] = NamedSharding(self.mesh, PartitionSpec())
-        program = jax.jit(chunk if self.scan else step, donate_argnums=0, **placement)
+        program = jitted(chunk if self.scan else step, donate_argnums=0, **placement)
         self.compiled[shape] = program.lower(state, sources, rows, keys).compile()
         clock.seconds["compile"] += time.perf_counter() - began
         return self.compiled[shape]

@@ -69,12 +69,15 @@ def execute(
     reporter: Reporter,
     fresh: Fresh | Renewal = "nothing",
     log: RunLog = NOTHING,
+    *,
+    waiting: bool = False,
 ) -> Outcome:
     """Run the experiment in `workdir`. A method that fails does not keep those after it from running.
 
     The directory is made when the data have been read and every method made: a mistake leaves nothing behind. `fresh`
     says which networks and records are made anew although they are there; several experiments that share networks are
-    given one `Renewal`. `log` is told of every epoch and record.
+    given one `Renewal`. `log` is told of every epoch and record. Raises InUse where another run has `workdir`, unless
+    it is to be waited for (`waiting`).
     """
     renewal = fresh if isinstance(fresh, Renewal) else Renewal(fresh)
     setup = prepared(experiment, cache_dir, reporter, renewal)
@@ -82,7 +85,8 @@ def execute(
     networks = _Networks(setup, shared, workdir / "checkpoints", renewal, reporter, log)
     cases = networks.cases(networks.setups[0])
     labels = [case.label for case in cases] * len(networks.setups)
-    with exclusive(workdir), reporter.whole(labels):
+    told = reporter.say if waiting else None
+    with exclusive(workdir, waiting=told), reporter.whole(labels):
         text = json.dumps(plain(experiment), indent=2) + "\n"
         processes.first(lambda: replace(workdir / "config.json", text))
         section, data, split = experiment.scenario, setup.dataset, setup.split

@@ -89,6 +89,8 @@ def expand(table: Mapping[str, Any]) -> list[Point]:
     schema.sound(table)
     base = copy.deepcopy(dict(table))
     section = base.pop("sweep", None)
+    # What a point needs of a machine (`junlearn.experiment.resources`) is no part of its experiment.
+    base.pop("engine", None)
     if not isinstance(section, Mapping):
         raise ConfigError("a sweep needs a table [sweep]: the axes of the grid and their values")
     grids = schema.table_of("sweep.method", section.get("method", {}))

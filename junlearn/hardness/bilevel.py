@@ -42,6 +42,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from junlearn.compiler import jitted
 from junlearn.engine.predict import logits
 from junlearn.errors import ConfigError, DivergedError
 from junlearn.memo import remembered
@@ -124,7 +125,7 @@ def inner(
 
 @remembered
 def _stepper(model: Model, view: View) -> Any:
-    @jax.jit
+    @jitted
     def step(
         variables: Variables, data: Data, weights: Array, index: Array, mask: Array, rate: float
     ) -> Variables:

@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from junlearn.compiler import jitted
 from junlearn.memo import remembered
 from junlearn.parts import feeds
 from junlearn.parts.passes import embedding_of
@@ -42,7 +43,7 @@ def embeddings(
 
 @remembered
 def _embedder(model: Model, view: View) -> Any:
-    @jax.jit
+    @jitted
     def embed(variables: Variables, data: Data, index: Array) -> Array:
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(0), index)
         return model.apply(variables, view(data.take(index), keys))[1]["embedding"]

@@ -28,10 +28,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from junlearn.compiler import jitted
 from junlearn.fields import BatchSize, Positive
 from junlearn.parts import feeds, layers
 from junlearn.parts.gradients import sum_of_powers
 from junlearn.parts.noise import draw
+from junlearn.parts.trees import zeros
 from junlearn.types import (
     Array,
     Batch,
@@ -120,7 +122,7 @@ def perturb(mean: PyTree, variance: PyTree, noise: PyTree) -> PyTree:
 
 
 # At the top of the file and with `alpha` as an argument: a sweep over it compiles the draw once.
-@partial(jax.jit, static_argnums=2)
+@partial(jitted, static_argnums=2)
 def drawn(state: State, alpha: float, head: str) -> PyTree:
     """Equations 2 to 6, as one program: the parameters after the draw."""
     params = state.variables.params
@@ -149,7 +151,7 @@ def make(config: Config, model: Model) -> Method:
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         classes = model.num_classes(variables, sources)
         forgotten = jnp.zeros(classes, bool).at[jnp.asarray(split.classes, jnp.int32)].set(True)
-        fisher = jax.tree.map(jnp.zeros_like, variables.params)
+        fisher = zeros(variables.params)
         return State(variables, fisher, jnp.zeros((), jnp.int32), forgotten, key)
 
     def plan(split: Split) -> list[Stage]:

@@ -52,6 +52,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from junlearn.compiler import jitted
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Fraction, Momentum, NonNegative, Positive
 from junlearn.models.generator import make_generator
@@ -261,7 +262,7 @@ def make(config: Config, model: Model) -> Method:
         generator_key, student_key, latent_key, key = jax.random.split(key, 4)
         shape = model.example(sources).shape[1:]
         created = make_generator(shape, config.latent, config.channels)
-        generator = jax.jit(created.init)(generator_key)
+        generator = jitted(created.init)(generator_key)
         if config.student == "fresh":
             student = model.fresh(student_key, sources)
         elif config.student == "convolutions":

@@ -66,6 +66,7 @@ from junlearn.parts.reinitialise import (
     unit_normal,
     unit_uniform,
 )
+from junlearn.parts.trees import zeros
 from junlearn.types import (
     Array,
     Batch,
@@ -276,7 +277,7 @@ def make(config: Config, model: Model) -> Method:
         counts = np.array([min(forget, len(split.retain)), forget])
         per = counts if config.weighing == "example" else np.ones(2)
         extra = Difference(
-            jax.tree.map(jnp.zeros_like, params),
+            zeros(params),
             jnp.asarray(np.array([1, -1]) / per, jnp.result_type(float)),
             jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), params),
             draw_key,

@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from junlearn.compiler import jitted
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Positive
 from junlearn.parts import feeds, gradients
@@ -178,7 +179,7 @@ def make(config: Config, model: Model) -> Method:
             Stage("Jacobian of the forget set", observe_forget, forget_feed),
         ]
 
-    @jax.jit
+    @jitted
     def finish(state: State) -> Variables:
         (j_r, e_r), (j_f, e_f) = state.retain.rows(), state.forget.rows()
         count = len(state.retain.error)

@@ -62,6 +62,7 @@ from junlearn.parts.layers import last_half, last_layers, normalising
 from junlearn.parts.optimizers import move, transformation
 from junlearn.parts.pairs import Paired, PairedBatch
 from junlearn.parts.reinitialise import redrawn
+from junlearn.parts.trees import zeros
 from junlearn.types import (
     Array,
     Batch,
@@ -214,8 +215,8 @@ def make(config: Config, model: Model) -> Method:
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         key, trim_key = jax.random.split(key)
-        total = jax.tree.map(jnp.zeros_like, variables.params)
-        memory = jax.tree.map(jnp.zeros_like, of_late(variables.params))
+        total = zeros(variables.params)
+        memory = zeros(of_late(variables.params))
         extra = Trimming(total, memory, trim_key, jnp.zeros((), jnp.int32))
         return descent.init(key, variables, tx, extra=extra)
 

@@ -60,6 +60,7 @@ import jax.numpy as jnp
 import numpy as np
 from msgspec import Meta
 
+from junlearn.compiler import jitted
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Fraction, NonNegative, Positive
 from junlearn.parts import feeds
@@ -68,6 +69,7 @@ from junlearn.parts.importance import (
     ImportanceLoss,
     Kind,
     empty,
+    in_turn,
     observe,
     percentile_of_ratios,
 )
@@ -230,22 +232,18 @@ def make(config: Config, model: Model) -> Method:
         )
     view = "augment" if config.augment else "eval"
 
-    def observed(state: State, importance: Importance, batch: Batch) -> Importance:
-        return observe(
-            model,
-            state.variables,
-            importance,
-            batch,
-            loss=config.loss,
-            kind=config.importance,
-            power=config.power,
-        )
+    def observed(state: State, batch: Batch) -> tuple[State, Metrics]:
+        whole = len(state.order)
+        if config.importance == "batch":
+            whole = -(-whole // config.batch_size)
 
-    def observe_reference(state: State, batch: Batch) -> tuple[State, Metrics]:
-        return state._replace(reference=observed(state, state.reference, batch)), {}
+        def see(importance: Importance) -> Importance:
+            loss, kind, power = config.loss, config.importance, config.power
+            now = state.variables
+            return observe(model, now, importance, batch, loss=loss, kind=kind, power=power)
 
-    def observe_forget(state: State, batch: Batch) -> tuple[State, Metrics]:
-        return state._replace(forget=observed(state, state.forget, batch)), {}
+        reference, forget = in_turn(state.reference, state.forget, whole, see)
+        return state._replace(reference=reference, forget=forget), {}
 
     def search(state: State, batch: Batch) -> tuple[State, Metrics]:
         share = state.share * SEARCH_GROWTH
@@ -267,7 +265,7 @@ def make(config: Config, model: Model) -> Method:
         reference, forget = empty(variables.params), empty(variables.params)
         return State(variables, reference, forget, order, jnp.float32(share))
 
-    @jax.jit
+    @jitted
     def finish(state: State) -> Variables:
         forget, reference = state.forget.mean(), state.reference.mean()
         alpha: float | Array = config.alpha
@@ -290,8 +288,8 @@ def make(config: Config, model: Model) -> Method:
             return feeds.sequential(rows, config.batch_size, view=view)
 
         stages = [
-            Stage(f"importance of {config.denominator} data", observe_reference, all_feed),
-            Stage("importance of the forget set", observe_forget, forget_feed),
+            Stage(f"importance of {config.denominator} data", observed, all_feed),
+            Stage("importance of the forget set", observed, forget_feed),
         ]
         if (share_left := config.forget_accuracy) is None:
             return stages

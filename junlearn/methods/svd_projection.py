@@ -42,6 +42,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from junlearn.compiler import jitted
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Positive
 from junlearn.parts import feeds
@@ -182,7 +183,7 @@ def make(config: Config, model: Model) -> Method:
     def observe_forget(state: State, batch: Batch) -> tuple[State, Metrics]:
         return state._replace(forget=observe(state.forget, state.variables, batch)), {}
 
-    @jax.jit
+    @jitted
     def projected(state: State, alphas: Array) -> Variables:
         """Equation 3 with a pair of alphas."""
 

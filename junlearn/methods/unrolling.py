@@ -36,6 +36,7 @@ import jax.numpy as jnp
 
 from junlearn.fields import BatchSize, Count, Positive
 from junlearn.parts import feeds, losses
+from junlearn.parts.trees import zeros
 from junlearn.types import (
     Array,
     Batch,
@@ -110,7 +111,7 @@ def make(config: Config, model: Model) -> Method:
         return State(
             variables,
             jax.tree.map(jnp.array, variables),
-            jax.tree.map(jnp.zeros_like, variables.params),
+            zeros(variables.params),
             key,
         )
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from junlearn.compiler import jitted
 from junlearn.models.modules import Dense
 from junlearn.types import Array, Key, PyTree
 
@@ -56,7 +57,7 @@ def make_vae(
     """The VAE as pure functions: all its randomness is the noise that it is given."""
     module = EmbeddingVae(tuple(hidden), latent, decoder)
 
-    @partial(jax.jit, static_argnums=1)
+    @partial(jitted, static_argnums=1)
     def init(key: Key, width: int) -> PyTree:
         return module.init(key, jnp.zeros((1, width)), jnp.zeros((1, latent)))["params"]
 

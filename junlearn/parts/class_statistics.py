@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from junlearn.compiler import jitted
 from junlearn.errors import ConfigError, DamagedError, DataError
 from junlearn.files import array_digest, replacing, seal, unseal
 from junlearn.memo import remembered
@@ -162,7 +163,7 @@ def _collecting(model: Model, view: View, power: TukeyPower) -> tuple[Callable, 
         logits, features, _ = model.apply(variables, view(data.take(index), keys))
         return logits, features["embedding"]
 
-    @jax.jit
+    @jitted
     def step(
         moments: Moments, variables: Variables, data: Data, index: Array, mask: Array
     ) -> Moments:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from junlearn.compiler import jitted
 from junlearn.memo import remembered
 from junlearn.parts import losses
 from junlearn.parts.optimizers import move
@@ -35,7 +36,7 @@ def init(
 ) -> Descent:
     """The state before the first step."""
     return Descent(
-        variables, jax.jit(tx.init)(variables.params), key, jnp.zeros((), jnp.int32), extra
+        variables, jitted(tx.init)(variables.params), key, jnp.zeros((), jnp.int32), extra
     )
 
 

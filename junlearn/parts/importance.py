@@ -1,5 +1,7 @@
 """How much every weight matters to a set of examples: the mean of |gradient|^power, taken a batch at a time."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -8,6 +10,7 @@ import optax
 
 from junlearn.parts.gradients import Power, power_of, sum_of_powers
 from junlearn.parts.losses import masked_mean
+from junlearn.parts.trees import zeros
 from junlearn.types import Array, Batch, Model, PyTree, Variables
 
 __all__ = [
@@ -15,6 +18,7 @@ __all__ = [
     "ImportanceLoss",
     "Kind",
     "empty",
+    "in_turn",
     "loss_of",
     "observe",
     "percentile_of_ratios",
@@ -40,7 +44,7 @@ class Importance(NamedTuple):
 
 def empty(params: PyTree) -> Importance:
     """Nothing seen."""
-    return Importance(jax.tree.map(jnp.zeros_like, params), jnp.zeros((), jnp.int32))
+    return Importance(zeros(params), jnp.zeros((), jnp.int32))
 
 
 def loss_of(logits: Array, labels: Array, loss: ImportanceLoss) -> Array:
@@ -88,6 +92,21 @@ def observe(
         count = jnp.ones((), jnp.int32)
     total = jax.tree.map(jnp.add, importance.total, terms)
     return Importance(total, importance.seen + count)
+
+
+def in_turn(
+    first: Importance, second: Importance, whole: int, see: Callable[[Importance], Importance]
+) -> tuple[Importance, Importance]:
+    """Both sums after `see(sum)` of one more batch: of the first until it has seen `whole`, then of the
+    second. Two stages with this step are one compiled program.
+    """
+    turn = first.seen < whole
+
+    def chosen(if_so: PyTree, otherwise: PyTree) -> PyTree:
+        return jax.tree.map(partial(jnp.where, turn), if_so, otherwise)
+
+    seen = see(chosen(first, second))
+    return chosen(seen, first), chosen(second, seen)
 
 
 def percentile_of_ratios(numerator: PyTree, denominator: PyTree, percentile: Array) -> Array:

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from junlearn.types import Array, Key, PyTree
@@ -10,16 +11,18 @@ __all__ = ["added", "ball", "draw"]
 
 
 def draw(key: Key, params: PyTree) -> PyTree:
-    """Standard normal noise, one independent stream an array."""
-
-    def normal(key: Key, leaf: Array) -> Array:
-        # Drawn flat: XLA compiles a draw of several axes many times longer.
-        return jax.random.normal(key, (leaf.size,), leaf.dtype).reshape(leaf.shape)
-
+    """Standard normal noise for every number of `params`, one stream for all arrays of a dtype."""
     leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
-    noise = [normal(k, leaf) for k, leaf in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, noise)
+    dtypes = list(dict.fromkeys(leaf.dtype for leaf in leaves))
+    noise: dict[int, Array] = {}
+    for each, dtype in zip(jax.random.split(key, len(dtypes)), dtypes, strict=True):
+        places = [i for i, leaf in enumerate(leaves) if leaf.dtype == dtype]
+        ends = np.cumsum([leaves[i].size for i in places])
+        # Drawn flat and at once: XLA compiles a draw of several axes many times longer, and every draw anew.
+        drawn = jnp.split(jax.random.normal(each, (ends[-1],), dtype), ends[:-1])
+        for i, part in zip(places, drawn, strict=True):
+            noise[i] = part.reshape(leaves[i].shape)
+    return jax.tree.unflatten(structure, [noise[i] for i in range(len(leaves))])
 
 
 def added(params: PyTree, noise: PyTree, sigma: Array | float) -> PyTree:

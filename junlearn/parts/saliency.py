@@ -25,6 +25,7 @@ from junlearn.fields import Fraction
 from junlearn.memo import remembered
 from junlearn.parts import feeds
 from junlearn.parts.losses import margin_entropy
+from junlearn.parts.trees import zeros
 from junlearn.types import Array, Batch, Feed, Metrics, Model, PyTree, Stage, Variables
 
 __all__ = ["Masked", "Masking", "gradient_sum", "largest", "masked", "stages"]
@@ -100,7 +101,7 @@ def _masked(tx: optax.GradientTransformation, hard: bool) -> optax.GradientTrans
         return Masked(
             tx.init(params),
             jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), params),
-            jax.tree.map(jnp.zeros_like, params),
+            zeros(params),
         )
 
     def update(gradient: PyTree, state: Masked, params: PyTree = None) -> tuple[PyTree, Masked]:

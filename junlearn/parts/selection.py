@@ -20,6 +20,7 @@ import numpy as np
 from junlearn.errors import ConfigError
 from junlearn.memo import remembered
 from junlearn.parts import feeds
+from junlearn.parts.trees import zeros
 from junlearn.types import (
     Array,
     Batch,
@@ -151,7 +152,7 @@ def keeping(method: Method, model: Model, keep: Keep, batch_size: int) -> Method
         inner = method.init(key, variables, sources, split)
         most, total, seen = (jnp.full((), start, jnp.int32) for start in (-1, 0, 0))
         examples = jnp.full((), len(sources[source].y), jnp.int32)
-        best = jax.tree.map(jnp.zeros_like, inner.variables)
+        best = zeros(inner.variables)
         return Selection(inner, best, most, total, seen, examples)
 
     def measure(state: Selection, batch: Batch) -> tuple[Selection, Metrics]:

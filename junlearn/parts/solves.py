@@ -20,6 +20,7 @@ from junlearn.parts import feeds, linear_systems
 from junlearn.parts.curvature import Matrix
 from junlearn.parts.linear_systems import Penalty, System
 from junlearn.parts.recipe import whole_and_rest
+from junlearn.parts.trees import zeros
 from junlearn.types import Feed, Model, PyTree, Split, Stage
 
 __all__ = ["Conjugate", "Solving", "begin", "stages", "sums"]
@@ -56,9 +57,7 @@ def begin(
     params: PyTree, split: Split, config: Conjugate, *, forget: float = 0.0, retain: float = 0.0
 ) -> System:
     """Before the first stage; b will be `forget` times the sum of the gradients over D_f and `retain` times D_r's."""
-    target, solution, residual, direction, product = (
-        jax.tree.map(jnp.zeros_like, params) for _ in range(5)
-    )
+    target, solution, residual, direction, product = (zeros(params) for _ in range(5))
     dtype = jnp.result_type(*jax.tree.leaves(params))
     return System(
         target,

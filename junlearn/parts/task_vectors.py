@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from junlearn.parts.trees import zeros
 from junlearn.types import Array, PyTree
 
 __all__ = ["Consensus", "empty", "merged", "negate", "observe"]
@@ -32,7 +33,7 @@ class Consensus(NamedTuple):
 def empty(start: PyTree) -> Consensus:
     """Before the first vector; `start` is the tree of theta0."""
     signs = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.int32), start)
-    return Consensus(jax.tree.map(jnp.zeros_like, start), signs, jnp.zeros((), jnp.int32))
+    return Consensus(zeros(start), signs, jnp.zeros((), jnp.int32))
 
 
 def observe(consensus: Consensus, start: PyTree, tuned: PyTree) -> Consensus:

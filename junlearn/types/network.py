@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from junlearn.compiler import jitted
 from junlearn.types.aliases import Array, Key, PyTree
 from junlearn.types.data import Sources
 
@@ -83,7 +84,7 @@ class Model(NamedTuple):
 
     def fresh(self, key: Key, sources: Sources) -> Variables:
         """A newly initialised network, drawn in one compiled program."""
-        return jax.jit(self.init)(key, self.example(sources))
+        return jitted(self.init)(key, self.example(sources))
 
     def num_classes(self, variables: Variables, sources: Sources) -> int:
         """K, the number of logits."""

@@ -93,8 +93,8 @@ def test_seeds_of_one_source_are_another_option():
     [
         (["--seeds"], "--seeds: its values are missing, such as --seeds 0 1 2"),
         (["--seeds", "0", "1", "0"], "--seeds: '0' stands twice"),
-        (["--seeds", "0", "one"], "the value 'one': Error parsing --seed"),
-        (["--seeds", "0", "-1"], "the value '-1': seed: Expected `int` >= 0"),
+        (["--seeds", "0", "one"], "--seeds: the value 'one': expected a whole number"),
+        (["--seeds", "0", "-1"], "--seeds: the value '-1': expected a whole number from 0"),
         (["--seeds", "0", "--seed", "1"], "--seed and --seeds: give one of them"),
         (["--seeds", "0", "--seeds", "1"], "--seeds stands twice"),
         (["--seeds", "0", "--train.epochs", "5", "-3"], "the value '-3': train.epochs: Expected"),

@@ -1,10 +1,31 @@
-"""Methods that write down what they are fed, and a short way to run one."""
+"""Methods that write down what they are fed, a short way to run one, and what is compiled meanwhile."""
+
+from contextlib import contextmanager
 
 import jax
 import jax.numpy as jnp
 
 from junlearn.engine.run import run
 from junlearn.types import Method, Variables
+
+LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
+"""JAX's event for every function that was traced and is turned into a program."""
+
+
+@contextmanager
+def lowered():
+    """The list of the functions that are turned into programs meanwhile; an entry each."""
+    found = []
+
+    def listen(event, seconds, **details):
+        if event == LOWERED:
+            found.append(details.get("fun_name", event))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def counting(stages):

@@ -1,7 +1,6 @@
 """A second run in the same process compiles nothing that the first one has compiled."""
 
 import json
-from contextlib import contextmanager
 
 import jax
 import numpy as np
@@ -13,26 +12,8 @@ from junlearn.engine.run import run
 from junlearn.main import main
 from junlearn.many import train_many
 from junlearn.testing import initial_weights
+from tests.engine.counting import lowered
 from tests.methods.subjects import NAMES, problem_of, subject_of
-
-LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
-"""JAX's event for every function that was traced and is turned into a program."""
-
-
-@contextmanager
-def lowered():
-    """The list of the functions that are turned into programs meanwhile; an entry each."""
-    found = []
-
-    def listen(event, seconds, **details):
-        if event == LOWERED:
-            found.append(details.get("fun_name", event))
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield found
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def other_class(problem):

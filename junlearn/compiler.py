@@ -1,0 +1,59 @@
+"""`jax.jit` with the options of XLA that suit the backend."""
+
+from collections.abc import Callable
+from functools import cache, cached_property
+from typing import Any
+
+import jax
+
+from junlearn.memo import traced
+
+__all__ = ["Jitted", "jitted"]
+
+CPU = {"xla_cpu_use_fusion_emitters": False}
+"""On a CPU the newer code for loops takes nearly twice the time to compile, and its programs are no faster."""
+
+
+class Jitted:
+    """A compiled function. JAX takes options of a whole program alone: within another one it is plain `jax.jit`."""
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        self.function, self.options = function, options
+
+    @cached_property
+    def _part(self) -> Any:
+        return jax.jit(self.function, **self.options)
+
+    @cached_property
+    def _whole(self) -> Any:
+        # Asked for late: a decorated function at the top of a module must not choose the backend.
+        return jax.jit(self.function, compiler_options=_options(), **self.options)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """As `jax.jit(function)`."""
+        return (self._part if traced() else self._whole)(*arguments)
+
+    def lower(self, *arguments: Any) -> Any:
+        """As `jax.jit(function).lower`."""
+        return self._whole.lower(*arguments)
+
+
+def jitted(function: Callable[..., Any], **options: Any) -> Jitted:
+    """`jax.jit(function, **options)` with the compiler's options that suit the backend."""
+    return Jitted(function, options)
+
+
+@cache
+def _options() -> dict[str, Any]:
+    """Those that the installed XLA knows: one that it does not know is an error when something is compiled."""
+    if jax.default_backend() != "cpu":
+        return {}
+    try:
+        jax.jit(_same, compiler_options=CPU).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return dict(CPU)
+
+
+def _same(value: Any) -> Any:
+    return value
