@@ -2,24 +2,30 @@
 
     python benchmarks/many.py
     python benchmarks/many.py --models resnet20 --count 4 --examples 256 --rounds 1
+    python benchmarks/many.py --models mlp small_cnn --how vmap loop single
+    python benchmarks/many.py --how vmap loop --devices 4 --count 64
 
 Every model is trained on its own nine tenths of the images, which are random: only time is measured. All ways run in
 this process, in alternating rounds after one that is not counted; the tables show medians. The first one is of whole
 calls, compilation included: one after the other compiles for every model, `train_many` once. The second one is of the
-steps alone, which is what long trainings come to. No compilation cache is used.
+steps alone, which is what long trainings come to. No compilation cache is used. "single" is the loop as it is where a
+machine has one core: one training at a time. With `--devices` the models are spread over so many devices, but those
+that are trained one after the other, which stay on the first.
 """
 
 import argparse
 import os
 import statistics
+from unittest.mock import patch
 
 import numpy as np
 from step_time import Work, medians, print_machine
 
-SHAPES = {"mlp": (28, 28, 1), "laf_cnn": (28, 28, 1)}
+SHAPES = {"mlp": (28, 28, 1), "laf_cnn": (28, 28, 1), "small_cnn": (8, 8, 1)}
 """Of all other models: (32, 32, 3)."""
 ALONE = "one after the other"
 WAYS = ("vmap", "patches", "map", "loop", "auto")
+SINGLE = "single"
 
 
 def works(
@@ -27,7 +33,9 @@ def works(
 ) -> dict[str, Work]:
     """What is timed, by name; `steps` gets the seconds in steps of every run."""
     import jax
+    from jax.sharding import AxisType
 
+    from junlearn.engine import side_by_side
     from junlearn.many import train_many
     from junlearn.methods import retrain
     from junlearn.models import MODELS
@@ -45,6 +53,9 @@ def works(
     sets = [rng.permutation(options.examples)[:kept] for _ in range(options.count)]
     keys = list(jax.random.split(jax.random.key(0), options.count))
     none = np.zeros(0, int)
+    mesh = None
+    if options.devices > 1:
+        mesh = jax.make_mesh((options.devices,), ("data",), axis_types=(AxisType.Auto,))
 
     def alone() -> None:
         took = 0.0
@@ -54,8 +65,11 @@ def works(
         steps.setdefault(ALONE, []).append(took)
 
     def together(how: str) -> Work:
+        way, loops = ("loop", 1) if how == SINGLE else (how, side_by_side.LOOPS)
+
         def work() -> None:
-            done = train_many(config, model, sources, sets, keys=keys, how=how)
+            with patch.object(side_by_side, "LOOPS", loops):
+                done = train_many(config, model, sources, sets, keys=keys, how=way, mesh=mesh)
             steps.setdefault(how, []).append(done.seconds["run"])
             if how == "auto" and len(steps[how]) == 1:
                 figures = ", ".join(f"{h} {s * 1e3:.2f}" for h, s in done.measured.items())
@@ -76,8 +90,9 @@ def print_rates(title: str, count: int, seconds: dict[str, float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="many models at once, and one after the other")
     parser.add_argument("--models", nargs="+", default=["mlp", "laf_cnn"], metavar="MODEL")
-    parser.add_argument("--how", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--how", nargs="+", choices=[*WAYS, SINGLE], default=list(WAYS))
     parser.add_argument("--count", type=int, default=8, help="models to train")
+    parser.add_argument("--devices", type=int, default=1, help="to spread the models over")
     parser.add_argument("--examples", type=int, default=1024)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch", type=int, default=32)

@@ -1,12 +1,14 @@
 """The library for a person with a model and arrays of their own: `train`, `train_many`, `unlearn`, `evaluate`."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from junlearn import many, methods, relearn
 from junlearn.engine.batches import PLAIN_VIEWS
+from junlearn.engine.checkpoint import Store
 from junlearn.engine.inputs.arrays import kind_of
 from junlearn.engine.inputs.networks import network_of, shapes_of
 from junlearn.engine.inputs.options import MANY_OPTIONS, key_of, sort_options
@@ -93,17 +95,23 @@ def train_many(
     retains: Sequence[np.ndarray | Sequence[int]] | None = None,
     *,
     forgets: Sequence[np.ndarray | Sequence[int]] | None = None,
+    store: Store | str | PathLike[str] | None = None,
     **options: Any,
 ) -> many.Many:
     """Train many fresh networks at once: one on each set of rows in `retains`, or on all rows but those of each set in
     `forgets`, or with neither one on all rows for each of `keys`.
 
     `options` are fields of the recipe, as of `train`, and keywords of `junlearn.many.train_many`: `keys`, `seeds`,
-    `views`, `how`, `loop`, `memory`, `progress`, `log`. Network i is the one that `train` gives on the same rows with
-    the same key and seed, to rounding. `junlearn.pick(result, i)` takes it out; `history` and `seconds` are as in
-    `train`. So is `progress`, but that a function is called with `(done, total)`, the steps of all networks.
+    `views`, `how`, `places`, `loop`, `mesh`, `memory`, `progress`, `log`. Network i is the one that `train` gives on
+    the same rows with the same key and seed, to rounding. `junlearn.pick(result, i)` takes it out; `history` and
+    `seconds` are as in `train`. So is `progress`, but that a function is called with `(done, total)`, the steps of all
+    networks that are trained.
 
-    Raises ConfigError as `train` does, and for sets, keys or seeds that do not fit each other.
+    `store`: a directory in which each network is kept as soon as its chunk is done. The same call goes on from there,
+    and one with more sets or keys at the end trains these alone. `mesh`: the devices that the networks are spread over.
+
+    Raises ConfigError as `train` does, and for sets, keys or seeds that do not fit each other; CheckpointError where
+    the networks in `store` are of another training.
     """
     fields, runs = sort_options(options, MANY_OPTIONS)
     recipe = convert(retraining.Config, fields, "train_many")
@@ -117,7 +125,7 @@ def train_many(
             )
         retains = [divide(sources, rows).retain for rows in forgets]
     with counted("train_many", runs.pop("progress", "auto")) as count:
-        return many.train_many(recipe, model, sources, retains, progress=count, **runs)
+        return many.train_many(recipe, model, sources, retains, store=store, progress=count, **runs)
 
 
 def unlearn(

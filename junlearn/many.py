@@ -9,43 +9,50 @@ How a chunk of C models makes a step, always the pure step of `junlearn.methods.
     "vmap"     all at once, by batched operations; convolutions become grouped ones, which are slow on a CPU
     "patches"  as "vmap", but convolutions of the registered networks are products of patches and kernels
     "map"      one model after the other, in one program (`lax.map`)
-    "loop"     C = 1: one training after the other, by a program that is compiled once instead of S times
+    "loop"     one training after the other, by a program that is compiled once instead of S times; on a CPU two of them
+               at the same time where a step is small (30 million operations) and would leave a core idle
     "auto"     the fastest of "vmap", "loop" and, where there are kernels, "patches": each is compiled and timed on the
                first batches (`Many.measured`), once in a process for the same model, recipe, shape of data, number of
-               models, memory and device
+               models, memory and devices
+
+On a `mesh` every device does this with a chunk of its own, all at the same time: C models are C over the number of
+devices on each, and the data are on all. A number of models that the devices do not divide leaves places empty in the
+last chunk: these cost time, and change nothing.
 
 `train_many` gives them all at the end, `train_each` one by one, to be written away as they come.
 
-Where the schedule of the recipe reads the number of steps, models with different numbers of steps have different
-programs: models with equally many steps are trained as a group, a compilation each. With a constant rate there is one
-group, whatever the sizes of the sets.
+Where the schedule of the recipe reads the number of steps, or `keep` chooses among the weights of epochs, models with
+different numbers of steps have different programs: models with equally many steps are trained as a group, a
+compilation each. With a constant rate and the last weights there is one group, whatever the sizes of the sets.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from os import PathLike
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from junlearn.engine import processes
-from junlearn.engine.abreast import One, convolves_slowly
-from junlearn.engine.batches import PLAIN_VIEWS
-from junlearn.engine.inputs.chunks import Diverging, How, check_ways, chunks_of, memory_of, sets_of
-from junlearn.engine.inputs.options import LoopKind, loggers_of, run_options
+from junlearn.engine.abreast import NoRoom, One, convolves_slowly
+from junlearn.engine.checkpoint import Store
+from junlearn.engine.finished import Finished, store_of
+from junlearn.engine.inputs.chunks import Diverging, How, chunks_of, places_of
+from junlearn.engine.inputs.options import LoopKind, loggers_of
 from junlearn.engine.run_result import telling
-from junlearn.engine.settings import Placement
-from junlearn.engine.side_by_side import ManyTrainer
-from junlearn.errors import ConfigError
+from junlearn.engine.trainings import Trainings
 from junlearn.logs.safely import told
 from junlearn.methods import build, retrain
-from junlearn.parts.recipe import length, scheduled
-from junlearn.types import Key, Model, Sources, Split, Variables, View
+from junlearn.types import Key, Method, Model, Sources, Variables, View
 
 __all__ = ["How", "Many", "One", "pick", "train_each", "train_many"]
 
-_measured: dict[Any, dict[str, float]] = {}
+CHUNK = 8
+"""Networks side by side on a device where they are kept: what a kill can cost."""
 
 
 class Many(NamedTuple):
@@ -60,7 +67,7 @@ class Many(NamedTuple):
     how: str
     """What was done: "vmap", "patches", "map" or "loop"."""
     chunk: int
-    """C, how many models were on the device at a time (of several groups, the most)."""
+    """C, how many models were on the devices at a time (of several groups, the most); 0 where all were read."""
     measured: dict[str, float]
     """Seconds of a step of one model by each candidate of "auto"; empty where there was nothing to choose."""
 
@@ -94,7 +101,10 @@ def train_many(
     seeds: Sequence[int] | int = 0,
     views: Mapping[str, View] | None = None,
     how: How = "auto",
+    places: int | None = None,
     loop: LoopKind = "auto",
+    mesh: Mesh | None = None,
+    store: Store | str | PathLike[str] | None = None,
     memory: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     log: Any = None,
@@ -102,32 +112,88 @@ def train_many(
     """Train S networks, one on each set of indices in `retains` (None: one a key, each on all of "train").
 
     `keys` are those of initialisation and augmentation, one a model; a single one (default: that of seed 0) is split
-    into S. `seeds` order the data, one a model or the same for all. `loop` is that of `junlearn.engine.run.run`.
-    `memory`: bytes for the models of a chunk, their activations included, the sources not; by default 60 % of what is
-    free on the device, 2 GiB where it does not say. `progress(done, total)` counts the steps of all models, a chunk at
-    a time. `log`: a logger or several, told of each network when it is done, as `junlearn.logs.safely.told` says.
+    into S, the first of them the same for every S. `seeds` order the data, one a model or the same for all. `loop` is
+    that of `junlearn.engine.run.run`. `places`: models side by side on a device, by default as many as there is room
+    for. `mesh`: the devices that the models are spread over, the data on all of them; by default they are on one.
 
-    Raises ConfigError for sets, keys or seeds that do not fit each other, a recipe whose `keep` is not "last", and
-    memory in which not one model has room; DivergedError, which names the model, when a metric or a
-    trained network is NaN or infinite.
+    `store`: a directory (or a Store, whose owner is compared, too) where each network is kept as soon as its chunk is
+    done. The same call again reads what is there and trains the rest, so that a kill costs the chunk in progress, of 8
+    networks a device unless `places` says otherwise; and more sets or keys at the end train these alone (in a last
+    chunk that was not full, beside those that it had). The result is that of one call, bit for bit on the same devices.
+    Where recipe, data, rows, keys, seeds, model or views are not
+    those of a network that is there, nothing is trained. (Functions are told by what a fresh network answers.)
+
+    `memory`: bytes a device for the models of a chunk, their activations included, the sources not; by default 60 % of
+    what is free on the device, 2 GiB where it does not say. `progress(done, total)` counts the steps of all models that
+    are trained, a chunk at a time. `log`: a logger or several, told of each network when it is trained, as
+    `junlearn.logs.safely.told` says.
+
+    Raises ConfigError for sets, keys or seeds that do not fit each other, a mesh with devices of other processes, and
+    memory in which not one model has room; CheckpointError for a store with networks of another training, and where one
+    cannot be written; DivergedError, which names the model, when a metric or a trained network is NaN or infinite.
     """
+    where = "train_many"
     began, loggers = time.perf_counter(), loggers_of(log)
-    training = _Training(
-        *(config, model, sources, retains, keys, seeds, views, how, loop, memory, progress)
+    training = Trainings(
+        *(partial(_method, model), config, model, sources, retains),
+        keys=keys,
+        seeds=seeds,
+        views=views,
+        how=how,
+        loop=loop,
+        memory=memory,
+        progress=progress,
+        mesh=mesh,
+        where=where,
     )
-    ones = sorted(
-        told(training.each(), loggers if processes.is_first() else ()), key=lambda one: one.number
-    )
-    stacked = jax.tree.map(lambda *a: np.stack(a), *(one.variables for one in ones))
+    own, places = store_of(store, where), places_of(places, where)
+    kept: dict[int, One] = {}
+    ones = training.each()
+    if own is not None or places is not None:
+        shelf = None if own is None else Finished(own, *training.named())
+        way: dict[str, Any] = {}
+        if shelf is not None:
+            kept, way = shelf.read()
+        # In the way of those that are there: in another one the last bits are others.
+        training.how = way.get("how", how) if how == "auto" else how
+        ones = _kept(training, shelf, set(kept), places or way.get("places", CHUNK))
+    before = sum(entry["steps"] for one in kept.values() for entry in one.history)
+    made = told(ones, loggers if processes.is_first() else (), before)
+    every = sorted([*kept.values(), *made], key=lambda one: one.number)
+    stacked = jax.tree.map(lambda *a: np.stack(a), *(one.variables for one in every))
     training.seconds["total"] = time.perf_counter() - began
     return Many(
         stacked,
-        [one.history for one in ones],
+        [one.history for one in every],
         training.seconds,
         training.how,
         training.chunk,
         training.measured,
     )
+
+
+def _kept(
+    training: Trainings, shelf: Finished | None, there: set[int], places: int
+) -> Iterator[One]:
+    """The networks that are not there yet, in chunks of `places`, or fewer where memory is short; each is kept."""
+    missing = set(range(len(training.splits))) - there
+    while missing:
+        training.regular(missing, places)
+        try:
+            for one in training.each():
+                if one.number in missing:
+                    if shelf is not None and processes.is_first():
+                        shelf.write(one, places)
+                    missing.discard(one.number)
+                    yield one
+        except NoRoom as error:
+            if places == 1:
+                raise
+            places = max(1, min(places // 2, error.size))
+
+
+def _method(model: Model, config: retrain.Config) -> Method:
+    return build("retrain", config, model)
 
 
 def train_each(
@@ -143,6 +209,7 @@ def train_each(
     chunks: Sequence[Sequence[int]] | None = None,
     places: int | None = None,
     loop: LoopKind = "auto",
+    mesh: Mesh | None = None,
     memory: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     diverging: Diverging = "raise",
@@ -152,144 +219,32 @@ def train_each(
     With `chunks`, lists of model numbers, these models alone are trained, each list together, in its order, in a
     program of `places` models (default: the longest list's number; the last model of a shorter list is repeated). The
     bits of a network then depend on its list, on `places`, `how` and `loop`, and on nothing else that is trained
-    beside. With `how="auto"` what was chosen is `One.how`: who wants the same bits in another process passes it on. On
-    a CPU it is "loop", untimed, for networks with kernels: there the loop was the fastest of all that were measured.
+    beside. On a `mesh` each device has a list at a time. With `how="auto"` what was chosen is `One.how`: who wants the
+    same bits in another process passes it on. On a CPU it is "loop", untimed, for networks with kernels: there the loop
+    was the fastest of all that were measured.
 
     `diverging="kept"`: a network that is NaN or infinite ends nothing, and is given with the line in `One.diverged`.
 
     Raises as `train_many` does, of arguments at once; ConfigError also for chunks that do not fit the models, a chunk
-    whose models have different schedules, and memory in which not all places of a chunk have room. A signal that the
+    whose models have no program in common, and memory in which not all places of a chunk have room. A signal that the
     command line handles raises Interrupted at the next step boundary.
     """
     where = "train_each"
     if how == "auto":
         shapes = jax.eval_shape(model.init, jax.random.key(0), model.example(sources))
         how = "loop" if convolves_slowly(shapes.params) else how
-    training = _Training(
-        *(config, model, sources, retains, keys, seeds, views, how, loop, memory, progress),
-        diverging=diverging,
+    training = Trainings(
+        *(partial(_method, model), config, model, sources, retains),
+        keys=keys,
+        seeds=seeds,
+        views=views,
+        how=how,
+        loop=loop,
+        memory=memory,
+        progress=progress,
+        mesh=mesh,
         where=where,
+        diverging=diverging,
     )
     training.fix(*chunks_of(chunks, places, len(training.splits), where))
     return training.each()
-
-
-class _Training:
-    """The arguments of a call, checked, and what has been done for it."""
-
-    def __init__(
-        self,
-        config: retrain.Config,
-        model: Model,
-        sources: Sources,
-        retains: Any,
-        keys: Any,
-        seeds: Any,
-        views: Any,
-        how: Any,
-        loop: Any,
-        memory: Any,
-        progress: Any,
-        diverging: Any = "raise",
-        where: str = "train_many",
-    ) -> None:
-        check_ways(how, diverging)
-        if config.keep != "last":
-            raise ConfigError(
-                f'{where} returns the last weights; keep="{config.keep}" is for train'
-            )
-        run_options({"views": views, "loop": loop, "progress": progress})
-        self.limit = memory_of(memory, where)
-        size = sources["train"].y.shape[0]
-        sets, self.keys, self.seeds = sets_of(size, retains, keys, seeds, where)
-        none = np.zeros(0, int)
-        self.splits = [Split(none, rows, none, none) for rows in sets]
-        self.steps = [length(config, len(rows)).made for rows in sets]
-        self.kinds = [length(config, len(rows)) if scheduled(config) else None for rows in sets]
-        self.config, self.model, self.memory = config, model, memory
-        self.sources = jax.tree.map(jnp.asarray, sources)
-        self.views = views or PLAIN_VIEWS
-        self.scan = Placement(loop).scans
-        self.progress, self.diverging, self.where = progress, diverging, where
-        self.how: str = how
-        self.chunks: list[list[int]] | None = None
-        self.places: int | None = None
-        self.chunk = 0
-        self.measured: dict[str, float] = {}
-        self.seconds = {"compile": 0.0, "measure": 0.0, "run": 0.0, "total": 0.0}
-
-    def fix(self, chunks: list[list[int]] | None, places: int | None) -> None:
-        """Train these chunks alone, each in a program of so many places."""
-        self.chunks, self.places = chunks, places
-        for chunk in chunks or ():
-            if len({self.kinds[i] for i in chunk}) > 1:
-                raise ConfigError(
-                    f"{self.where}: the models {chunk} have different numbers of steps, and a schedule that reads it: "
-                    "train them in different chunks"
-                )
-
-    def each(self) -> Iterator[One]:
-        """What is trained, a chunk after the other."""
-        done, total = 0, sum(self.steps)
-        if self.chunks is not None:
-            total = sum(self.steps[i] for chunk in self.chunks for i in chunk)
-        for trainer, part in self._parts():
-            if self.how == "auto":
-                shapes = tuple(
-                    (a.shape, str(a.dtype)) for a in jax.tree.leaves(self.sources["train"])
-                )
-                kind = jax.devices()[0].device_kind
-                count = self.places or len(trainer.members)
-                asked = (kind, self.model, self.config, shapes, count, self.scan, self.memory)
-                self.how, self.measured = _choose(trainer, asked)
-            for ones in trainer.train(self.how, part):
-                self.chunk = max(self.chunk, trainer.size(self.how))
-                done += sum(self.steps[one.number] for one in ones)
-                if self.progress is not None:
-                    self.progress(done, total)
-                yield from ones
-
-    def _parts(self) -> Iterator[tuple[ManyTrainer, list[int]]]:
-        """The models that go by one program, those with most steps first, or the chunks in the order given."""
-        if self.chunks is None:
-            # The largest group first: what is chosen for it, the others follow.
-            groups: dict[Any, list[int]] = {}
-            for i, kind in enumerate(self.kinds):
-                groups.setdefault(kind, []).append(i)
-            for members in sorted(groups.values(), key=len, reverse=True):
-                members = sorted(members, key=lambda i: -self.steps[i])
-                yield self._trainer(members), members
-            return
-        trainers: dict[Any, ManyTrainer] = {}
-        for chunk in self.chunks:
-            kind = self.kinds[chunk[0]]
-            if kind not in trainers:
-                trainers[kind] = self._trainer(chunk)
-            yield trainers[kind], chunk
-
-    def _trainer(self, members: list[int]) -> ManyTrainer:
-        return ManyTrainer(
-            build("retrain", self.config, self.model),
-            self.sources,
-            views=self.views,
-            splits=self.splits,
-            keys=self.keys,
-            seeds=self.seeds,
-            steps=self.steps,
-            members=members,
-            places=self.places,
-            scan=self.scan,
-            memory=self.limit,
-            seconds=self.seconds,
-            diverging=self.diverging,
-        )
-
-
-def _choose(trainer: ManyTrainer, asked: Any) -> tuple[str, dict[str, float]]:
-    """The fastest of the candidates and what each takes; only one candidate where a chunk is one model anyway."""
-    if asked not in _measured:
-        single = trainer.size("vmap") == 1
-        names = ("vmap", "patches", "loop") if trainer.convolves else ("vmap", "loop")
-        _measured[asked] = {} if single else trainer.times(names)
-    figures = _measured[asked]
-    return min(figures, key=figures.__getitem__, default="loop"), dict(figures)

@@ -1,5 +1,7 @@
 """Many models at once are the models that are trained one after the other."""
 
+import os
+from concurrent.futures import CancelledError
 from dataclasses import replace
 
 import jax
@@ -7,12 +9,13 @@ import numpy as np
 import pytest
 
 import junlearn
-from junlearn.engine import memory
+from junlearn.engine import memory, side_by_side
 from junlearn.engine.augment import make_views
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.predict import logits, logits_many
+from junlearn.engine.side_by_side import LOOPS
 from junlearn.errors import ConfigError, DivergedError
-from junlearn.many import pick, train_many
+from junlearn.many import pick, train_each, train_many
 from junlearn.methods import retrain
 from junlearn.train import train
 from junlearn.types import Split
@@ -90,7 +93,8 @@ def test_equal_to_one_after_the_other(case, how):
     assert result.how == how and result.measured == {}
     assert set(result.seconds) == {"compile", "measure", "run", "total"}
     # With a schedule each length is a group of its own.
-    assert result.chunk == (1 if how == "loop" or case[0] == "schedule" else 4)
+    alone = min(LOOPS, os.cpu_count())
+    assert result.chunk == (1 if case[0] == "schedule" else alone if how == "loop" else 4)
 
 
 def test_equal_in_a_scan_and_in_chunks(mlp, monkeypatch):
@@ -128,8 +132,8 @@ def test_a_model_that_waits_does_not_change(mlp):
 
 
 def test_networks_with_kernels_have_one_candidate_more(convnet, monkeypatch):
-    monkeypatch.setattr("junlearn.many._measured", {})
-    monkeypatch.setattr("junlearn.engine.side_by_side.TIMED_SECONDS", 0.01)
+    monkeypatch.setattr("junlearn.engine.fastest._measured", {})
+    monkeypatch.setattr("junlearn.engine.fastest.TIMED_SECONDS", 0.01)
     config = retrain.Config(epochs=1, batch_size=16, augment=False)
     result = train_many(config, convnet.model, convnet.sources, SETS[:2])
     assert set(result.measured) == {"vmap", "patches", "loop"}
@@ -137,8 +141,8 @@ def test_networks_with_kernels_have_one_candidate_more(convnet, monkeypatch):
 
 
 def test_auto_takes_the_faster_and_says_what_it_measured(mlp, monkeypatch):
-    monkeypatch.setattr("junlearn.many._measured", {})
-    monkeypatch.setattr("junlearn.engine.side_by_side.TIMED_SECONDS", 0.01)
+    monkeypatch.setattr("junlearn.engine.fastest._measured", {})
+    monkeypatch.setattr("junlearn.engine.fastest.TIMED_SECONDS", 0.01)
     result = together("mlp", mlp)
     assert set(result.measured) == {"vmap", "loop"}
     assert result.how == min(result.measured, key=result.measured.get)
@@ -196,12 +200,6 @@ def test_what_is_refused(mlp, sets, options, message):
         train_many(CONFIGS["mlp"], mlp.model, mlp.sources, sets, **options)
 
 
-def test_best_weights_are_refused(mlp):
-    config = replace(CONFIGS["mlp"], keep="best_test")
-    with pytest.raises(ConfigError, match='keep="best_test"'):
-        train_many(config, mlp.model, mlp.sources, SETS)
-
-
 def test_chunks_are_as_large_as_memory_allows_and_even():
     class Program:
         """100 bytes for all, 30 more a model, of which 10 are its state."""
@@ -255,3 +253,36 @@ def test_from_the_library(mlp):
         junlearn.train_many(mlp.model, data, [[1]], forgets=[[2]])
     with pytest.raises(ConfigError, match="epoch"):
         junlearn.train_many(mlp.model, data, [[1]], epoch=3)
+
+
+@pytest.mark.parametrize(("flops", "chunk"), [(3e7, 2), (4e7, 1)])
+def test_two_loops_at_a_time_where_a_step_is_small(mlp, monkeypatch, flops, chunk):
+    """The seconds of steps are counted once."""
+    monkeypatch.setattr("junlearn.engine.side_by_side.program_flops", lambda program: flops)
+    monkeypatch.setattr("junlearn.engine.side_by_side.os.cpu_count", lambda: 2)
+    result = together("mlp", mlp, how="loop")
+    assert result.chunk == chunk
+    assert_same(result, one_by_one("mlp", mlp))
+    assert 0 < result.seconds["run"] < result.seconds["total"]
+
+
+def test_whoever_stops_asking_stops_what_is_in_training(mlp, monkeypatch):
+    """The second loop, which has begun and would make six times as many steps, ends between two of them."""
+    advance, ended = side_by_side.advance, []
+
+    def watched(*arguments):
+        try:
+            return advance(*arguments)
+        except CancelledError:
+            ended.append(arguments[7])
+            raise
+
+    monkeypatch.setattr(side_by_side.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(side_by_side, "advance", watched)
+    config = replace(CONFIGS["mlp"], epochs=100)
+    ones = train_each(
+        config, mlp.model, mlp.sources, [range(8), SETS[0]], chunks=[[0], [1]], how="loop"
+    )
+    assert next(ones).number == 0
+    ones.close()
+    assert ended == ["the training of model 1"]

@@ -151,8 +151,8 @@ def test_a_signal_ends_it_between_two_steps(mlp, monkeypatch):
 
 def test_what_has_no_room_is_no_candidate(mlp, monkeypatch):
     """A chunk of four takes more than is allowed, a model alone does not."""
-    monkeypatch.setattr("junlearn.many._measured", {})
-    monkeypatch.setattr("junlearn.engine.side_by_side.TIMED_SECONDS", 0.01)
+    monkeypatch.setattr("junlearn.engine.fastest._measured", {})
+    monkeypatch.setattr("junlearn.engine.fastest.TIMED_SECONDS", 0.01)
     options = {"chunks": [range(4)], "memory": 300_000}
     assert {one.how for one in each(mlp, how="auto", **options)} == {"loop"}
     with pytest.raises(ConfigError, match="a chunk has 4 places, and memory is enough for 2"):
@@ -160,7 +160,7 @@ def test_what_has_no_room_is_no_candidate(mlp, monkeypatch):
 
 
 def test_kernels_are_not_timed_on_a_cpu(convnet, monkeypatch):
-    monkeypatch.setattr("junlearn.many.ManyTrainer.times", None)
+    monkeypatch.setattr("junlearn.engine.trainings.fastest", None)
     config = retrain.Config(steps=1, batch_size=8, augment=False)
     ones = each(convnet, config, how="auto", chunks=[[0, 1]])
     assert [one.how for one in ones] == ["loop", "loop"]
@@ -177,7 +177,14 @@ def test_kernels_are_not_timed_on_a_cpu(convnet, monkeypatch):
         ({"diverging": "keep"}, "unknown diverging 'keep'; did you mean 'kept'"),
         ({"seeds": [1]}, "train_each: 4 models, but 1 seeds"),
         ({"config": CONFIGS["schedule"], "chunks": [[0, 1]]}, "train them in different chunks"),
-        ({"config": replace(CONFIG, keep="best_test")}, "train_each returns the last weights"),
+        (
+            {"config": replace(CONFIG, keep="best_validation")},
+            'measures on the source "validation"',
+        ),
+        (
+            {"config": replace(CONFIG, keep="best_test"), "chunks": [[0, 1]]},
+            "and its `keep` that reads it",
+        ),
     ],
 )
 def test_what_is_refused_at_once(mlp, options, message):

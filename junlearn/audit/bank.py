@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from junlearn import files
-from junlearn.audit import network_file
-from junlearn.audit.network_file import NetworkFile
+from junlearn.engine import network_file
+from junlearn.engine.network_file import NetworkFile
 from junlearn.errors import ConfigError, DamagedError
 from junlearn.experiment.schema import digest
 from junlearn.types import Variables

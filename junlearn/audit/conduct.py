@@ -55,10 +55,10 @@ def audit_experiment(
     """
     check_scenario(experiment)
     auditing = section_of(experiment)
-    if experiment.loop.distributed or experiment.loop.devices == "all":
+    if experiment.loop.distributed:
         raise ConfigError(
-            "audit: a bank is filled by one process on one device; several processes share a bank by running the same "
-            'command (loop.devices = "one")'
+            "audit: a bank is filled by one process, on one device or all of its own; several processes share a bank "
+            "by running the same command (loop.distributed = false)"
         )
     if experiment.precision != "float32":
         raise ConfigError(
@@ -141,4 +141,5 @@ def inquiry_of(setup: Setup) -> Inquiry:
         network_code(setup, METHODS["retrain"]),
         about,
         pool,
+        setup.mesh,
     )

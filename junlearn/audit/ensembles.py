@@ -7,7 +7,7 @@ import numpy as np
 
 from junlearn.audit.bank import Bank, Place
 from junlearn.audit.margins import Margins, margins_of
-from junlearn.audit.network_file import NetworkFile
+from junlearn.engine.network_file import NetworkFile
 from junlearn.errors import ConfigError
 from junlearn.files import array_digest
 

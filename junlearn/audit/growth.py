@@ -1,7 +1,8 @@
 """Who fills a bank: networks are trained until each that is asked for has its file.
 
 Networks 0..7, 8..15, ... are always trained in the same chunks, at the same places of one program, so that their bits
-depend neither on how many networks a bank has nor on when it was killed. A chunk in flight is what a kill costs.
+depend neither on how many networks a bank has nor on when it was killed. A chunk in flight is what a kill costs, on
+several devices a chunk each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -156,6 +157,7 @@ def _train_in(
         chunks=_chunks(wanted, missing, how, places),
         places=places,
         loop=inquiry.loop,
+        mesh=inquiry.mesh,
         progress=progress,
         diverging="kept",
     )

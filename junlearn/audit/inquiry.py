@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from jax.sharding import Mesh
 
 from junlearn.engine.settings import LoopKind
 from junlearn.errors import ConfigError
@@ -75,6 +76,8 @@ class Inquiry(NamedTuple):
     """Names for records: dataset, model, scenario, seed, config (resolved), and `classes` for pages."""
     pool: np.ndarray
     """int[] into "train": what the targets of the design random are drawn from, ascending."""
+    mesh: Mesh | None = None
+    """The devices that networks are spread over; None: they are on one."""
 
 
 def rows_of(inquiry: Inquiry, auditing: Auditing) -> Rows:

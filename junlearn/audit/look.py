@@ -9,10 +9,10 @@ import numpy as np
 
 from junlearn.audit.bank import Bank, Place
 from junlearn.audit.inquiry import Inquiry, Rows
-from junlearn.audit.network_file import NetworkFile
 from junlearn.engine import predict
 from junlearn.engine.abreast import One
 from junlearn.engine.batches import view_of
+from junlearn.engine.network_file import NetworkFile
 from junlearn.errors import ConfigError
 from junlearn.experiment import provenance
 from junlearn.metrics.probabilities import logit_scaled_confidence

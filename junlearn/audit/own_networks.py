@@ -48,7 +48,8 @@ def run(
     `model`, `data` and `split` are those of `junlearn.unlearn`. `methods` has a method by label: a name, or a dict of
     fields with `method` for its name (`{"gentle": {"method": "finetune", "epochs": 1}}`), or a method of one's own.
     `models` and other fields of `[audit]` (`twins`, `design`, `permutations` ...), fields of the recipe of training
-    (`epochs`, `learning_rate` ...), and `views` and `loop` of a run go into `options`; `seed` is the audit's. With
+    (`epochs`, `learning_rate` ...), and `views`, `loop` and `mesh` of a run go into `options`; `seed` is the audit's,
+    and the networks are spread over the devices of `mesh`. With
     `bank`, a directory, the networks are kept there and found again, also by other processes; without it they are gone
     at the end. `names` are `dataset`, `model` and `scenario` for the table; `console` None says nothing meanwhile.
 
@@ -58,7 +59,7 @@ def run(
     settings = {name: options.pop(name) for name in list(options) if name in ours}
     auditing: Auditing = convert(Auditing, {"models": models, **settings}, "audit")
     check(auditing)
-    fields, runs = sort_options(options, ("views", "loop"))
+    fields, runs = sort_options(options, ("views", "loop", "mesh"))
     recipe = convert(retraining.Config, fields, "audit")
     sources, shapes = fitting(model, data, runs.get("views"))
     split = split_of(sources, split, shapes.classes)
@@ -92,6 +93,7 @@ def run(
         {},
         about,
         split.forget,
+        runs.get("mesh"),
     )
     reporter = Reporter(Terminal(quiet=True) if console is None else console)
     with tempfile.TemporaryDirectory(prefix="junlearn-") as place:

@@ -167,6 +167,7 @@ def _unlearn(
         how=how,  # type: ignore[arg-type]
         chunks=[chunk for chunk in chunks.values() if gone & set(chunk)],
         loop=inquiry.loop,
+        mesh=inquiry.mesh,
         initial=begun if method.with_initial is not None else None,
         progress=progress,
         diverging="kept",

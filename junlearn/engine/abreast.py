@@ -1,11 +1,14 @@
 """The compiled step of several models at once: each its own state, keys and rows, all of them the same function."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from threading import Event
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from junlearn.compiler import jitted
 from junlearn.engine import interrupts
@@ -25,6 +28,7 @@ __all__ = [
     "compile_for",
     "convolves_slowly",
     "function_of",
+    "spread",
     "stack",
     "told",
 ]
@@ -78,6 +82,27 @@ def stack(trees: Sequence[PyTree], size: int) -> PyTree:
     return jax.tree.map(lambda *leaves: jnp.stack([*leaves, *leaves[-1:] * padding]), *trees)
 
 
+def spread(many: Sequence[Callable[[], PyTree]], mesh: Mesh | None) -> PyTree:
+    """Every array with a leading axis of models, on each device of `mesh` its part of them.
+
+    `many` make them, one after the other; no device ever holds more than the models of two.
+    """
+    if mesh is None:
+        return stack([make() for make in many], len(many))
+    size = len(many) // mesh.size
+    parts = []
+    for number, device in enumerate(mesh.devices.flat):
+        own = [make() for make in many[number * size : (number + 1) * size]]
+        parts.append(jax.device_put(stack(own, size), device))
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
+
+    def whole(*leaves: jax.Array) -> jax.Array:
+        shape = (len(many), *leaves[0].shape[1:])
+        return jax.make_array_from_single_device_arrays(shape, sharding, list(leaves))
+
+    return jax.tree.map(whole, *parts)
+
+
 @jitted
 def at_place(tree: PyTree, place: int | Array) -> PyTree:
     """What one model has in a tree of a leading axis of models; compiled once for trees of one shape."""
@@ -116,10 +141,12 @@ def advance(
     rows: Row,
     steps: int,
     where: str,
+    over: Event | None = None,
 ) -> tuple[PyTree, dict[str, np.ndarray]]:
     """The steps of a window, in a Python loop at most `steps` of them; metrics [W,C] on the host.
 
-    Raises Interrupted, which names `where`, at the first step boundary after a signal; of a scan at its end.
+    Raises Interrupted, which names `where`, at the first step boundary after a signal; of a scan at its end. Raises
+    CancelledError so once `over` is set: nobody waits for the rest.
     """
     collected = []
     with interrupts.held():
@@ -128,7 +155,7 @@ def advance(
             metrics = jax.device_get(metrics)
         else:
             for t in range(min(steps, len(rows.stage))):
-                if interrupts.pending():
+                if interrupts.pending() or (over is not None and over.is_set()):
                     break
                 row = jax.tree.map(lambda a: a[t], rows)  # noqa: B023
                 state, metrics = program(state, keys, sources, row)
@@ -137,6 +164,8 @@ def advance(
             metrics = {name: np.stack([m[name] for m in host]) for name in host[0]} if host else {}
         if stopped := interrupts.pending():
             raise interrupts.Interrupted(stopped, where)
+    if over is not None and over.is_set():
+        raise CancelledError(where)
     return state, metrics
 
 
@@ -163,10 +192,12 @@ def function_of(
     how: str,
     waits: bool,
     scan: bool,
+    mesh: Mesh | None = None,
 ) -> Callable[..., tuple[PyTree, Metrics]]:
     """`(state, keys, sources, rows) -> (state, metrics)`, jitted; all but the sources have an axis of models.
 
-    With `waits` a model whose row is not active does not change.
+    With `waits` a model whose row is not active does not change. With `mesh` each of its devices does this for its part
+    of the models, all at the same time; nothing goes from one to the other.
     """
 
     def one(sources: Sources, state: PyTree, keys: Keys, row: Row) -> tuple[PyTree, Metrics]:
@@ -190,4 +221,17 @@ def function_of(
     def scanned(state: PyTree, keys: Keys, sources: Sources, rows: Row) -> tuple[PyTree, Metrics]:
         return jax.lax.scan(lambda s, row: each(s, keys, sources, row), state, rows)
 
-    return jitted(scanned if scan else each, donate_argnums=0, keep_unused=True)
+    steps = scanned if scan else each
+    if mesh is None:
+        return jitted(steps, donate_argnums=0, keep_unused=True)
+    models, fed = (
+        PartitionSpec("data"),
+        PartitionSpec(None, "data") if scan else PartitionSpec("data"),
+    )
+    taken, given = (models, models, PartitionSpec(), fed), (models, fed)
+    apart = jax.shard_map(steps, mesh=mesh, in_specs=taken, out_specs=given, check_vma=False)
+    # Said outside, too: a program that is compiled ahead takes its arguments as they were said to lie.
+    lie = [tuple(NamedSharding(mesh, spec) for spec in specs) for specs in (taken, given)]
+    return jitted(
+        apart, in_shardings=lie[0], out_shardings=lie[1], donate_argnums=0, keep_unused=True
+    )

@@ -41,6 +41,8 @@ class _State:
 
     number = 0
     holders = 0
+    counting = threading.Lock()
+    """Of `holders`: several threads may hold."""
 
 
 def pending() -> int:
@@ -59,11 +61,13 @@ def behind(error: BaseException) -> Interrupted | None:
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """A part of the program that no first signal breaks into: it asks `pending` itself, and soon, or ends."""
-    _State.holders += 1
+    with _State.counting:
+        _State.holders += 1
     try:
         yield
     finally:
-        _State.holders -= 1
+        with _State.counting:
+            _State.holders -= 1
     if _State.number and not _State.holders:
         raise Interrupted(_State.number)
 

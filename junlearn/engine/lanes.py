@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
-from junlearn.engine import compiling
+from junlearn.engine import compiling, processes
 from junlearn.engine.abreast import (
     NoRoom,
     One,
@@ -16,7 +18,7 @@ from junlearn.engine.abreast import (
     at_place,
     compile_for,
     function_of,
-    stack,
+    spread,
     told,
 )
 from junlearn.engine.batches import Keys, Spec, specify
@@ -55,6 +57,8 @@ class Task(NamedTuple):
     keys: Sequence[Key]
     seeds: Sequence[int]
     placement: Placement
+    mixed: bool = False
+    """Whether networks of other splits may go together, where their stages are the same."""
 
     def start(self, number: int) -> Variables:
         """The network that unlearns."""
@@ -70,9 +74,11 @@ class Task(NamedTuple):
             return ""
         splits = {id(self.splits[i]): self.splits[i] for i in numbers}
         first, *others = splits.values()
-        if any(not _equal(first, split) for split in others):
-            return "the networks forget different examples"
         stages = self.method.plan(first)
+        for split in others:
+            alike = self.mixed and _in_step(stages, self.method.plan(split))
+            if not alike and not _equal(first, split):
+                return "the networks forget different examples"
         if not stages:
             return "the method has no stage"
         for stage in stages:
@@ -88,23 +94,32 @@ class Lanes:
 
     def __init__(self, task: Task, how: str, memory: int, diverging: str) -> None:
         self.task, self.how, self.memory, self.diverging = task, how, memory, diverging
-        self.scan = task.placement.scans
+        self.scan, self.mesh = task.placement.scans, task.placement.mesh
+        self.devices = 1 if self.mesh is None else self.mesh.size
+        self.sources = task.sources
+        if self.mesh is not None:
+            replicated = NamedSharding(self.mesh, PartitionSpec())
+            self.sources = processes.put(task.sources, replicated)
         self.programs: dict[Any, Any] = {}
 
     def run(self, part: list[int], size: int, budget: float) -> list[One]:
-        """The networks `part` in a program of `size` places.
+        """The networks `part` in a program of `size` places on each device.
 
         Raises NoRoom where memory is not enough, Apart where the networks are unlike, Slow once more than `budget`
         seconds are gone, compilation not counted.
         """
         task, chunk = self.task, _Chunk(part)
-        stages = task.method.plan(task.splits[part[0]])
+        plans = {id(task.splits[i]): task.method.plan(task.splits[i]) for i in part}
+        own = [plans[id(task.splits[i])] for i in part]
+        stages = own[0]
+        size *= self.devices
         began = time.perf_counter()
         with compiling.measured() as compilation:
             state, keys = self._begin(part, size, len(stages))
             for number, stage in enumerate(stages):
                 for epoch in range(stage.epochs):
-                    spec, rows = self._draw(stage, (number, epoch), part, size, state)
+                    fed = [plan[number] for plan in own]
+                    spec, rows = self._draw(fed, (number, epoch), part, size, state)
                     sums: dict[str, np.ndarray] = {}
                     steps, at = len(rows.stage), 0
                     while at < steps:
@@ -146,14 +161,21 @@ class Lanes:
         ]
         _alike([jax.tree.map(_kind, state) for state in states])
         frozen = [jax.random.fold_in(half[1], stages) for half in halves]
-        return stack(states, size), (stack([half[1] for half in halves], size), stack(frozen, size))
+        keys = [(half[1], own) for half, own in zip(halves, frozen, strict=True)]
+        lanes = [partial(tuple, network) for network in zip(states, keys, strict=True)]
+        return spread(lanes + lanes[-1:] * (size - len(part)), self.mesh)
 
     def _draw(
-        self, stage: Stage, place: tuple[int, int], part: list[int], size: int, state: PyTree
+        self,
+        stages: list[Stage],
+        place: tuple[int, int],
+        part: list[int],
+        size: int,
+        state: PyTree,
     ) -> tuple[Spec, Row]:
-        """The feeds of an epoch, [T,C]; `place` is the number of the stage and of the epoch."""
+        """The feeds of an epoch, [T,C], of each network's stage; `place` is the number of stage and epoch."""
         drawn = []
-        for lane, i in enumerate(part):
+        for lane, (i, stage) in enumerate(zip(part, stages, strict=True)):
             seed = (self.task.seeds[i], *place)
             try:
                 # Few feeds look at the state, and each network's own is a copy.
@@ -177,7 +199,7 @@ class Lanes:
         return min(WINDOW, left)
 
     def _fed(self, spec: Spec) -> Sources:
-        return {name: self.task.sources[name] for name in spec.sources}
+        return {name: self.sources[name] for name in spec.sources}
 
     def _program(
         self, stage: Stage, spec: Spec, state: PyTree, keys: Keys, window: Row, size: int
@@ -187,19 +209,21 @@ class Lanes:
         kind = (stage.step, spec, size, shapes)
         if kind not in self.programs:
             views = spec.shown(self.task.views)
-            function = function_of(stage.step, spec, views, self.how, False, self.scan)
+            function = function_of(stage.step, spec, views, self.how, False, self.scan, self.mesh)
             one = jax.tree.map(_kind, (state, keys))
 
             def build(places: int) -> Any:
+                whole = places * self.devices
                 return compile_for(
-                    *(function, one, self._fed(spec), window), size=places, scan=self.scan
+                    *(function, one, self._fed(spec), window), size=whole, scan=self.scan
                 )
 
+            each = size // self.devices
             state_bytes = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(state)) // size
             data_bytes = sum(a.nbytes for a in jax.tree.leaves(self._fed(spec)))
-            fits, program = largest_chunk(build, size, state_bytes, data_bytes, self.memory)
-            if fits < size:
-                raise NoRoom(size, fits)
+            fits, program = largest_chunk(build, each, state_bytes, data_bytes, self.memory)
+            if fits < each:
+                raise NoRoom(each, fits)
             self.programs[kind] = program
         return self.programs[kind]
 
@@ -279,6 +303,12 @@ def _kind(leaf: Any) -> jax.ShapeDtypeStruct:
 def _alike(trees: Sequence[Any]) -> None:
     if any(tree != trees[0] for tree in trees[1:]):
         raise Apart
+
+
+def _in_step(one: Sequence[Stage], other: Sequence[Stage]) -> bool:
+    """Whether two plans make the same steps, as often, so that nothing but their data tells them apart."""
+    kinds = [[(stage.name, stage.step, stage.epochs) for stage in plan] for plan in (one, other)]
+    return kinds[0] == kinds[1]
 
 
 def _equal(one: Split, other: Split) -> bool:

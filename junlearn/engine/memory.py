@@ -4,12 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 from junlearn.engine.precision import matmul_precision
 from junlearn.errors import ConfigError
 from junlearn.memo import remembered
 
-__all__ = ["DEFAULT_MEMORY", "available", "compiled", "largest_chunk"]
+__all__ = [
+    "DEFAULT_MEMORY",
+    "available",
+    "compiled",
+    "largest_chunk",
+    "program_bytes",
+    "program_flops",
+]
 
 DEFAULT_MEMORY = 2 << 30
 """Bytes on a device that does not say how much memory it has, such as a CPU."""
@@ -39,7 +47,7 @@ def largest_chunk(
     size = _even(count, max(1, min(count, limit // max(state_bytes, 1))))
     while True:
         program = build(size)
-        need = _need(program, size * state_bytes, data_bytes)
+        need = program_bytes(program, size * state_bytes, data_bytes)
         if need <= limit:
             return size, program
         if size == 1:
@@ -69,8 +77,8 @@ def _even(count: int, most: int) -> int:
     return -(-count // -(-count // most))
 
 
-def _need(program: Any, state_bytes: int, data_bytes: int) -> int:
-    """Bytes of a compiled program beside the data."""
+def program_bytes(program: Any, state_bytes: int, data_bytes: int) -> int:
+    """Bytes of a compiled program beside the data, of one over a mesh on a device."""
     try:
         size = program.memory_analysis()
     except NotImplementedError:
@@ -79,3 +87,12 @@ def _need(program: Any, state_bytes: int, data_bytes: int) -> int:
         return UNKNOWN * state_bytes
     total = size.argument_size_in_bytes + size.output_size_in_bytes + size.temp_size_in_bytes
     return max(total - size.alias_size_in_bytes - data_bytes, state_bytes)
+
+
+def program_flops(program: Any) -> float:
+    """Floating point operations of a compiled program, as XLA counts them; infinite where it does not say."""
+    try:
+        found = program.cost_analysis()
+    except NotImplementedError:
+        found = None
+    return float((found or {}).get("flops", np.inf))

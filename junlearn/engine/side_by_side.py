@@ -1,29 +1,47 @@
 """Several models in training side by side: each its own data, keys and weights, all of them the same step."""
 
+import os
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from junlearn.engine.abreast import NoRoom, One, Row, advance, compile_for, function_of, stack, told
+from junlearn.engine import interrupts, processes
+from junlearn.engine.abreast import (
+    NoRoom,
+    One,
+    Row,
+    advance,
+    compile_for,
+    function_of,
+    spread,
+    stack,
+    told,
+)
 from junlearn.engine.batches import Keys, specify
 from junlearn.engine.finite import check_networks, first_infinite
-from junlearn.engine.memory import largest_chunk
+from junlearn.engine.memory import largest_chunk, program_bytes, program_flops
+from junlearn.engine.seats import Job, Seat, history, line, named, seated, window
 from junlearn.errors import DivergedError
-from junlearn.types import Key, Method, PyTree, Sources, Split, Stage, Variables, View
+from junlearn.types import Key, Method, PyTree, Sources, Split, Variables, View
 
 __all__ = ["ManyTrainer"]
 
 WINDOW = 64
 """Largest number of steps between two looks of the host at the metrics; where steps are scanned, of one scan."""
-TIMED_SECONDS = 0.25
-"""About how long one timing is, if a step is not longer."""
-ROUNDS = 3
-"""Timings of each way."""
+LOOPS = 2
+"""Loops at the same time on a CPU where a step is small: it does not keep two cores busy."""
+SMALL = 3e7
+"""Operations of such a step. Measured on two cores: two at a time are faster at 2 and 17 million, gain little at 66
+million, and are slower at 1,800 million."""
 
 
 class ManyTrainer:
@@ -45,161 +63,202 @@ class ManyTrainer:
         memory: int,
         seconds: dict[str, float],
         diverging: str,
+        mesh: Mesh | None = None,
     ) -> None:
         """`splits`, `keys`, `seeds` and `steps` (how many each makes) are those of all models, `members` the numbers of
-        the group's. With `places` the chunks are given, and every program has so many: it is the same whatever other
-        chunks there are. `memory` is what the models of a chunk may take, in bytes; what is done is counted in
-        `seconds`.
+        the group's. With `places` the chunks are given, and every program has so many on a device: it is the same
+        whatever other chunks there are. `memory` is what the models may take on a device, in bytes; what is done is
+        counted in `seconds`. On a `mesh` the chunks of all its devices are trained at the same time.
         """
         self.method, self.views, self.splits = method, views, splits
         self.keys, self.seeds, self.steps, self.members = keys, seeds, steps, members
         self.places, self.scan, self.memory = places, scan, memory
         self.seconds, self.diverging = seconds, diverging
+        self.mesh, self.devices = mesh, 1 if mesh is None else mesh.size
         # The steps of a group are equal: that of its first model is compiled for all.
         stage = method.plan(splits[members[0]])[0]
         self.step = stage.step
         self.spec = specify(stage.feed(np.random.default_rng(0), None))[0]
-        self.sources = {name: sources[name] for name in self.spec.sources}
+        self.given = {name: sources[name] for name in self.spec.sources}
+        self.sources = self.given
+        if mesh is not None:
+            self.sources = processes.put(self.given, NamedSharding(mesh, PartitionSpec()))
         self.programs: dict[tuple[str, int], tuple[int, Any]] = {}
+        self.counted = 0.0
+        """Up to when steps are in `seconds`."""
+        self.over = threading.Event()
+        """Whether nobody waits for what is in training."""
 
     @property
     def convolves(self) -> bool:
         """Whether the networks have kernels with two axes of places."""
-        state, _ = jax.eval_shape(lambda: self._begin(self.members[:1], 1))
-        return any(leaf.ndim == 5 for leaf in jax.tree.leaves(state.variables.params))
+        state, _ = jax.eval_shape(lambda: self._fresh(self.members[0]))
+        return any(leaf.ndim == 4 for leaf in jax.tree.leaves(state.variables.params))
 
     def size(self, how: str) -> int:
         """How many models are trained at a time."""
-        if self.places:
-            return 1 if how == "loop" else self.places
-        return self._program(how, self._window(self.members))[0]
+        return self.devices * self.loops(how) * self.each(how)
 
-    def train(self, how: str, part: list[int]) -> Iterator[list[One]]:
-        """The models `part` of the group, as many at a time as there is room for: what is done, a chunk a time."""
-        size = self.size(how)
-        for start in range(0, len(part), size):
-            yield self._train(how, part[start : start + size])
+    def train(self, how: str, lists: Sequence[Sequence[int]]) -> Iterator[list[One]]:
+        """Models of the group, list after list: what is done, a chunk at a time.
 
-    def _train(self, how: str, part: list[int]) -> list[One]:
-        """One chunk."""
-        width = self._window(part if self.places else self.members)
-        size, program = self._program(how, width)
-        plans = [self.method.plan(self.splits[i]) for i in part]
-        (state, keys), lines = self._begin(part, size), self._lines(part, plans, size)
-        steps, seen = max(self.steps[i] for i in part), []
-        diverged: dict[int, str] = {}
-        took = 0.0
+        Lists are as long as a device has places, or are cut; a chunk is a list for each device.
+        """
+        chunks, loops = self.chunks(how, lists), self.loops(how)
+        self.over.clear()
+        if loops == 1:
+            for chunk in chunks:
+                job = self.start(how, chunk)
+                self._go(job)
+                yield self._end(job)
+            return
+        with ThreadPoolExecutor(loops) as pool:
+            going: deque[tuple[Job, Future[None]]] = deque()
+            try:
+                while True:
+                    for chunk in islice(chunks, loops - len(going)):
+                        job = self.start(how, chunk)
+                        going.append((job, pool.submit(self._go, job)))
+                    if not going:
+                        return
+                    job, future = going.popleft()
+                    with interrupts.held():
+                        future.result()
+                    yield self._end(job)
+            finally:
+                self.over.set()
+
+    def chunks(self, how: str, lists: Sequence[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
+        """What is trained at a time: of each chunk the models of every device."""
+        each = self.each(how)
+        cut = (part[at : at + each] for part in lists for at in range(0, len(part), each))
+        return iter(lambda: list(islice(cut, self.devices)), [])
+
+    def start(self, how: str, lists: list[Sequence[int]]) -> Job:
+        """A chunk before its first step: a list of models for each device."""
+        each, _ = self.program(how, self.width(lists))
+        seats = seated(lists, each, self.devices)
+        plans = {seat.model: self.method.plan(self.splits[seat.model]) for seat in seats}
+        job = Job(seats, plans, how)
+        job.state, job.keys = self._begin([seat.model for seat in seats])
+        return job
+
+    def _go(self, job: Job) -> None:
+        """All steps of a chunk. JAX's settings of a block are those of a thread: here nothing is compiled."""
+        width = self.width([list(job.places.values())])
+        _, program = self.program(job.how, width)
+        lines = self.lines(job)
+        steps = max(self.steps[i] for i in job.places.values())
+        where = f"the training of {named(job.seats)}"
         for at in range(0, steps, width):
-            rows = _window(lines, width)
+            rows = window(lines, width)
             began = time.perf_counter()
-            state, metrics = advance(
-                *(program, self.scan, state, keys, self.sources, rows, steps - at),
-                f"the training of {_named(part)}",
+            job.state, metrics = advance(
+                *(program, self.scan, job.state, job.keys, self.sources, rows, steps - at, where),
+                self.over,
             )
-            took += time.perf_counter() - began
+            self._count(job, began)
             rows = jax.tree.map(lambda a: a[: steps - at], rows)  # noqa: B023
             metrics = {name: values[: steps - at] for name, values in metrics.items()}
-            self._check(part, plans, rows, metrics, diverged)
-            if len(diverged) == len(part):
+            self._check(job, rows, metrics)
+            if len(job.diverged) == len(job.places):
                 break
-            seen.append((rows._replace(rows=()), metrics))
-        self.seconds["run"] += took
-        rows, metrics = jax.tree.map(lambda *a: np.concatenate(a), *seen) if seen else ((), {})
-        variables = jax.device_get(self.method.finish(state))
-        made = sum(self.steps[i] for i in part)
+            job.seen.append((rows._replace(rows=()), metrics))
+
+    def _count(self, job: Job, began: float) -> None:
+        """Steps of a chunk have ended that began at a time; of what two do at once, `seconds` counts the time once."""
+        now = time.perf_counter()
+        job.took += now - began
+        self.seconds["run"] += now - max(began, self.counted)
+        self.counted = now
+
+    def _end(self, job: Job) -> list[One]:
+        """The networks of a chunk after its last step."""
+        rows: Any = None
+        metrics: dict[str, np.ndarray] = {}
+        if job.seen:
+            rows, metrics = jax.tree.map(lambda *a: np.concatenate(a), *job.seen)
+        variables = jax.device_get(self.method.finish(job.state))
+        # Loops at the same time share the machine.
+        took = job.took / self.loops(job.how)
+        made = sum(self.steps[i] for i in job.places.values())
         ones = []
-        for place, (i, plan) in enumerate(zip(part, plans, strict=True)):
-            own = jax.tree.map(lambda leaf: leaf[place], variables)  # noqa: B023
-            if place not in diverged:
+        for at, i in job.places.items():
+            own = jax.tree.map(lambda leaf: leaf[at], variables)  # noqa: B023
+            if at not in job.diverged:
                 try:
                     check_networks(own, f"model {i}")
                 except DivergedError as error:
-                    diverged[place] = told(str(error), self.diverging)
+                    job.diverged[at] = told(str(error), self.diverging)
             share = took * self.steps[i] / made
-            if place in diverged:
-                ones.append(One(i, None, [], share, how, diverged[place]))
+            if at in job.diverged:
+                ones.append(One(i, None, [], share, job.how, job.diverged[at]))
             else:
-                ones.append(One(i, own, _history(plan, place, rows, metrics), share, how))
+                past = history(job.plans[i], at, rows, metrics)
+                ones.append(One(i, own, past, share, job.how))
         return ones
 
-    def times(self, names: Sequence[str]) -> dict[str, float]:
-        """Seconds that a step of one model takes in each way of stepping; in alternating rounds, the fastest counts.
-
-        A way that has no room for a chunk that is given is left out.
-        """
-        width = self._window(self.members)
-        programs = {}
-        for how in names:
-            with suppress(NoRoom):
-                programs[how] = self._program(how, width)
-        began = time.perf_counter()
-        best: dict[str, float] = {}
-        calls = {}
-
-        def step(program: Any, state: PyTree, keys: Keys, rows: Row, count: int) -> PyTree:
-            fixed = (program, self.scan, state, keys, self.sources, rows, count)
-            return jax.block_until_ready(advance(*fixed, "timing")[0])
-
-        for how, (size, program) in programs.items():
-            part = self.members[:size]
-            state, keys = self._begin(part, size)
-            plans = [self.method.plan(self.splits[i]) for i in part]
-            rows = _window(self._lines(part, plans, size), width)
-            start = time.perf_counter()
-            state = step(program, state, keys, rows, 1)
-            took = time.perf_counter() - start
-            count = max(1, min(int(TIMED_SECONDS / took), width))
-            calls[how] = (program, state, keys, rows, count)
-        for _ in range(ROUNDS):
-            for how, (program, state, keys, rows, count) in calls.items():
-                start = time.perf_counter()
-                state = step(program, state, keys, rows, count)
-                each = (time.perf_counter() - start) / (
-                    programs[how][0] * (width if self.scan else count)
-                )
-                best[how] = min(best.get(how, each), each)
-                calls[how] = (program, state, keys, rows, count)
-        self.seconds["measure"] += time.perf_counter() - began
-        return best
-
-    def _window(self, part: Sequence[int]) -> int:
+    def width(self, lists: Iterable[Sequence[int]]) -> int:
         """Steps between two looks of the host."""
-        most = max(self.steps[i] for i in part)
-        if self.places:
-            # Few widths: sets of nearly one size have one program.
-            return min(WINDOW, 1 << (most - 1).bit_length())
-        return -(-most // -(-most // WINDOW))
+        if not self.places:
+            most = max(self.steps[i] for i in self.members)
+            return -(-most // -(-most // WINDOW))
+        most = max(self.steps[i] for part in lists for i in part)
+        # Few widths: sets of nearly one size have one program.
+        return min(WINDOW, 1 << (most - 1).bit_length())
 
-    def _program(self, how: str, width: int) -> tuple[int, Any]:
-        """The size of a chunk and its compiled step, or scan over the steps of a window."""
+    def each(self, how: str) -> int:
+        """How many models a device has at a time."""
+        if self.places:
+            return 1 if how == "loop" else self.places
+        return self.program(how, self.width(()))[0]
+
+    def loops(self, how: str) -> int:
+        """How many chunks are trained at the same time."""
+        return self._loops if how == "loop" else 1
+
+    @cached_property
+    def _loops(self) -> int:
+        cores = os.cpu_count() if jax.default_backend() == "cpu" else None
+        if self.scan or self.mesh is not None or (cores or 1) < LOOPS:
+            return 1
+        _, program = self.program("loop", self.width([self.members]))
+        small = program_flops(program) <= SMALL
+        return LOOPS if small and LOOPS * program_bytes(program, *self._bytes) <= self.memory else 1
+
+    def program(self, how: str, width: int) -> tuple[int, Any]:
+        """How many models a device has, and the compiled step, or scan over the steps of a window."""
         kind = (how, width if self.scan else 0)
         if kind not in self.programs:
             began = time.perf_counter()
-            first = self.members[:1]
-            one = jax.eval_shape(lambda: self._begin(first, 1))
-            plans = [self.method.plan(self.splits[first[0]])]
-            rows = _window(self._lines(first, plans, 1), width)
+            first = self.members[0]
+            one = jax.eval_shape(lambda: _with_keys(stack([self._fresh(first)], 1)))
+            job = Job([Seat(first, True)], {first: self.method.plan(self.splits[first])}, how)
+            rows = window(self.lines(job), width)
 
             def build(size: int) -> Any:
+                whole = size * self.devices
                 function = function_of(
-                    self.step,
-                    self.spec,
-                    self.spec.shown(self.views),
-                    how,
-                    self._waits(size, width),
-                    self.scan,
+                    *(self.step, self.spec, self.spec.shown(self.views), how),
+                    *(self._waits(whole, width), self.scan, self.mesh),
                 )
-                return compile_for(function, one, self.sources, rows, size=size, scan=self.scan)
+                return compile_for(function, one, self.sources, rows, size=whole, scan=self.scan)
 
-            state_bytes = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(one[0]))
-            data_bytes = sum(a.nbytes for a in jax.tree.leaves(self.sources))
-            count = 1 if how == "loop" else self.places or len(self.members)
-            size, program = largest_chunk(build, count, state_bytes, data_bytes, self.memory)
+            count = self.places or -(-len(self.members) // self.devices)
+            count = 1 if how == "loop" else count
+            size, program = largest_chunk(build, count, *self._bytes, self.memory)
             if self.places and size < count:
                 raise NoRoom(count, size)
             self.programs[kind] = size, program
             self.seconds["compile"] += time.perf_counter() - began
         return self.programs[kind]
+
+    @cached_property
+    def _bytes(self) -> tuple[int, int]:
+        """Of the state of one model, and of the data."""
+        state, _ = jax.eval_shape(lambda: self._fresh(self.members[0]))
+        own = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(state))
+        return own, sum(a.nbytes for a in jax.tree.leaves(self.given))
 
     def _waits(self, size: int, width: int) -> bool:
         """Whether a model may have made all its steps before its chunk has; of given chunks always, so that the program
@@ -211,84 +270,37 @@ class ManyTrainer:
         uneven = size > 1 and (len(steps) > 1 or len(self.members) % size > 0)
         return uneven or (self.scan and any(count % width for count in steps))
 
-    def _begin(self, part: list[int], size: int) -> tuple[PyTree, Keys]:
-        """State and view keys of the models at their first step; the last one is repeated until there are `size`."""
+    def _fresh(self, number: int) -> tuple[PyTree, Key]:
+        """State and view key of a model at its first step."""
         # As the driver does: half of the key for the method, the other half for the views.
-        halves = [jax.random.split(self.keys[i]) for i in part]
-        fresh = [
-            self.method.init(half[0], Variables({}, {}), self.sources, self.splits[i])
-            for i, half in zip(part, halves, strict=True)
-        ]
-        keys = stack([half[1] for half in halves], size)
-        return stack(fresh, size), (keys, keys)
+        mine, views = jax.random.split(self.keys[number])
+        nothing = Variables({}, {})
+        return self.method.init(mine, nothing, self.given, self.splits[number]), views
 
-    def _lines(self, part: list[int], plans: list[list[Stage]], size: int) -> list[Iterator[Row]]:
+    def _begin(self, models: list[int]) -> tuple[PyTree, Keys]:
+        """The same of all models of a chunk."""
+        return _with_keys(spread([partial(self._fresh, number) for number in models], self.mesh))
+
+    def lines(self, job: Job) -> list[Iterator[Row]]:
         """What every place of a chunk is fed, without end."""
-        lines = [_line(plan, self.seeds[i]) for i, plan in zip(part, plans, strict=True)]
-        for _ in range(size - len(part)):
-            again = _line(plans[-1], self.seeds[part[-1]])
-            lines.append(row._replace(active=False) for row in again)
-        return lines
+        return [line(job.plans[i], self.seeds[i], real) for i, real in job.seats]
 
-    def _check(
-        self,
-        part: list[int],
-        plans: list[list[Stage]],
-        rows: Row,
-        metrics: dict[str, np.ndarray],
-        diverged: dict[int, str],
-    ) -> None:
+    def _check(self, job: Job, rows: Row, metrics: dict[str, np.ndarray]) -> None:
         """Note the first metric of each place that is not finite; where it ends all, that of the first step."""
         active = np.array(rows.active)
-        active[:, list(diverged)] = False
+        active[:, list(job.diverged)] = False
         while (bad := first_infinite(metrics, active)) is not None:
-            (t, place), name, value = bad
-            i, stage = part[place], rows.stage[t, place]
-            line = (
-                f"model {i}, stage {plans[place][stage].name!r}, epoch {rows.epoch[t, place]}, "
-                f"step {rows.step[t, place]}: {name} is {value}"
+            (t, at), name, value = bad
+            i, stage = job.places[at], rows.stage[t, at]
+            text = (
+                f"model {i}, stage {job.plans[i][stage].name!r}, epoch {rows.epoch[t, at]}, "
+                f"step {rows.step[t, at]}: {name} is {value}"
             )
-            diverged[place] = told(line, self.diverging)
-            active[:, place] = False
+            job.diverged[at] = told(text, self.diverging)
+            active[:, at] = False
 
 
-def _named(part: list[int]) -> str:
-    """The models of a chunk in words."""
-    return f"model {part[0]}" if len(part) == 1 else f"models {part[0]} to {part[-1]}"
-
-
-def _history(
-    plan: list[Stage], place: int, rows: Row, metrics: dict[str, np.ndarray]
-) -> list[dict[str, Any]]:
-    """One entry an epoch, as the driver makes it."""
-    entries = []
-    for s, stage in enumerate(plan):
-        for epoch in range(stage.epochs):
-            here = (rows.stage[:, place] == s) & (rows.epoch[:, place] == epoch)
-            here &= rows.active[:, place]
-            means = {
-                name: float(values[here, place].sum(dtype=np.float64) / here.sum())
-                for name, values in metrics.items()
-            }
-            entries.append({"stage": stage.name, "epoch": epoch, "steps": int(here.sum()), **means})
-    return entries
-
-
-def _line(stages: list[Stage], seed: int) -> Iterator[Row]:
-    """The steps of a model in the driver's order of the data, then its last row for ever, inactive."""
-    for number, stage in enumerate(stages):
-        for epoch in range(stage.epochs):
-            # The feed of supervised training does not look at the state.
-            rows = specify(stage.feed(np.random.default_rng((seed, number, epoch)), None))[1]
-            for step in range(len(rows[0][0])):
-                fed = [tuple(array[step] for array in feed) for feed in rows]
-                row = Row(fed, np.int32(number), np.int32(epoch), np.int32(step), True)
-                yield row
-    while True:
-        yield row._replace(active=False)
-
-
-def _window(lines: list[Iterator[Row]], steps: int) -> Row:
-    """The next `steps` rows of every line, [W,C]."""
-    columns = [jax.tree.map(lambda *a: np.stack(a), *islice(line, steps)) for line in lines]
-    return jax.tree.map(lambda *a: np.stack(a, axis=1), *columns)
+def _with_keys(begun: tuple[PyTree, Key]) -> tuple[PyTree, Keys]:
+    """State and keys as a step takes them; no feed of training has slots, so that their key may be any."""
+    state, key = begun
+    return state, (key, key)

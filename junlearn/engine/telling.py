@@ -46,10 +46,17 @@ def line_of_many(many: Any) -> str:
     """What was trained, in one line."""
     count = len(many.history)
     weights = _count(many.variables) // max(count, 1)
-    parts = [f"{count} networks of {weights:,} weights", f"{many.how}, {many.chunk} at a time"]
+    parts = [f"{count} networks of {weights:,} weights", _way(many)]
     for name, values in _last(many.history).items():
         parts.append(f"{name} {figure(min(values))} to {figure(max(values))} in the last epoch")
     return printable(f"Many: {'; '.join([*parts, _time(many.seconds)])}")
+
+
+def _way(many: Any) -> str:
+    """How networks were trained, and how many at a time."""
+    return (
+        f"{many.how}, {many.chunk} at a time" if many.chunk else "all read from where they are kept"
+    )
 
 
 def table_of_many(many: Any, form: str = "text") -> Table:

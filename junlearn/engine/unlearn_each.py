@@ -24,12 +24,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from junlearn.engine import compiling
 from junlearn.engine.abreast import NoRoom, One, convolves_slowly, told
 from junlearn.engine.batches import PLAIN_VIEWS
 from junlearn.engine.inputs.arrays import kind_of
-from junlearn.engine.inputs.chunks import Diverging, How, check_ways, chunks_of, memory_of
+from junlearn.engine.inputs.chunks import (
+    Diverging,
+    How,
+    check_ways,
+    chunks_of,
+    memory_of,
+    models_mesh,
+)
 from junlearn.engine.inputs.networks import check_images, check_model
 from junlearn.engine.inputs.options import LoopKind, keys_of, run_options, seed_of
 from junlearn.engine.inputs.sources import sources_of
@@ -40,7 +48,7 @@ from junlearn.engine.settings import Placement, Snapshots
 from junlearn.errors import ConfigError, DivergedError
 from junlearn.types import Key, Method, Model, Sources, Split, Variables, View
 
-__all__ = ["unlearn_each"]
+__all__ = ["Walk", "unlearn_each"]
 
 COMPILATION = 0.5
 """Seconds that the compilation of a stage's second program takes at least, where the first one was there already."""
@@ -60,6 +68,7 @@ def unlearn_each(
     chunks: Sequence[Sequence[int]] | None = None,
     places: int | None = None,
     loop: LoopKind = "auto",
+    mesh: Mesh | None = None,
     memory: int | None = None,
     initial: Callable[[int], Variables] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -69,8 +78,9 @@ def unlearn_each(
 
     `keys` has one key a network; `splits`, `starts` and `seeds` (of the data order) are one a network or one for all.
     `starts`, and `initial` (the weights that the training of a start began from, for methods in need of them), are
-    asked when a network's turn comes. `chunks`, `places`, `loop`, `memory` and `diverging` are those of
-    `junlearn.many.train_each`; `progress(done, total)` counts networks.
+    asked when a network's turn comes. `chunks`, `places`, `loop`, `mesh`, `memory` and `diverging` are those of
+    `junlearn.many.train_each`; networks that cannot be side by side have each batch spread over the devices of `mesh`.
+    `progress(done, total)` counts networks.
 
     Raises ConfigError, at once, for arguments that do not fit each other or that `junlearn.engine.run.run` refuses, and
     for another `how` than "auto" or "loop" where networks cannot be side by side; DivergedError, which names the
@@ -81,7 +91,7 @@ def unlearn_each(
     if not isinstance(method, Method):
         raise ConfigError(f"{where}: a Method is wanted, not {kind_of(method)}")
     check_model(model)
-    run_options({"views": views, "loop": loop, "progress": progress})
+    run_options({"views": views, "loop": loop, "progress": progress, "mesh": mesh})
     sources = sources_of(sources, "sources", values=False, images=model.input_shape is not None)
     if model.input_shape is not None:
         check_images(model, sources, views, "sources")
@@ -104,14 +114,14 @@ def unlearn_each(
         initial,
         given,
         [seed_of(seed, f"{where}: seeds[{i}]") for i, seed in enumerate(orders)],
-        Placement(loop),
+        Placement(loop, models_mesh(mesh, where)),
     )
     fixed, places = chunks_of(chunks, places, count, where)
     numbers = list(range(count)) if fixed is None else [i for chunk in fixed for i in chunk]
     reason = task.apart(numbers)
     if reason and how not in ("auto", "loop"):
         raise ConfigError(f'{where}: how="{how}", but {reason}: use "loop" or "auto"')
-    walk = _Walk(task, fixed, places, memory_of(memory, where), diverging)
+    walk = Walk(task, fixed, places, memory_of(memory, where), diverging)
     ones = walk.each(numbers, "loop" if reason else how)
     return ones if progress is None else _counted(ones, len(numbers), progress)
 
@@ -142,7 +152,7 @@ def _counted(
         yield one
 
 
-class _Walk:
+class Walk:
     """Through the networks, in one of the ways."""
 
     def __init__(
@@ -155,10 +165,18 @@ class _Walk:
     ) -> None:
         self.task, self.chunks, self.places = task, chunks, places
         self.memory, self.diverging = memory, diverging
+        self.devices = 1 if task.placement.mesh is None else task.placement.mesh.size
+        self.size = 1
+        """How many networks were side by side at the most."""
 
     def each(self, numbers: list[int], how: str) -> Iterator[One]:
-        """All of them."""
-        if how == "auto" and numbers:
+        """All of them. With a mesh "loop" is a network at a time on each device, where they can be side by side."""
+        if self.devices > 1 and not self.task.apart(numbers):
+            slow = numbers and convolves_slowly(self.task.start(numbers[0]).params)
+            yield from self._together(
+                numbers, ("loop" if slow else "vmap") if how == "auto" else how
+            )
+        elif how == "auto" and numbers:
             yield from self._fastest(numbers)
         elif how in ("auto", "loop"):
             yield from map(self._alone, numbers)
@@ -195,9 +213,11 @@ class _Walk:
         Raises Slow if the networks of the first chunk take longer than `each` seconds.
         """
         lanes = Lanes(self.task, how, self.memory, self.diverging)
-        size, at = self.places or len(numbers), 0
+        size, at = self.places or -(-len(numbers) // self.devices), 0
+        size = 1 if how == "loop" else size
         while at < len(numbers):
             part = self._part(numbers, at, size)
+            self.size = max(self.size, len(part))
             try:
                 ones = lanes.run(part, size, each * len(part) if at == 0 else np.inf)
             except NoRoom as full:
@@ -211,11 +231,14 @@ class _Walk:
             at += len(part)
 
     def _part(self, numbers: list[int], at: int, size: int) -> list[int]:
-        """The chunk that begins with the network at `at`."""
-        for chunk in self.chunks or ():
-            if chunk[0] == numbers[at]:
-                return chunk
-        return numbers[at : at + size]
+        """The chunk that begins with the network at `at`, on several devices as many as they take."""
+        fixed = {chunk[0]: chunk for chunk in self.chunks or ()} if size > 1 else {}
+        part: list[int] = []
+        for _ in range(self.devices):
+            ahead = at + len(part)
+            if ahead < len(numbers):
+                part += fixed.get(numbers[ahead], numbers[ahead : ahead + size])
+        return part
 
     def _fastest(self, numbers: list[int]) -> Iterator[One]:
         """As the first networks tell."""

@@ -72,13 +72,13 @@ class Listeners:
             self.log(named(last), last.step)
 
 
-def told(ones: Iterable[T], loggers: Iterable[Logger]) -> Iterator[T]:
+def told(ones: Iterable[T], loggers: Iterable[Logger], before: int = 0) -> Iterator[T]:
     """The networks `ones`, as they come; the loggers are told of all epochs of each when it is there.
 
     Values are called `NUMBER/STAGE/METRIC`. Steps go on over the networks: those of one begin where the one before
-    ended.
+    ended, and those of the first one after the step `before`.
     """
-    listeners, before = Listeners(loggers), 0
+    listeners = Listeners(loggers)
     for one in ones:
         its = epochs(one.history)
         for epoch in its:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from junlearn.audit.bank import Bank, Place
-from junlearn.audit.network_file import NetworkFile
+from junlearn.engine.network_file import NetworkFile
 from junlearn.errors import ConfigError
 from junlearn.types import Variables
 

@@ -6,12 +6,17 @@ import os
 import shutil
 
 import pytest
+from rich.console import Console
 
 from junlearn import cli, files
 from junlearn.audit import growth
+from junlearn.audit.conduct import audit_experiment
+from junlearn.errors import ConfigError
+from junlearn.experiment import schema
+from junlearn.experiment.progress import Reporter
 from junlearn.main import main
 from junlearn.reports import audit_page
-from tests.tiny_audit import arguments, results
+from tests.tiny_audit import CONFIG, arguments, results
 
 
 def page(rows, examples, path, *rest):
@@ -47,6 +52,22 @@ def networks(place):
 def latest(place):
     """What was found, of each method the newest."""
     return {row["method"]: row for row in results(place)}
+
+
+def test_all_devices_share_the_bank_of_one(whole, place, monkeypatch):
+    monkeypatch.setattr(growth, "train_each", pytest.fail)
+    assert main(arguments(place, "--loop.devices", "all", run="spread")) == 0
+    assert results(place, "spread") == results(whole)
+
+
+def test_one_process_fills_a_bank(tmp_path):
+    together = {"devices": "all", "distributed": True}
+    experiment = schema.parse(CONFIG | {"loop": together})
+    with pytest.raises(
+        ConfigError, match=r"audit: a bank .* one process, .*loop.distributed = false"
+    ):
+        audit_experiment(experiment, tmp_path / "run", str(tmp_path), Reporter(Console(quiet=True)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_lines_that_are_damaged_are_made_again(whole, place, capsys, monkeypatch):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from junlearn import files
-from junlearn.audit import network_file
-from junlearn.audit.network_file import NetworkFile
+from junlearn.engine import network_file
+from junlearn.engine.network_file import NetworkFile
 from junlearn.errors import ConfigError
 from tests.audit.small import METHODS, audited, folder, made, networks, numbers
 

@@ -3,8 +3,10 @@
 import os
 import shutil
 
+import jax
 import numpy as np
 import pytest
+from jax.sharding import AxisType
 
 from junlearn import files
 from junlearn.audit import growth
@@ -99,6 +101,18 @@ def test_another_recipe_or_seed_has_a_bank_of_its_own(eight, bank):
     audited(bank, epochs=1, seed=1)
     assert len({path.name for path in bank.iterdir()} - before) == 2
     assert {n: networks(bank)[n] for n in networks(eight[0])} == networks(eight[0])
+
+
+def test_several_devices_make_the_same_networks(eight, tmp_path):
+    """To rounding: the three ensembles of eight, a chunk on each device at a time, and what unlearns of them."""
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+    found, _ = audited(tmp_path, mesh=mesh)
+    names = sorted(networks(eight[0]))
+    assert sorted(networks(tmp_path)) == names and len(names) == 32
+    for name in names:
+        with np.load(eight[0] / name) as one, np.load(tmp_path / name) as other:
+            np.testing.assert_allclose(other["logits"], one["logits"], rtol=1e-5, atol=1e-5)
+    assert [row["models"]["compared"] for row in found.rows] == [8, 8, 8]
 
 
 class Killed(BaseException):

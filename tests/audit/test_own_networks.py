@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from junlearn.audit import network_file
-from junlearn.audit.network_file import NetworkFile
+from junlearn.engine import network_file
+from junlearn.engine.network_file import NetworkFile
 from junlearn.errors import ConfigError
 from junlearn.experiment import provenance
 from junlearn.types import Split

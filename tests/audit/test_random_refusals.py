@@ -5,8 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from junlearn.audit import growth, network_file
-from junlearn.audit.network_file import NetworkFile
+from junlearn.audit import growth
+from junlearn.engine import network_file
+from junlearn.engine.network_file import NetworkFile
 from junlearn.errors import ConfigError
 from junlearn.types import Split
 from tests.audit.small import SPLIT, audited, made, networks, numbers

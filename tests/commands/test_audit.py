@@ -135,7 +135,6 @@ MISTAKES = {
     "a metric": (["--audit.metrics", "enrgy"], "energy"),
     "a method": (["--methods", "fintune"], "finetune"),
     "a table": (["--table", "x.xls"], "x.xls"),
-    "all devices": (["--loop.devices", "all"], 'loop.devices = "one"'),
     "a word": (["digits"], "digits"),
     "a precision": (
         ["--precision", "bfloat16"],
@@ -204,7 +203,7 @@ def test_another_recipe_is_said_by_name(place, capsys):
 def test_signals_end_it_and_the_same_command_goes_on(whole, tmp_path, capsys, monkeypatch):
     import signal
 
-    from junlearn.audit import network_file
+    from junlearn.engine import network_file
 
     write, calls = network_file.write, []
 

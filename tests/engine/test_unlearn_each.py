@@ -234,13 +234,13 @@ def test_a_signal_ends_it_between_two_steps(monkeypatch):
 
 def slow(monkeypatch, seconds):
     """Let a run of its own take so much longer."""
-    alone = unlearn_each._Walk._alone
+    alone = unlearn_each.Walk._alone
 
     def late(self, number):
         time.sleep(seconds)
         return alone(self, number)
 
-    monkeypatch.setattr(unlearn_each._Walk, "_alone", late)
+    monkeypatch.setattr(unlearn_each.Walk, "_alone", late)
 
 
 def test_auto_takes_side_by_side_what_takes_long(monkeypatch):

@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from junlearn.engine.inputs.arrays import array_of, kind_of, rows_of
 from junlearn.engine.inputs.options import keys_of, seed_of
@@ -12,7 +13,16 @@ from junlearn.engine.memory import available
 from junlearn.errors import ConfigError, unknown
 from junlearn.types import Key
 
-__all__ = ["Diverging", "How", "check_ways", "chunks_of", "memory_of", "sets_of"]
+__all__ = [
+    "Diverging",
+    "How",
+    "check_ways",
+    "chunks_of",
+    "memory_of",
+    "models_mesh",
+    "places_of",
+    "sets_of",
+]
 
 How = Literal["auto", "vmap", "patches", "map", "loop"]
 Diverging = Literal["raise", "kept"]
@@ -33,6 +43,29 @@ def memory_of(memory: Any, where: str) -> int:
     if not isinstance(memory, int | np.integer) or memory <= 0:
         raise ConfigError(f"{where}: memory is {memory!r}: a number of bytes is wanted, or None")
     return int(memory)
+
+
+def places_of(places: Any, where: str) -> int | None:
+    """Models side by side on a device. Raises ConfigError for what is no whole number from 1 on."""
+    if places is None:
+        return None
+    if isinstance(places, bool) or not isinstance(places, int | np.integer) or places < 1:
+        raise ConfigError(
+            f"{where}: places is {places!r}: a whole number from 1 on is wanted, or None"
+        )
+    return int(places)
+
+
+def models_mesh(mesh: Mesh | None, where: str) -> Mesh | None:
+    """The mesh that models are spread over. Raises ConfigError where devices of other processes are in it."""
+    if mesh is None:
+        return None
+    if mesh.size != len(mesh.local_devices):
+        raise ConfigError(
+            f"{where}: mesh has devices of other processes, and models are spread over those of one: "
+            "pass a mesh of jax.local_devices(), and let each process train models of its own"
+        )
+    return mesh
 
 
 def chunks_of(

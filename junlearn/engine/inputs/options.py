@@ -36,8 +36,10 @@ RUN_OPTIONS = (
     *("seed", "initial", "views", "loop", "mesh", "store", "save_seconds", "progress", "log"),
 )
 """Keywords of `train` and `unlearn` that go to `junlearn.engine.run.run`; all others are fields of the Config."""
-MANY_OPTIONS = ("keys", "seeds", "views", "how", "loop", "memory", "progress", "log")
-"""The same of `train_many`, for `junlearn.many.train_many`."""
+MANY_OPTIONS = (
+    *("keys", "seeds", "views", "how", "places", "loop", "mesh", "memory", "progress", "log"),
+)
+"""The same of `train_many`, for `junlearn.many.train_many`; it has `store`, too, which may be a directory."""
 
 LoopKind = Literal["auto", "python", "scan"]
 
