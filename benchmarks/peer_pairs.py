@@ -35,7 +35,7 @@ class Pair:
     """That its function is given beside network and data; what is not here is fixed in its code."""
     requests: tuple[str, ...] = REQUESTS
     differs: str = ""
-    """What is not the same, and cannot be set so."""
+    """What is not the same on their side, and cannot be set so."""
     tiny: Mapping[str, Any] = field(default_factory=dict)
     """Fields of ours that are changed for a dry run."""
 
@@ -50,7 +50,7 @@ PAIRS: Mapping[str, Pair] = MappingProxyType(
             fields={**SGD, "epochs": 2, "batch_size": BATCH, "augment": False},
             theirs="retrain",
             arguments={"lr": 0.02, "epochs": 2},
-            differs=JUDGES,
+            differs=f"{JUDGES}; on both sides accuracies spread widely over seeds after so few epochs",
         ),
         "finetune": Pair(
             ours="finetune",
@@ -60,9 +60,16 @@ PAIRS: Mapping[str, Pair] = MappingProxyType(
         ),
         "neggrad": Pair(
             ours="neggrad",
-            fields={**SGD, "epochs": 5, "batch_size": BATCH, "train_mode": True},
+            fields={
+                **SGD,
+                "learning_rate": 1e-3,
+                "epochs": 5,
+                "batch_size": BATCH,
+                "train_mode": True,
+            },
             theirs="neg_grad",
-            differs=JUDGES,
+            arguments={"lr": 1e-3, "epochs": 5},
+            differs=f"{JUDGES}; run by the loop that it calls, since its fixed rate, 0.02, diverges on both sides",
             tiny={"epochs": 1},
         ),
         "random_labels": Pair(
@@ -110,7 +117,7 @@ PAIRS: Mapping[str, Pair] = MappingProxyType(
             fields={"importance": "example", "batch_size": BATCH, "alpha": 5.0},
             theirs="ssd_det",
             arguments={"selection_weighting": 5.0, "dampening_constant": 1.0},
-            differs="a backward pass for every example",
+            differs="a backward pass for every example: some 25 ms each, so ask for few (--examples 600 --limit 0)",
         ),
         "lfssd": Pair(
             ours="ssd",
@@ -143,8 +150,9 @@ PAIRS: Mapping[str, Pair] = MappingProxyType(
             fields={},
             theirs="unsir",
             requests=("class",),
-            differs="the noise steps' gradients enter the first step after them; its noise has three channels, "
-            f"of which the network reads one; {JUDGES}",
+            differs="the gradients that its noise steps leave on the weights enter the first step of Adam, whose steps "
+            "are tiny from then on (cleared before it, 3.5 % of the forget set are right, and not 80 %); its noise has "
+            f"three channels, of which the network reads one; {JUDGES}",
         ),
     }
 )

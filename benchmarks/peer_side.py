@@ -35,7 +35,7 @@ def measure(
     """What the method took and left.
 
     `began` is when the process was started (`time.time()`): the first call ends `cold` seconds after. `warm` has the
-    seconds of up to `calls` more, of which none begins after `limit` seconds of them, and `busy` those of the
+    seconds of one to `calls` more, of which no other begins after `limit` seconds of them, and `busy` those of the
     processor. `error` says that there is no usable network.
     """
     problem, weights = load(folder)
@@ -49,7 +49,7 @@ def measure(
     except Side.ends as error:
         return {"error": str(error)}
     found: dict[str, Any] = {"cold": time.time() - began, "warm": [], "busy": []}
-    while len(found["warm"]) < calls and sum(found["warm"]) < limit:
+    while not found["warm"] or (len(found["warm"]) < calls and sum(found["warm"]) < limit):
         start, busy = time.perf_counter(), time.process_time()
         after = subject.run(1 + len(found["warm"]))
         found["warm"].append(time.perf_counter() - start)

@@ -7,6 +7,7 @@ network both save it seconds. Of the test images, which its training loop judges
 """
 
 import copy
+import importlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,7 @@ os.environ["SCALENE"] = "1"
 import supreme
 from supreme.registry import resolve_callable_location
 from supreme.utils.generic_utils import create_dataloader
+from supreme.utils.training.training_utils import fit_one_learning_cycle
 
 __all__ = ["Supreme"]
 
@@ -83,7 +85,9 @@ class Supreme:
         else:
             kind = "unlearning_method"
         place, name = resolve_callable_location(kind, pair.theirs)
-        self.method: Callable[..., Any] = getattr(__import__(place, fromlist=[name]), name)
+        self.method: Callable[..., Any] = getattr(importlib.import_module(place), name)
+        if pair.theirs == "neg_grad":
+            self.method = ascend
 
     def run(self, number: int) -> nn.Module:
         """Call `number` of the method."""
@@ -137,6 +141,34 @@ class Supreme:
         with torch.no_grad():
             parts = pixels(x).split(1_000)
             return np.concatenate([used(part).numpy() for part in parts])
+
+
+def ascend(
+    *,
+    fabric: Fabric,
+    num_gpus: int,
+    wandb_logging_flag: bool,
+    model: nn.Module,
+    forget_train_dataloader: Any,
+    forget_test_dataloader: Any,
+    lr: float,
+    epochs: int,
+    **others: Any,
+) -> nn.Module:
+    """Its `neg_grad`, which is a call of this loop, with a rate of one's own."""
+    after, _ = fit_one_learning_cycle(
+        fabric=fabric,
+        num_gpus=num_gpus,
+        epochs=epochs,
+        model=model,
+        train_dataloader=forget_train_dataloader,
+        test_dataloader=forget_test_dataloader,
+        lr=lr,
+        milestones=None,
+        wandb_logging_flag=wandb_logging_flag,
+        neggrad_flag=True,
+    )
+    return after
 
 
 def pixels(x: np.ndarray) -> Tensor:

@@ -190,7 +190,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, default=2, help="of the original network")
     parser.add_argument("--rounds", type=int, default=1, help="two processes of each side in each")
     parser.add_argument("--calls", type=int, default=2, help="warm calls in a process")
-    parser.add_argument("--limit", type=float, default=10.0, help="seconds for them")
+    parser.add_argument(
+        "--limit", type=float, default=10.0, help="seconds, after which none begins but the first"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tiny", action="store_true", help="a dry run on random images")
     parser.add_argument("--json", type=Path, help="lines that are kept from call to call")
