@@ -175,6 +175,7 @@ def objective(
     """Equations 1 to 3; `perturbation(source, batch)` makes E_n of one entry of `Noise.source`.
 
     The perturbed passes are made one after the other and made again for the gradient: memory for two passes, not for N.
+    With `stop_gradient` there is no gradient through them, and they are made once.
     """
     trained = last_layers(model, config.k) or True
 
@@ -194,10 +195,9 @@ def objective(
     def loss(
         params: PyTree, state: State, batch: Batch, noise: Noise
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
-        def forward(stats: PyTree, x: Array, key: Key) -> tuple[Array, PyTree]:
-            variables = Variables(params, stats)
+        def forward(variables: Variables, x: Array, key: Key) -> tuple[Array, PyTree]:
             if not config.train_mode:
-                return model.apply(variables, x)[0], stats
+                return model.apply(variables, x)[0], variables.stats
             logits, _, stats = model.apply(variables, x, train=trained, key=key, mask=batch.mask)
             return logits, stats
 
@@ -206,23 +206,24 @@ def objective(
                 return losses.masked_mean(values, batch.mask)
             return jnp.where(batch.mask, values, 0).sum()
 
-        clean, stats = forward(state.variables.stats, batch.x, noise.clean)
+        variables = Variables(params, state.variables.stats)
+        clean, stats = forward(variables, batch.x, noise.clean)
+        weights = params
+        if config.stop_gradient:
+            weights, stats = jax.lax.stop_gradient((params, stats))
 
         def perturbed(stats: PyTree, draws: tuple[Key, PyTree]) -> tuple[PyTree, tuple[Array, ...]]:
             key, source = draws
             moved = batch.x + config.sigma * perturbation(source, batch)  # (1)
             moved = clip(batch.x, moved, batch.mask)
-            logits, stats = forward(stats, moved, key)
-            if config.stop_gradient:
-                logits = jax.lax.stop_gradient(logits)
+            logits, stats = forward(Variables(weights, stats), moved, key)
             output = _distance(clean, logits)
             image = _distance(batch.x, moved)
             ratio = output / jnp.maximum(image, TINY)  # (2)
             return stats, (reduce(ratio), reduce(image), reduce(output))
 
-        stats, sums = jax.lax.scan(
-            jax.checkpoint(perturbed), stats, (noise.perturbed, noise.source)
-        )
+        one = perturbed if config.stop_gradient else jax.checkpoint(perturbed)
+        stats, sums = jax.lax.scan(one, stats, (noise.perturbed, noise.source))
         value, image, output = (part.mean() for part in sums)  # (3)
         return value, (stats, {"in_norm": image, "out_norm": output})
 

@@ -110,6 +110,24 @@ def test_gradient_of_a_linear_map(stop_gradient, float64):
     close(metrics["loss"], np.linalg.norm(xi @ w) / np.linalg.norm(xi))
 
 
+@pytest.mark.parametrize(("stop_gradient", "made"), [(True, 3), (False, 6)])
+def test_perturbed_passes_are_made_again_for_their_gradient_alone(stop_gradient, made, float64):
+    rng = np.random.default_rng(0)
+    model, variables = linear(rng.normal(size=(6, 3)))
+    config = jit.Config(perturbations=3, stop_gradient=stop_gradient)
+    passes = []
+
+    def perturbation(source, batch):
+        jax.debug.callback(lambda key: passes.append(key), jax.random.key_data(source))
+        return jnp.ones_like(batch.x)
+
+    update = updater(jit.objective(config, model, perturbation), jit.sgd(config, model))
+    state = descent.init(jax.random.key(0), variables, jit.sgd(config, model))
+    jax.jit(update)(state, batch_of(rng.normal(size=(2, 6))), jit.draw(jax.random.key(0), 3))
+    jax.effects_barrier()
+    assert len(passes) == made
+
+
 def test_reductions_and_clipping_by_hand(float64):
     rng = np.random.default_rng(1)
     w, x, e = rng.normal(size=(4, 3)), rng.normal(size=(5, 4)), rng.normal(size=(2, 5, 4))
