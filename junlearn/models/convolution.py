@@ -3,12 +3,14 @@
 On GPU and TPU both are the plain `jax.lax` operations. On CPU XLA has one fast convolution, Eigen's, and leaves it on
 many occasions. So there the same sums are written in a way that it does not:
 
-* a library (YNNPACK) takes over most convolutions, and up to twice the time for wide images. It leaves those alone
-  whose output is larger than their input, so there one column more is computed, and dropped;
+* a library (YNNPACK) takes over most convolutions, and where they have few channels it leaves all of the work to one
+  core. It leaves those alone whose output is larger than their input, so there one column more is computed, and
+  dropped. A convolution with strides is a product of patches and kernel for the same reason;
 * images of one channel are convolved by a matrix product for some columns at once, and windows that do not overlap (a
   1×1 kernel, the patches of a ViT) by a matrix product too;
 * the gradient of the input is written out as a convolution with a flipped copy of the kernel. Left to XLA, the flip is
-  merged into the convolution, which inside `lax.scan` then is a bare loop, 15 to 30 times slower;
+  merged into the convolution, which inside `lax.scan` then is a bare loop, 15 to 30 times slower. With strides it is
+  one such convolution for each place between them, where XLA multiplies zeros;
 * the gradient of a kernel would be a convolution with a window as large as the image. It is written as products of the
   gradient and what the kernel sees, over a few images at a time (`junlearn.models.products`);
 * a pooled maximum is a chain of comparisons of the places in a window, whose gradient is a chain of selections, not a
@@ -22,7 +24,8 @@ and `scan`. Among equal values in a window the first one gets the gradient, as i
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
+from functools import partial, reduce
+from itertools import product
 from typing import Literal
 
 import jax
@@ -30,6 +33,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from junlearn.models.products import (
+    FEW,
     Padding,
     Pair,
     along_kernel,
@@ -46,6 +50,8 @@ NO_PADDING: Padding = ((0, 0), (0, 0))
 
 WIDE = 12
 """Columns from which Eigen's convolution, with one column to spare, is faster than YNNPACK's."""
+DEEP = 128
+"""Channels, in and out, from which YNNPACK's is faster again: it divides the work among the cores."""
 
 
 Form = Literal["fast", "patches", "lax"]
@@ -94,7 +100,7 @@ def max_pool(
         return lax.reduce_window(x, -jnp.inf, lax.max, window, steps, ((0, 0), *padding, (0, 0)))
     if padding != NO_PADDING:
         x = jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=-jnp.inf)
-    places = _tiles(x, size) if step == size else shifted(x, (size, size), (step, step))
+    places = _tiles(x, (size, size)) if step == size else shifted(x, (size, size), (step, step))
     first, *others = places
     for other in others:
         # `first != first` keeps NaN, which compares as false. Not found again from the maximum for the gradient:
@@ -103,16 +109,9 @@ def max_pool(
     return first
 
 
-def _lax_conv(
-    x: Array, kernel: Array, strides: Pair, padding: Padding, *, lhs_dilation: Pair = (1, 1)
-) -> Array:
+def _lax_conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array:
     return lax.conv_general_dilated(
-        x,
-        kernel,
-        strides,
-        padding,
-        lhs_dilation=lhs_dilation,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
@@ -126,7 +125,9 @@ def _cpu_conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array
         return run_conv(x, kernel, padding)
     if strides == (1, 1):
         return _same_conv(x, kernel, padding)
-    return _lax_conv(x, kernel, strides, padding)
+    if channels < FEW:
+        return _lax_conv(x, kernel, strides, padding)
+    return patch_conv(x, kernel, strides, padding)
 
 
 @_cpu_conv.defjvp
@@ -138,47 +139,74 @@ def _cpu_conv_jvp(
 ) -> tuple[Array, Array]:
     (x, kernel), (dx, dkernel) = primals, tangents
     y = _cpu_conv(x, kernel, strides, padding)
-    # The tangent is the transpose of the gradient, so that its own transpose is the gradient as it is written below.
-    gradient = partial(
-        _input_gradient, kernel=kernel, shape=x.shape, strides=strides, padding=padding
-    )
-    (along_x,) = jax.linear_transpose(gradient, y)(dx)
+    along_x = _along_input(dx, kernel, y, strides, padding)
     return y, along_x + along_kernel(x, dkernel, strides, padding)
+
+
+def _along_input(dx: Array, kernel: Array, y: Array, strides: Pair, padding: Padding) -> Array:
+    """The convolution of `dx`, written as the transpose of its gradient, so that its own transpose is that gradient.
+
+    With strides dx is split into the places between them, so that the gradient is put together from theirs.
+    """
+    rows, columns = (-(-n // stride) for n, stride in zip(dx.shape[1:3], strides, strict=True))
+    if strides != (1, 1):
+        spare = (rows * strides[0] - dx.shape[1], columns * strides[1] - dx.shape[2])
+        dx = jnp.pad(dx, ((0, 0), (0, spare[0]), (0, spare[1]), (0, 0)))
+    sums: list[Array] = []
+    for place, (i, j) in zip(_tiles(dx, strides), product(*map(range, strides)), strict=True):
+        row = _seen_from(i, kernel.shape[0], rows, y.shape[1], strides[0], padding[0][0])
+        column = _seen_from(j, kernel.shape[1], columns, y.shape[2], strides[1], padding[1][0])
+        if row is None or column is None:
+            continue
+        gradient = partial(
+            _place_gradient,
+            kernel=kernel[row[0] :: strides[0], column[0] :: strides[1]],
+            padding=(row[1], column[1]),
+        )
+        sums += jax.linear_transpose(gradient, y)(place)
+    return reduce(jnp.add, sums)
+
+
+def _seen_from(
+    place: int, size: int, length: int, count: int, stride: int, before: int
+) -> tuple[int, Pair] | None:
+    """Along one axis, what of a kernel of that size sees the pixels stride·q + place, for every q under `length`.
+
+    Gives the first of its entries, `stride` apart, and the padding of `count` gradients under which their convolution
+    with these entries, the last one first, has an entry for each q. None if no entry sees them.
+    """
+    first = (place + before) % stride
+    if first >= size:
+        return None
+    entries = (size - 1 - first) // stride + 1
+    above = entries - 1 - (place + before) // stride
+    return first, (above, length - 1 + entries - count - above)
+
+
+def _place_gradient(g: Array, kernel: Array, padding: Padding) -> Array:
+    """The gradient in the input, at one of the places between strides, for the part of the kernel that sees it."""
+    return _same_conv(g, lax.rev(kernel, (0, 1)).swapaxes(2, 3), padding)
 
 
 def _same_conv(x: Array, kernel: Array, padding: Padding) -> Array:
     """The convolution with stride 1, with a column to spare where that keeps it from YNNPACK."""
     height, (left, right) = padding
     columns = x.shape[2] + left + right - kernel.shape[1] + 1
-    if columns < max(x.shape[2], WIDE):
+    if columns < max(x.shape[2], WIDE) or min(kernel.shape[2:]) >= DEEP:
         return _lax_conv(x, kernel, (1, 1), padding)
     return _lax_conv(x, kernel, (1, 1), (height, (left, right + 1)))[:, :, :columns]
 
 
-def _input_gradient(
-    g: Array, kernel: Array, shape: tuple[int, ...], strides: Pair, padding: Padding
-) -> Array:
-    """The gradient in x, of that shape, of the convolution whose gradient is `g`."""
-    flipped = lax.rev(kernel, (0, 1)).swapaxes(2, 3)
-    rows, columns = (
-        (size - 1 - before, before + length - 1 - (count - 1) * stride)
-        for size, length, count, stride, (before, _) in zip(
-            kernel.shape[:2], shape[1:3], g.shape[1:3], strides, padding, strict=True
-        )
-    )
-    if strides == (1, 1):
-        return _same_conv(g, flipped, (rows, columns))
-    return _lax_conv(g, flipped, (1, 1), (rows, columns), lhs_dilation=strides)
-
-
-def _tiles(x: Array, size: int) -> list[Array]:
-    """`shifted` for square windows side by side."""
+def _tiles(x: Array, size: Pair) -> list[Array]:
+    """`shifted` for windows side by side."""
+    if size == (1, 1):
+        return [x]
     batch, height, width, channels = x.shape
-    rows, columns = height // size, width // size
-    x = x[:, : rows * size, : columns * size]
-    x = x.reshape(batch, rows, size, columns, size, channels)
+    rows, columns = height // size[0], width // size[1]
+    x = x[:, : rows * size[0], : columns * size[1]]
+    x = x.reshape(batch, rows, size[0], columns, size[1], channels)
     return [
         place.reshape(batch, rows, columns, channels)
-        for row in lax.split(x, (1,) * size, axis=2)
-        for place in lax.split(row, (1,) * size, axis=4)
+        for row in lax.split(x, (1,) * size[0], axis=2)
+        for place in lax.split(row, (1,) * size[1], axis=4)
     ]

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn import initializers
 
+from junlearn.models.batch_norm import normalise
 from junlearn.models.convolution import Padding, conv2d
 from junlearn.parts.passes import along_rows
 from junlearn.types import Array, Key
@@ -132,45 +133,30 @@ class BatchNorm(nn.Module):
         """
         # Sums over a batch are float32 sums, also of a network that computes in bfloat16.
         given, x = x.dtype, x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        if mask is not None:
-            x = jnp.where(along_rows(mask, x), x, 0)
         width = (x.shape[-1],)
         scale = self.param("scale", initializers.ones, width)
         bias = self.param("bias", initializers.zeros, width)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, width)
         running_var = self.variable("batch_stats", "var", jnp.ones, width)
-        if train:
-            before = running_mean.value, running_var.value
-            mean, var, count = _moments(x, mask)
-            if not self.is_initializing():
-                unbiased = var * (count / jnp.maximum(count - 1, 1))
-                rate = jnp.where(count > 1, 1 - self.momentum, 0.0)
-                running_mean.value += rate * (mean - running_mean.value)
-                running_var.value += rate * (unbiased - running_var.value)
-            if math.prod(x.shape[1:-1]) == 1:  # Wider maps have two values a channel in any row.
-                mean, var = (
-                    jnp.where(count > 1, own, other)
-                    for own, other in zip((mean, var), before, strict=True)
-                )
-        else:
-            mean, var = running_mean.value, running_var.value
-        lead = (1,) * (x.ndim - 1) + (-1,)
-        factor = scale * jax.lax.rsqrt(var + self.epsilon)
-        y = (x - mean.reshape(lead)) * factor.reshape(lead) + bias.reshape(lead)
+        before = running_mean.value, running_var.value
+        if not train:
+            return self._apply(x, mask, scale, bias, *before).astype(given)
+        y, mean, var, count = normalise(x, scale, bias, mask, self.epsilon)
+        if not self.is_initializing():
+            unbiased = var * (count / jnp.maximum(count - 1, 1))
+            rate = jnp.where(count > 1, 1 - self.momentum, 0.0)
+            running_mean.value += rate * (mean - running_mean.value)
+            running_var.value += rate * (unbiased - running_var.value)
+        if math.prod(x.shape[1:-1]) == 1:  # Wider maps have two values a channel in any row.
+            y = jnp.where(count > 1, y, self._apply(x, mask, scale, bias, *before))
         return y.astype(given)
 
-
-def _moments(x: Array, mask: Array | None) -> tuple[Array, Array, Array]:
-    """Mean[C], biased variance[C] and the number of values of `x[B,...,C]` over the rows in the mask.
-
-    The other rows must be zero.
-    """
-    axes = tuple(range(x.ndim - 1))
-    positions = math.prod(x.shape[1:-1])
-    if mask is None:
-        return x.mean(axes), x.var(axes), jnp.asarray(x.shape[0] * positions, x.dtype)
-    count = mask.sum(dtype=x.dtype) * positions
-    divisor = jnp.maximum(count, 1)
-    mean = x.sum(axes) / divisor
-    centred = jnp.where(along_rows(mask, x), x - mean.reshape((1,) * (x.ndim - 1) + (-1,)), 0)
-    return mean, jnp.square(centred).sum(axes) / divisor, count
+    def _apply(
+        self, x: Array, mask: Array | None, scale: Array, bias: Array, mean: Array, var: Array
+    ) -> Array:
+        """Normalise by statistics that are given."""
+        if mask is not None:
+            x = jnp.where(along_rows(mask, x), x, 0)
+        lead = (1,) * (x.ndim - 1) + (-1,)
+        factor = scale * jax.lax.rsqrt(var + self.epsilon)
+        return (x - mean.reshape(lead)) * factor.reshape(lead) + bias.reshape(lead)

@@ -7,7 +7,7 @@ few images at a time: as many as stay in a cache, and nothing of it is kept.
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +16,13 @@ from jax import lax
 from junlearn.types import Array
 
 __all__ = [
+    "FEW",
     "Padding",
     "Pair",
     "along_kernel",
+    "grid_conv",
     "patch_conv",
     "patches",
-    "row_conv",
     "run_conv",
     "shifted",
 ]
@@ -35,31 +36,25 @@ PATCH_BYTES = 5 << 20
 OTHER_PATCH_BYTES = 512 << 20
 """The same on all other devices, where it only bounds the memory."""
 
-SPAN_BYTES = 400 << 10
-"""Size of the spans that are held at a time: what stays in the cache of one core, also as patches if there is no more.
-The gradient of a kernel is added to once for all of them, so where it is large they are twice as large as it is."""
+GRID_BYTES = 3 << 19
+"""Size of the copies of images that `grid_conv` holds at a time: they and those of the gradient stay in a cache."""
+
+FEW = 8
+"""Channels under which a product with patches is faster than `grid_conv`, whose copies are those of the gradient."""
 
 RUN = 4
 """Columns that one product computes of an image with one channel: more of them cost more products with zeros, fewer of
 them more copies of the image."""
 
-WEIGHT = 2
-"""How many times as large as the spans of an image a kernel is from which its gradient is faster by patches, added to
-as a whole and not row by row."""
-
 
 def along_kernel(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array:
     """The convolution of `x[B,H,W,C]` with `kernel[kh,kw,C,D]`, in the form whose transpose in the kernel is fast."""
-    height, width, channels, _ = kernel.shape
-    if strides != (1, 1):
-        return patch_conv(x, kernel, strides, padding)
-    if channels == 1:
+    channels = kernel.shape[2]
+    if channels == 1 and strides == (1, 1):
         return run_conv(x, kernel, padding)
-    spans = _span_size(x, width, padding)
-    small = len(x) * spans * x.dtype.itemsize <= SPAN_BYTES
-    if height == 1 or small or kernel.size > WEIGHT * spans:
+    if channels < FEW or strides != (1, 1):
         return patch_conv(x, kernel, strides, padding)
-    return row_conv(x, kernel, padding)
+    return grid_conv(x, kernel, padding)
 
 
 def patches(x: Array, size: Pair, strides: Pair) -> Array:
@@ -98,43 +93,41 @@ def run_conv(x: Array, kernel: Array, padding: Padding) -> Array:
     return y.reshape(len(x), rows, columns, features)
 
 
-# Checkpointed thrice, so that what is kept for the transpose is x: neither a padded copy of it nor
-# its spans, which are kw times as large, nor what each row of the kernel sees of them.
+# Checkpointed twice, so that what is kept for the transpose is x: not the copies of it, which are kh times as large.
 @partial(jax.checkpoint, prevent_cse=False, static_argnums=2)
-def row_conv(x: Array, kernel: Array, padding: Padding) -> Array:
-    """The convolution with stride 1 as a sum over the kernel's rows, a few images at a time.
+def grid_conv(x: Array, kernel: Array, padding: Padding) -> Array:
+    """The convolution with stride 1 in one product for all of a kernel's columns, a few images at a time.
 
-    What a row of the kernel sees, kw pixels side by side at every position, is a part of the same array for all rows,
-    once the image's rows are its first axis.
+    The transpose is Xᵀ·G: X holds kh copies of the image side by side, each a row further, and G kw copies of the
+    gradient, each a column further. All of its entries belong to the kernel, and it is nearer to a square than
+    the product of patches and gradient, which is kh·kw times as high, and made of fewer copies.
     """
     height, width, channels, features = kernel.shape
-    depth = width * channels
+    above, (left, right) = padding
+    rows = x.shape[1] + sum(above) - height + 1
+    # A column of the image meets that of the gradient which is up to kw - 1 columns before or behind it.
+    cut = ((0, 0, 0), (0, 0, 0), (left - width + 1, right - width + 1, 0), (0, 0, 0))
 
     @partial(jax.checkpoint, prevent_cse=False)
-    def convolve(images: Array, matrices: Array) -> Array:
-        count = len(images)
-        images = images.swapaxes(0, 1)
-        spans = jnp.concatenate([images[:, :, j : j + columns] for j in range(width)], axis=-1)
-        spans = spans.reshape(len(spans), count * columns, depth)
+    def convolve(images: Array, matrix: Array) -> Array:
+        images = jnp.pad(images, ((0, 0), above, (0, 0), (0, 0)))
+        seen = jnp.concatenate([images[:, i : i + rows] for i in range(height)], axis=-1)
+        y = seen.reshape(-1, height * channels) @ matrix
+        y = y.reshape(*seen.shape[:3], width * features)
+        nothing = jnp.zeros((), y.dtype)
+        # Split, padded and cut, because the transpose of that pads once, slices, and sets the slices side by side.
+        moved = [
+            lax.pad(part, nothing, ((0, 0, 0), (0, 0, 0), (width - 1 - j, j, 0), (0, 0, 0)))
+            for j, part in enumerate(lax.split(y, (features,) * width, axis=3))
+        ]
+        return lax.pad(reduce(jnp.add, moved), nothing, cut)
 
-        @partial(jax.checkpoint, prevent_cse=False)
-        def add(y: Array, row: tuple[Array, Array]) -> Array:
-            start, matrix = row
-            seen = lax.dynamic_slice_in_dim(spans, start, rows).reshape(-1, depth)
-            return y + lax.dot_general(matrix, seen, (((1,), (1,)), ((), ())))
-
-        nothing = jnp.zeros((features, rows * count * columns), x.dtype)
-        y, _ = lax.scan(lambda y, row: (add(y, row), None), nothing, (jnp.arange(height), matrices))
-        return y.T.reshape(rows, count, columns, features).swapaxes(0, 1)
-
-    held = max(SPAN_BYTES // x.dtype.itemsize, 2 * kernel.size) // _span_size(x, width, padding)
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
-    matrices = kernel.reshape(height, depth, features).swapaxes(1, 2)
-    return _by_images(convolve, x, matrices, held)
+    matrix = kernel.swapaxes(1, 2).reshape(height * channels, width * features)
+    held = rows * x.shape[2] * height * channels * x.dtype.itemsize
+    return _by_images(convolve, x, matrix, GRID_BYTES // held)
 
 
-# Checkpointed twice, for the same reason.
+# Checkpointed twice, for the same reason: the patches are kh·kw times as large as x.
 @partial(jax.checkpoint, prevent_cse=False, static_argnums=(2, 3))
 def patch_conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array:
     """The convolution as kernelᵀ · patchesᵀ, a few images at a time.
@@ -146,22 +139,15 @@ def patch_conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Arra
 
     @partial(jax.checkpoint, prevent_cse=False)
     def convolve(images: Array, matrix: Array) -> Array:
+        images = jnp.pad(images, ((0, 0), *padding, (0, 0)))
         windows = patches(images, (height, width), strides)
         y = lax.dot_general(matrix, windows.reshape(-1, depth), (((1,), (1,)), ((), ())))
         return y.T.reshape(*windows.shape[:-1], features)
 
-    # Padded here and not image by image: XLA would pad again for every place in the window.
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     matrix = kernel.reshape(depth, features).T
     positions = math.prod(jax.eval_shape(convolve, x[:1], matrix).shape[1:3])
     held = PATCH_BYTES if jax.default_backend() == "cpu" else OTHER_PATCH_BYTES
     return _by_images(convolve, x, matrix, held // (positions * depth * x.dtype.itemsize))
-
-
-def _span_size(x: Array, width: int, padding: Padding) -> int:
-    """The size of the spans of one image: `width` pixels from every column of every row."""
-    rows, columns = (n + sum(p) for n, p in zip(x.shape[1:3], padding, strict=True))
-    return rows * (columns - width + 1) * width * x.shape[3]
 
 
 def _by_images(

@@ -21,6 +21,11 @@ CONVOLUTIONS = {
     "block": ((4, 8, 8, 16), (3, 3, 16), 1, 1),
     "more kernel than image": ((4, 4, 4, 16), (3, 3, 32), 1, 1),
     "down": ((4, 8, 8, 8), (3, 3, 16), 2, 1),
+    "down, odd": ((3, 9, 7, 4), (3, 3, 8), 2, 1),
+    "wide steps": ((2, 11, 7, 4), (4, 5, 8), 3, 1),
+    "steps over pixels, padded": ((2, 6, 9, 4), (2, 1, 8), 3, 2),
+    "one product for all columns": ((2, 16, 14, 64), (3, 3, 64), 1, 1),
+    "deep": ((1, 13, 12, 128), (3, 3, 128), 1, 1),
     "shortcut": ((4, 8, 8, 8), (1, 1, 16), 2, 0),
     "one image": ((1, 7, 5, 4), (3, 3, 8), 1, 1),
     "a column to spare": ((2, 13, 12, 4), (3, 3, 8), 1, 1),
@@ -101,10 +106,19 @@ def test_values_gradients_and_hessian_vector_products_are_those_of_lax(problem):
     assert_same(everything(ours, primals, tangents), everything(theirs, primals, tangents))
 
 
-# One product for some columns at once, one plain convolution, one with a column to spare, one with a stride, and one of
-# which a row of the kernel is taken at a time.
+# One product for some columns at once, one plain convolution, one with a column to spare, one with a stride, and those
+# of which a row or all of the kernel is taken at a time.
 SOME = pytest.mark.parametrize(
-    "problem", ["digits", "block", "a column to spare", "down", "laf conv2"], indirect=True
+    "problem",
+    [
+        "digits",
+        "block",
+        "a column to spare",
+        "down, odd",
+        "laf conv2",
+        "one product for all columns",
+    ],
+    indirect=True,
 )
 
 

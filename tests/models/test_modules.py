@@ -4,6 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from junlearn.models.modules import BatchNorm, Conv, Dense, he_normal_fan_out
 
@@ -41,6 +42,46 @@ def test_batch_norm_against_numpy(key):
     np.testing.assert_allclose(out, (x - mean) / np.sqrt(var + 1e-5), atol=1e-5)
     np.testing.assert_allclose(stats["mean"], 0.1 * mean, rtol=1e-5)
     np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * var * count / (count - 1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_derivatives_of_batch_norm_are_those_of_its_formula(key, masked):
+    mask = jnp.array([True, False, True, True]) if masked else None
+    params = {"scale": jnp.array([1.5, -0.5]), "bias": jnp.array([0.3, 2.0])}
+    x, dx = jax.random.normal(key, (2, 4, 3, 5, 2)) + 1
+
+    def layer(params, x):
+        stats = {"mean": jnp.zeros(2), "var": jnp.ones(2)}
+        variables = {"params": params, "batch_stats": stats}
+        out, new = BatchNorm().apply(variables, x, train=True, mask=mask, mutable=["batch_stats"])
+        return out, new["batch_stats"]["mean"], new["batch_stats"]["var"]
+
+    def formula(params, x):
+        kept = x[mask] if masked else x
+        mean, var = (f(kept, (0, 1, 2), keepdims=True) for f in (jnp.mean, jnp.var))
+        scale, bias = (params[name][None, None, None] for name in ("scale", "bias"))
+        count = kept.size / 2
+        out = (x - mean) / jnp.sqrt(var + 1e-5) * scale + bias
+        return out, 0.1 * mean.ravel(), 0.9 + 0.1 * var.ravel() * count / (count - 1)
+
+    def everything(layer):
+        def loss(params, x):
+            out, mean, var = layer(params, x)
+            kept = out[mask] if masked else out
+            return (jnp.sin(kept) ** 2).sum() + jnp.cos(mean).sum() + (var**2).sum()
+
+        gradient = jax.grad(loss, (0, 1))
+        return gradient(params, x), jax.jvp(gradient, (params, x), (params, dx))[1]
+
+    chex.assert_trees_all_close(everything(layer), everything(formula), rtol=1e-4, atol=1e-4)
+
+
+def test_batch_norm_of_values_far_from_zero_keeps_their_variance(key):
+    x = 1000 + np.asarray(jax.random.normal(key, (8, 6, 6, 3)), np.float64).astype(np.float32)
+    out, stats = batch_norm(jnp.asarray(x))
+    var = x.astype(np.float64).var((0, 1, 2))
+    np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * var * 288 / 287, rtol=1e-5)
+    np.testing.assert_allclose(out.var((0, 1, 2)), var / (var + 1e-5), rtol=1e-3)
 
 
 def test_batch_norm_in_eval_mode_uses_the_running_statistics(key):
