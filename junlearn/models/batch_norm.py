@@ -55,7 +55,7 @@ def _normalise_jvp(
     v = inverse * dscale - factor * jnp.square(inverse) * along
     # Not x - mean, which is above: what a sum over the batch is taken of must have no other use, or it is written
     # down first. For the same reason rows are left out of u and v, and so of the sums by row.
-    centred = x + _last(-mean, x)
+    centred = _rows_of(mask, x) + _last(-mean, x)
     dy = _last(factor, x) * dx + _by_row(mask, u, x) + centred * _by_row(mask, v, x)
     return outcome, (dy, dmean, 2 * along, jnp.zeros_like(count))
 

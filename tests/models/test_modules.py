@@ -106,6 +106,16 @@ def test_batch_norm_ignores_masked_rows_even_in_its_gradient(key):
     )
     np.testing.assert_allclose(masked_grads[:3], grads, atol=1e-4)
 
+    def product(x, mask):
+        def gradient(x):
+            return jax.grad(lambda x: (batch_norm(x, mask=mask)[0][:3] ** 3).sum())(x)
+
+        return jax.jit(lambda x: jax.jvp(gradient, (x,), (jnp.ones_like(x).at[0].set(2),))[1])(x)
+
+    np.testing.assert_allclose(product(padded, mask)[:3], product(x, None), atol=1e-3)
+    moved = jax.jvp(lambda x: batch_norm(x, mask=mask)[0], (padded,), (jnp.ones_like(padded),))[1]
+    assert np.all(moved[3] == 0)
+
 
 def test_batch_norm_of_one_value_a_channel_and_of_none_stays_finite():
     x = jnp.full((2, 3), 5.0)
