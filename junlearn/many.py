@@ -120,8 +120,8 @@ def train_many(
     done. The same call again reads what is there and trains the rest, so that a kill costs the chunk in progress, of 8
     networks a device unless `places` says otherwise; and more sets or keys at the end train these alone (in a last
     chunk that was not full, beside those that it had). The result is that of one call, bit for bit on the same devices.
-    Where recipe, data, rows, keys, seeds, model or views are not
-    those of a network that is there, nothing is trained. (Functions are told by what a fresh network answers.)
+    Where recipe, data, rows, keys, seeds, model or views are not those of a network that is there, nothing is trained.
+    (Functions are told by what a fresh network answers.)
 
     `memory`: bytes a device for the models of a chunk, their activations included, the sources not; by default 60 % of
     what is free on the device, 2 GiB where it does not say. `progress(done, total)` counts the steps of all models that
