@@ -1,7 +1,7 @@
 """`jax.jit` with the options of XLA that suit the backend."""
 
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache, cached_property, update_wrapper
 from typing import Any
 
 import jax
@@ -19,6 +19,7 @@ class Jitted:
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         self.function, self.options = function, options
+        update_wrapper(self, function, updated=())
 
     @cached_property
     def _part(self) -> Any:

@@ -245,7 +245,7 @@ def many(given: Given, folder: Path) -> Figures:
 
     steps: dict[str, list[float]] = {}
     how = given["how"]
-    work = works(given["model"], [how], argparse.Namespace(**given), steps)[how]
+    work = works(given["model"], [how], argparse.Namespace(**given, devices=1), steps)[how]
     seconds = []
     for _ in range(2):
         began = time.perf_counter()

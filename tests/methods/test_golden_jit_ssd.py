@@ -101,11 +101,11 @@ def test_ssd_over_the_retain_set(golden):
         for name in ("forget", "retain")
     }
     none = np.zeros(0, int)
-    split = Split(np.arange(2), np.arange(2), none, none)
+    # As many batches of one as there are batches: the step goes on to the second sum after so many.
+    split = Split(np.arange(2), np.arange(len(data["retain"][1].index)), none, none)
+    kind = {"importance": "batch", "denominator": "retain", "batch_size": 1}
     for i, (alpha, lam) in enumerate(zip(case["selection_weight"], case["dampening"], strict=True)):
-        config = ssd.Config(
-            importance="batch", denominator="retain", alpha=float(alpha), dampening=float(lam)
-        )
+        config = ssd.Config(**kind, alpha=float(alpha), dampening=float(lam))
         method = ssd.make(config, model)
         sources = {"train": data["retain"][0]}
         state = method.init(jax.random.key(0), variables, sources, split)
