@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 from junlearn.engine import compiling, processes
 from junlearn.engine.abreast import (
@@ -96,10 +95,7 @@ class Lanes:
         self.task, self.how, self.memory, self.diverging = task, how, memory, diverging
         self.scan, self.mesh = task.placement.scans, task.placement.mesh
         self.devices = 1 if self.mesh is None else self.mesh.size
-        self.sources = task.sources
-        if self.mesh is not None:
-            replicated = NamedSharding(self.mesh, PartitionSpec())
-            self.sources = processes.put(task.sources, replicated)
+        self.sources = processes.everywhere(task.sources, self.mesh)
         self.programs: dict[Any, Any] = {}
 
     def run(self, part: list[int], size: int, budget: float) -> list[One]:

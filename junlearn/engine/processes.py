@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import NamedSharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from junlearn.errors import ConfigError
 from junlearn.types import PyTree
 
-__all__ = ["first", "is_first", "join", "put", "same", "together"]
+__all__ = ["everywhere", "first", "is_first", "join", "put", "same", "together"]
 
 LINE = 512
 """Bytes of what a process can tell the others at once."""
@@ -95,6 +95,11 @@ def put(tree: PyTree, sharding: NamedSharding) -> PyTree:
     if sharding.is_fully_addressable:
         return jax.device_put(tree, sharding)
     return jax.tree.map(lambda leaf: _spread(leaf, sharding), tree)
+
+
+def everywhere(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """`tree` as a whole on every device of `mesh`, or as it is where there is none."""
+    return tree if mesh is None else put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def _spread(leaf: Any, sharding: NamedSharding) -> jax.Array:

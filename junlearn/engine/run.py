@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Unpack
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from junlearn.engine import checkpoint, compiling, interrupts, processes
 from junlearn.engine.batches import PLAIN_VIEWS, Rows, Spec, pixel_range, specify, view_of
@@ -66,7 +66,7 @@ def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
     if mesh is None:
         # Nothing is compiled for a copy on the device; arrays of several processes cannot be copied so.
         return jax.device_put(tree, may_alias=False)
-    return _spread(jax.tree.map(jnp.array, tree), mesh)
+    return processes.everywhere(jax.tree.map(jnp.array, tree), mesh)
 
 
 def run(
@@ -159,7 +159,7 @@ def run_stages(
     views = views or PLAIN_VIEWS
     key, view_key = jax.random.split(key)
     # Sources that are on the device already are not copied.
-    sources = _spread(jax.tree.map(jnp.asarray, sources), mesh)
+    sources = processes.everywhere(jax.tree.map(jnp.asarray, sources), mesh)
     state = begin(method, key, variables, sources, split, initial=initial, views=views)
     # The state is donated to every step: its arrays must be its own, and no two of them the same.
     state = place(state, mesh)
@@ -274,11 +274,6 @@ def begin(
         shown = pixel_range(sources["train"], view_of(views, "train", "eval"))
         state = method.with_pixel(state, *shown)
     return state
-
-
-def _spread(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """`tree` on every device of `mesh`, where there is one."""
-    return tree if mesh is None else processes.put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def _draw(

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from junlearn.engine import interrupts, processes
 from junlearn.engine.abreast import (
@@ -80,9 +80,7 @@ class ManyTrainer:
         self.step = stage.step
         self.spec = specify(stage.feed(np.random.default_rng(0), None))[0]
         self.given = {name: sources[name] for name in self.spec.sources}
-        self.sources = self.given
-        if mesh is not None:
-            self.sources = processes.put(self.given, NamedSharding(mesh, PartitionSpec()))
+        self.sources = processes.everywhere(self.given, mesh)
         self.programs: dict[tuple[str, int], tuple[int, Any]] = {}
         self.counted = 0.0
         """Up to when steps are in `seconds`."""
