@@ -1,7 +1,6 @@
 """Networks of `train_many` in a directory: kept as they come, grown, killed, damaged, and never another training's."""
 
 import errno
-import os
 from dataclasses import replace
 
 import jax
@@ -15,6 +14,7 @@ from junlearn.engine.checkpoint import Store
 from junlearn.errors import CheckpointError, ConfigError
 from junlearn.many import train_many
 from junlearn.methods import retrain
+from tests.kills import Killed, Syncs
 from tests.test_many import SETS
 
 CONFIG = retrain.Config(epochs=2, batch_size=8, augment=False)
@@ -65,23 +65,10 @@ def test_a_larger_set_trains_what_is_new(train, tmp_path):
     assert counts == [] and stamps(tmp_path / "kept") == after
 
 
-class Killed(BaseException):
-    """Nothing takes it for an error."""
-
-
 @pytest.mark.parametrize("how", ["vmap", "loop"])
 def test_a_kill_costs_the_chunk_in_progress(train, tmp_path, monkeypatch, how):
     whole = train(how=how, store=None)
-    sync, left, kills = os.fsync, 1, 0
-
-    def fsync(descriptor):
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise Killed
-        return sync(descriptor)
-
-    monkeypatch.setattr(files.os, "fsync", fsync)
+    syncs, kills = Syncs(monkeypatch, left=1), 0
     while True:
         there = stamps(tmp_path / "kept")
         try:
@@ -91,7 +78,7 @@ def test_a_kill_costs_the_chunk_in_progress(train, tmp_path, monkeypatch, how):
             # The files that were there are untouched, and the ones before the kill stay.
             kept = stamps(tmp_path / "kept")
             assert there.items() <= kept.items() and not list((tmp_path / "kept").glob(".*"))
-            kills, left = kills + 1, 3
+            kills, syncs.left = kills + 1, 3
     assert kills == 3
     assert_same_bits(found, whole)
 

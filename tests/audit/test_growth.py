@@ -1,6 +1,5 @@
 """Banks grow, are shared and are killed: nothing is trained twice, and the bytes are the same at the end."""
 
-import os
 import shutil
 
 import jax
@@ -8,10 +7,10 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from junlearn import files
 from junlearn.audit import growth
 from junlearn.types import Split
 from tests.audit.small import METHODS, SPLIT, audited, folder, made, networks, numbers
+from tests.kills import Killed, Syncs
 
 LATER = METHODS | {"ascent": {"method": "neggrad", "epochs": 1, "batch_size": 24}}
 KINDS = ("original", "retrain", "twin")
@@ -115,28 +114,15 @@ def test_several_devices_make_the_same_networks(eight, tmp_path):
     assert [row["models"]["compared"] for row in found.rows] == [8, 8, 8]
 
 
-class Killed(BaseException):
-    """Nothing takes it for an error."""
-
-
 def test_killed_again_and_again_it_ends_with_the_same_bytes(eight, tmp_path, monkeypatch):
     """Before the first write, at notes, in files of each ensemble, and between a file and the line on it."""
-    sync, kills, left = os.fsync, 0, 1
-
-    def fsync(descriptor):
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise Killed
-        return sync(descriptor)
-
-    monkeypatch.setattr(files.os, "fsync", fsync)
+    syncs, kills = Syncs(monkeypatch, left=1), 0
     while True:
         try:
             found, _ = audited(tmp_path)
             break
         except Killed:
-            kills, left = kills + 1, (3, 5, 4, 7, 2)[kills % 5]
+            kills, syncs.left = kills + 1, (3, 5, 4, 7, 2)[kills % 5]
     assert kills > 10 and networks(tmp_path) == networks(eight[0])
     assert numbers(found) == numbers(eight[1][0])
     # A line of the log is all that a kill costs, a network never is made again.

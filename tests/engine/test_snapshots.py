@@ -15,6 +15,7 @@ from junlearn.engine import checkpoint, snapshots
 from junlearn.engine.checkpoint import Store
 from junlearn.engine.position import Position, read_position
 from junlearn.errors import CheckpointError
+from tests.kills import Killed
 
 STATE = {"a": jnp.arange(6.0).reshape(2, 3), "b": {"c": jnp.int32(7)}}
 
@@ -240,10 +241,6 @@ def test_metrics_that_are_infinite_come_back(tmp_path):
     store = Store(tmp_path / "run", "owner")
     checkpoint.save(store, STATE, {"sums": {"a": float("inf")}})
     assert checkpoint.restore(store, STATE)[1] == {"sums": {"a": float("inf")}}
-
-
-class Killed(BaseException):
-    """What no `except Exception` sees, as no code sees SIGKILL."""
 
 
 def kill_in(monkeypatch, module, name, *, after):

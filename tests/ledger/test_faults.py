@@ -14,6 +14,7 @@ from junlearn.experiment import locks
 from junlearn.ledger import verify
 from junlearn.ledger.chain import START_OF_CHAIN, Chain, append
 from junlearn.main import main
+from tests.kills import Killed, Syncs
 from tests.ledger.small import (
     Begun,
     forget,
@@ -40,10 +41,6 @@ def whole(begun, tmp_path_factory):
     return Begun(place)
 
 
-class Killed(BaseException):
-    """Nothing takes it for an error."""
-
-
 def full() -> OSError:
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -54,24 +51,11 @@ def test_whichever_write_fails_the_ledger_fits_and_ends_with_the_same_bits(
     whole, place, monkeypatch, capsys, fault, after
 ):
     """Each file in turn does not come to the disk, or does and the process learns nothing of it."""
-    sync, left, faults = os.fsync, 0, 0
-
-    def fsync(descriptor):
-        nonlocal left, faults
-        left -= 1
-        if left != 0:
-            sync(descriptor)
-            return
-        if after:
-            sync(descriptor)
-        faults += 1
-        raise fault()
-
-    monkeypatch.setattr(files.os, "fsync", fsync)
+    syncs = Syncs(monkeypatch, fault=fault, after=after)
     for rows in REQUESTS:
         done = False
         for step in range(1, 40):
-            left, before = step, faults
+            syncs.left, before = step, syncs.faults
             try:
                 status = forget(place, ids(*rows))
             except Killed:
@@ -82,12 +66,12 @@ def test_whichever_write_fails_the_ledger_fits_and_ends_with_the_same_bits(
                 done = True
             elif status == 2:
                 assert error.count("\n") == 1 and "No space left" in error
-            if faults == before:
+            if syncs.faults == before:
                 assert done or status == 0
                 break
         else:
             raise AssertionError("there are too many writes")
-    assert faults > 6 and len(networks(place)) == 4
+    assert syncs.faults > 6 and len(networks(place)) == 4
     same_bits(place, whole.place)
     assert verify(place / "ledger")["unnamed"] == []
 
@@ -211,19 +195,9 @@ def test_a_read_only_directory(place, monkeypatch, capsys):
 
 
 def test_a_beginning_that_was_cut_off_is_made_again(begun, tmp_path, monkeypatch):
-    sync, left = os.fsync, 0
-
-    def fsync(descriptor):
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise Killed
-        return sync(descriptor)
-
-    monkeypatch.setattr(files.os, "fsync", fsync)
-    kills = 0
+    syncs, kills = Syncs(monkeypatch), 0
     for step in range(1, 20):
-        left = step
+        syncs.left = step
         try:
             status = init(tmp_path, "--retrain-every", "2")
             break
