@@ -2,8 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
+from jax.flatten_util import ravel_pytree
 
 from junlearn.types import Array, Key, PyTree
 
@@ -11,18 +11,11 @@ __all__ = ["added", "ball", "draw"]
 
 
 def draw(key: Key, params: PyTree) -> PyTree:
-    """Standard normal noise for every number of `params`, one stream for all arrays of a dtype."""
-    leaves, structure = jax.tree.flatten(params)
-    dtypes = list(dict.fromkeys(leaf.dtype for leaf in leaves))
-    noise: dict[int, Array] = {}
-    for each, dtype in zip(jax.random.split(key, len(dtypes)), dtypes, strict=True):
-        places = [i for i, leaf in enumerate(leaves) if leaf.dtype == dtype]
-        ends = np.cumsum([leaves[i].size for i in places])
-        # Drawn flat and at once: XLA compiles a draw of several axes many times longer, and every draw anew.
-        drawn = jnp.split(jax.random.normal(each, (ends[-1],), dtype), ends[:-1])
-        for i, part in zip(places, drawn, strict=True):
-            noise[i] = part.reshape(leaves[i].shape)
-    return jax.tree.unflatten(structure, [noise[i] for i in range(len(leaves))])
+    """Standard normal noise for every number of `params`, one stream for all arrays; drawn in their common dtype."""
+    flat, whole = ravel_pytree(params)
+    (own,) = jax.random.split(key, 1)
+    # Drawn flat and at once: XLA compiles a draw of several axes many times longer, and every draw anew.
+    return whole(jax.random.normal(own, flat.shape, flat.dtype))
 
 
 def added(params: PyTree, noise: PyTree, sigma: Array | float) -> PyTree:
