@@ -79,10 +79,7 @@ def _even(count: int, most: int) -> int:
 
 def program_bytes(program: Any, state_bytes: int, data_bytes: int) -> int:
     """Bytes of a compiled program beside the data, of one over a mesh on a device."""
-    try:
-        size = program.memory_analysis()
-    except NotImplementedError:
-        size = None
+    size = _told(program.memory_analysis)
     if size is None:
         return UNKNOWN * state_bytes
     total = size.argument_size_in_bytes + size.output_size_in_bytes + size.temp_size_in_bytes
@@ -91,8 +88,12 @@ def program_bytes(program: Any, state_bytes: int, data_bytes: int) -> int:
 
 def program_flops(program: Any) -> float:
     """Floating point operations of a compiled program, as XLA counts them; infinite where it does not say."""
+    return float((_told(program.cost_analysis) or {}).get("flops", np.inf))
+
+
+def _told(question: Callable[[], Any]) -> Any:
+    """What the compiler says of a program; None where it does not."""
     try:
-        found = program.cost_analysis()
+        return question()
     except NotImplementedError:
-        found = None
-    return float((found or {}).get("flops", np.inf))
+        return None
