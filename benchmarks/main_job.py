@@ -18,7 +18,7 @@ the records tell them; `metrics` judge the networks, outputs included. `rest` is
 import argparse
 import builtins
 import json
-import shutil
+import os
 import subprocess
 import sys
 import tempfile
@@ -130,7 +130,8 @@ def main() -> None:
         for kind in KINDS:
             if kind == "warm":
                 there, cache = cache / "compiled", Path(folder) / "moved"
-                shutil.move(there, cache / "compiled")
+                cache.mkdir()
+                there.rename(cache / "compiled")
             workdir = Path(folder) / kind
             inner = [sys.executable, __file__, "--inner", str(workdir), "--"]
             done = subprocess.run(
@@ -139,7 +140,7 @@ def main() -> None:
             if done.returncode:
                 sys.exit(f"{kind}: {done.stderr.strip() or done.stdout.strip()}")
             rows[kind] = json.loads((workdir / "measured.json").read_text())
-    print_machine(0)
+    print_machine(len(os.sched_getaffinity(0)))
     header = ["seconds", *COLUMNS, *COUNTS]
     lines = [
         [kind, *(f"{row[name]:.1f}" for name in COLUMNS), *(f"{row[name]:.0f}" for name in COUNTS)]
