@@ -18,6 +18,7 @@ def carry_out(
     """Run an experiment and show what came of it; returns the exit status."""
     from junlearn import cli
     from junlearn.commands.complaints import complain
+    from junlearn.commands.drawing import draw
     from junlearn.engine import processes
     from junlearn.experiment.progress import Reporter
     from junlearn.experiment.records import read
@@ -37,8 +38,6 @@ def carry_out(
         table.table(records, console)
         console.print(f"records: {printable(workdir / 'records.jsonl')}")
         if plot_formats:
-            from junlearn.commands.drawing import draw  # Matplotlib takes a second
-
             drawn = draw(experiment, records, workdir, cache_dir, plot_formats, console)
             for path in drawn:
                 console.print(f"plot: {printable(path)}", soft_wrap=True)

@@ -10,7 +10,6 @@ from junlearn.errors import JunlearnError
 from junlearn.experiment import schema
 from junlearn.experiment.records import Record
 from junlearn.experiment.revisit import revisit
-from junlearn.reports.pictures.draw import write
 from junlearn.text.terminal import printable
 
 __all__ = ["draw"]
@@ -27,6 +26,8 @@ def draw(
     """Draw the records, and what their networks say; returns the files. A network that cannot be asked is named."""
     if not records:
         return []
+    from junlearn.reports.pictures.draw import write  # Matplotlib takes a second
+
     found, lines = None, []
     if jax.process_count() > 1:
         lines.append("the same command with one process draws predictions and embeddings too")

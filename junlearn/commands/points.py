@@ -62,9 +62,8 @@ def in_turn(grid: Grid, reporter: Reporter) -> Iterator[tuple[int, Outcome | Exc
 
     One that another run is at is left to it, and looked at again when all others are done.
     """
-    places = list(enumerate(grid.points))
     later: list[tuple[int, sweep.Point]] = []
-    for place, point in places:
+    for place, point in enumerate(grid.points):
         _announce(grid, place, reporter)
         try:
             yield place, one(point, grid, reporter)
