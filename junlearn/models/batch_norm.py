@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from junlearn.parts.passes import along_rows
 from junlearn.types import Array
 
-__all__ = ["normalise"]
+__all__ = ["normalise", "normalise_by"]
 
 Mask = Array | None
 Outcome = tuple[Array, Array, Array, Array]
@@ -60,6 +60,15 @@ def _normalise_jvp(
     return outcome, (dy, dmean, 2 * along, jnp.zeros_like(count))
 
 
+def normalise_by(
+    x: Array, scale: Array, bias: Array, mask: Mask, mean: Array, var: Array, epsilon: float
+) -> Array:
+    """`x[B,...,C]` normalised by the mean[C] and the variance[C] that are given; rows outside of the mask are zero
+    before.
+    """
+    return _moved(_rows_of(mask, x), mean, scale * jax.lax.rsqrt(var + epsilon), bias)
+
+
 def _normalised(
     x: Array, scale: Array, bias: Array, mask: Mask, epsilon: float
 ) -> tuple[Outcome, Array]:
@@ -73,8 +82,13 @@ def _normalised(
     # Not the mean above, for the reason given there: it differs by rounding alone.
     var = _row_total(jnp.square(x - _last(total * (1 / values), x)), mask) / values
     inverse = jax.lax.rsqrt(var + epsilon)
-    y = (x - _last(mean, x)) * _last(scale * inverse, x) + _last(bias, x)
+    y = _moved(x, mean, scale * inverse, bias)
     return (_rows_of(mask, y), mean, var, count), inverse
+
+
+def _moved(x: Array, mean: Array, factor: Array, bias: Array) -> Array:
+    """`x[B,...,C]` normalised, with the numbers of every channel."""
+    return (x - _last(mean, x)) * _last(factor, x) + _last(bias, x)
 
 
 def _last(values: Array, x: Array) -> Array:

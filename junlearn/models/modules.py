@@ -15,9 +15,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn import initializers
 
-from junlearn.models.batch_norm import normalise
+from junlearn.models.batch_norm import normalise, normalise_by
 from junlearn.models.convolution import Padding, conv2d
-from junlearn.parts.passes import along_rows
 from junlearn.types import Array, Key
 
 __all__ = [
@@ -140,7 +139,7 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, width)
         before = running_mean.value, running_var.value
         if not train:
-            return self._apply(x, mask, scale, bias, *before).astype(given)
+            return normalise_by(x, scale, bias, mask, *before, self.epsilon).astype(given)
         y, mean, var, count = normalise(x, scale, bias, mask, self.epsilon)
         if not self.is_initializing():
             unbiased = var * (count / jnp.maximum(count - 1, 1))
@@ -148,15 +147,6 @@ class BatchNorm(nn.Module):
             running_mean.value += rate * (mean - running_mean.value)
             running_var.value += rate * (unbiased - running_var.value)
         if math.prod(x.shape[1:-1]) == 1:  # Wider maps have two values a channel in any row.
-            y = jnp.where(count > 1, y, self._apply(x, mask, scale, bias, *before))
+            other = normalise_by(x, scale, bias, mask, *before, self.epsilon)
+            y = jnp.where(count > 1, y, other)
         return y.astype(given)
-
-    def _apply(
-        self, x: Array, mask: Array | None, scale: Array, bias: Array, mean: Array, var: Array
-    ) -> Array:
-        """Normalise by statistics that are given."""
-        if mask is not None:
-            x = jnp.where(along_rows(mask, x), x, 0)
-        lead = (1,) * (x.ndim - 1) + (-1,)
-        factor = scale * jax.lax.rsqrt(var + self.epsilon)
-        return (x - mean.reshape(lead)) * factor.reshape(lead) + bias.reshape(lead)
