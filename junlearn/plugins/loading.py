@@ -31,12 +31,13 @@ def load_file(path: Path) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     spec = util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
     module = util.module_from_spec(spec)
     # Dataclasses look for their module there.
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # The loader of Python would take the byte code of a file of the same size and second for that of this one.
+        exec(compile(content, path, "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise _failed(f"the plug-in {path}", error) from error

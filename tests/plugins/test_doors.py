@@ -1,6 +1,8 @@
 """Code of somebody else in configurations, on the command line and in Python."""
 
 import json
+import os
+import sys
 import types
 from pathlib import Path
 
@@ -194,6 +196,16 @@ def test_a_file_is_loaded_once_until_it_changes(folder):
     assert loading.load_file(Path("my_method.py")) is first
     (folder / "my_method.py").write_text(METHOD + "\n# more\n")
     assert loading.load_file(folder / "my_method.py") is not first
+
+
+def test_a_change_of_the_same_size_within_a_second_is_seen(folder, monkeypatch):
+    """Where Python keeps byte code, it tells files by their size and second."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = folder / "number.py"
+    for number in (1, 2):
+        path.write_text(f"number = {number}\n")
+        os.utime(path, (0, 0))
+        assert loading.load_file(path).number == number
 
 
 def test_records_of_presets_and_objects(mlp, folder):
