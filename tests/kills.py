@@ -2,14 +2,25 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 from junlearn import files
+from junlearn.engine.compilations import SealedPath
 
-__all__ = ["Killed", "Syncs"]
+__all__ = ["Killed", "Syncs", "sync_by"]
 
 
 class Killed(BaseException):
     """What no `except Exception` sees, as no code sees SIGKILL."""
+
+
+def sync_by(monkeypatch, fsync: Callable[[int], Any]) -> None:
+    """Let writes be made sure of by `fsync`.
+
+    Compiled programs are not kept meanwhile: whether one is depends on the time that it took.
+    """
+    monkeypatch.setattr(files.os, "fsync", fsync)
+    monkeypatch.setattr(SealedPath, "write_bytes", lambda path, content: len(content))
 
 
 class Syncs:
@@ -36,4 +47,4 @@ class Syncs:
             self.faults += 1
             raise fault()
 
-        monkeypatch.setattr(files.os, "fsync", fsync)
+        sync_by(monkeypatch, fsync)

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 import junlearn
-from junlearn import files
 from junlearn.engine import network_file
 from junlearn.engine.checkpoint import Store
 from junlearn.errors import CheckpointError, ConfigError
 from junlearn.many import train_many
 from junlearn.methods import retrain
-from tests.kills import Killed, Syncs
+from tests.kills import Killed, Syncs, sync_by
 from tests.test_many import SETS
 
 CONFIG = retrain.Config(epochs=2, batch_size=8, augment=False)
@@ -87,7 +86,7 @@ def test_a_full_disk_is_one_line(train, tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    sync_by(monkeypatch, full)
     with pytest.raises(
         CheckpointError, match=r"cannot write .*00000.npz \(No space left.*are kept"
     ):

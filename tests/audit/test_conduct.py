@@ -8,7 +8,7 @@ import shutil
 import pytest
 from rich.console import Console
 
-from junlearn import cli, files
+from junlearn import cli
 from junlearn.audit import growth
 from junlearn.audit.conduct import audit_experiment
 from junlearn.errors import ConfigError
@@ -16,6 +16,7 @@ from junlearn.experiment import schema
 from junlearn.experiment.progress import Reporter
 from junlearn.main import main
 from junlearn.reports import audit_page
+from tests.kills import sync_by
 from tests.tiny_audit import CONFIG, arguments, results
 
 
@@ -134,7 +135,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(
 
     capfd.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fsync", fsync)
+        sync_by(patch, fsync)
         assert main(arguments(tmp_path)) == 2
     err = capfd.readouterr().err
     assert err.count("\n") == 1 and err.startswith("junlearn: ") and os.strerror(code) in err

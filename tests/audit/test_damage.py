@@ -7,11 +7,11 @@ import shutil
 import numpy as np
 import pytest
 
-from junlearn import files
 from junlearn.engine import network_file
 from junlearn.engine.network_file import NetworkFile
 from junlearn.errors import ConfigError
 from tests.audit.small import METHODS, audited, folder, made, networks, numbers
+from tests.kills import sync_by
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ def test_a_full_disk_loses_nothing(whole, tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         return sync(descriptor)
 
-    monkeypatch.setattr(files.os, "fsync", fsync)
+    sync_by(monkeypatch, fsync)
     before: dict[str, bytes] = {}
     for _ in range(3):
         with pytest.raises(OSError, match="No space left on device"):

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from junlearn import files
 from junlearn.errors import ConfigError
 from junlearn.experiment import kept_network, original_file, schema
 from junlearn.experiment.identity import identities, original_settings
@@ -21,6 +20,7 @@ from junlearn.experiment.progress import Reporter
 from junlearn.models import MODELS
 from junlearn.models.weight_export import named_arrays, write
 from junlearn.types import Variables
+from tests.kills import sync_by
 from tests.small_run import call, records
 
 safetensors = pytest.importorskip("safetensors")
@@ -133,7 +133,7 @@ def test_a_full_disk_leaves_what_was_there(run, capsys, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     (run / "net.safetensors").write_bytes(b"before")
-    monkeypatch.setattr(files.os, "fsync", full)
+    sync_by(monkeypatch, full)
     status, _, err = export(capsys, "w", "--method", "ssd", "--to", "net.safetensors")
     assert status == 2 and "No space left on device" in err and err.count("\n") == 1
     assert (run / "net.safetensors").read_bytes() == b"before"

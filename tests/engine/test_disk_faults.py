@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import pytest
 from orbax.checkpoint import v1 as ocp
 
-from junlearn import files
 from junlearn.engine import checkpoint
 from junlearn.errors import CheckpointError
 from junlearn.main import main
 from junlearn.text import terminal
+from tests.kills import sync_by
 from tests.tiny_run import arguments, results
 
 
@@ -96,7 +96,7 @@ def test_a_write_that_fails_is_one_line_and_is_made_up_for(
         return sync(descriptor)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fsync", fsync)
+        sync_by(patch, fsync)
         assert main(arguments(copied)) == 2
     one_line(capfd, os.strerror(code))
     assert not list(copied.rglob(".*.tmp"))
