@@ -27,6 +27,7 @@ def jax_work(name: str, input_shape: tuple[int, int, int], batch: int) -> dict[s
     import jax.numpy as jnp
     import optax
 
+    from junlearn.compiler import jitted
     from junlearn.models import MODELS
     from junlearn.parts.gradients import sum_of_powers
 
@@ -53,7 +54,7 @@ def jax_work(name: str, input_shape: tuple[int, int, int], batch: int) -> dict[s
         )
 
     def compiled(function: Callable) -> Work:
-        run = jax.jit(function)
+        run = jitted(function)
         return lambda: jax.block_until_ready(run(variables, x))
 
     return {

@@ -140,11 +140,12 @@ def jax_steps(
     loop: str,
     precision: str = "default",
 ) -> Work:
-    """`steps` training steps in JAX: a jitted, donated step in a Python loop, or one `lax.scan`."""
+    """`steps` training steps, compiled as the engine does: a donated step in a Python loop, or one `lax.scan`."""
     import jax
     import jax.numpy as jnp
     import optax
 
+    from junlearn.compiler import jitted
     from junlearn.engine.precision import in_precision, matmuls
     from junlearn.models import MODELS
 
@@ -176,12 +177,12 @@ def jax_steps(
         return (variables._replace(params=params, stats=stats), opt_state), value
 
     if loop == "scan":
-        run_steps = jax.jit(
+        run_steps = jitted(
             lambda state, rows: jax.lax.scan(lambda s, _: step(s, rows), state, length=steps),
             donate_argnums=0,
         )
     else:
-        one_step = jax.jit(step, donate_argnums=0)
+        one_step = jitted(step, donate_argnums=0)
 
         def run_steps(state, rows):
             for _ in range(steps):
