@@ -16,7 +16,7 @@ from junlearn.experiment import schema
 from junlearn.experiment.progress import Reporter
 from junlearn.main import main
 from junlearn.reports import audit_page
-from tests.kills import sync_by
+from tests.kills import Syncs
 from tests.tiny_audit import CONFIG, arguments, results
 
 
@@ -125,17 +125,9 @@ def test_a_full_disk_is_one_line_and_loses_nothing(
     if filled:
         shutil.copytree(whole / "cache", tmp_path / "cache")
         next(tmp_path.rglob("twin-00003.npz")).unlink()
-    sync, calls = os.fsync, []
-
-    def fsync(descriptor):
-        calls.append(descriptor)
-        if len(calls) == number:
-            raise OSError(code, os.strerror(code))
-        return sync(descriptor)
-
     capfd.readouterr()
     with monkeypatch.context() as patch:
-        sync_by(patch, fsync)
+        Syncs(patch, left=number, fault=lambda: OSError(code, os.strerror(code)))
         assert main(arguments(tmp_path)) == 2
     err = capfd.readouterr().err
     assert err.count("\n") == 1 and err.startswith("junlearn: ") and os.strerror(code) in err

@@ -20,7 +20,7 @@ from junlearn.engine import checkpoint
 from junlearn.errors import CheckpointError
 from junlearn.main import main
 from junlearn.text import terminal
-from tests.kills import sync_by
+from tests.kills import Syncs
 from tests.tiny_run import arguments, results
 
 
@@ -86,17 +86,8 @@ def test_a_write_that_fails_is_one_line_and_is_made_up_for(
     copied, trained, monkeypatch, capfd, code, step
 ):
     """The first, second, third file that is to be on disk: whichever it is, its name is said."""
-    calls = []
-    sync = os.fsync
-
-    def fsync(descriptor):
-        calls.append(descriptor)
-        if len(calls) == step + 1:
-            raise OSError(code, os.strerror(code))
-        return sync(descriptor)
-
     with monkeypatch.context() as patch:
-        sync_by(patch, fsync)
+        Syncs(patch, left=step + 1, fault=lambda: OSError(code, os.strerror(code)))
         assert main(arguments(copied)) == 2
     one_line(capfd, os.strerror(code))
     assert not list(copied.rglob(".*.tmp"))
