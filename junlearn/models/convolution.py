@@ -8,6 +8,7 @@ many occasions. So there the same sums are written in a way that it does not:
   dropped. A convolution with strides is a product of patches and kernel for the same reason;
 * images of one channel are convolved by a matrix product for some columns at once, and windows that do not overlap (a
   1×1 kernel, the patches of a ViT) by a matrix product too;
+* 3×3 kernels with many channels take fewer multiplications, over a few images at a time (`junlearn.models.winograd`);
 * the gradient of the input is written out as a convolution with a flipped copy of the kernel. Left to XLA, the flip is
   merged into the convolution, which inside `lax.scan` then is a bare loop, 15 to 30 times slower. With strides it is
   one such convolution for each place between them, where XLA multiplies zeros;
@@ -36,12 +37,13 @@ from junlearn.models.products import (
     FEW,
     Padding,
     Pair,
-    along_kernel,
+    grid_conv,
     patch_conv,
     patches,
     run_conv,
     shifted,
 )
+from junlearn.models.winograd import suits_winograd, winograd_conv, winograd_gradient
 from junlearn.types import Array
 
 __all__ = ["Padding", "conv2d", "max_pool", "written_as"]
@@ -50,9 +52,6 @@ NO_PADDING: Padding = ((0, 0), (0, 0))
 
 WIDE = 12
 """Columns from which Eigen's convolution, with one column to spare, is faster than YNNPACK's."""
-DEEP = 128
-"""Channels, in and out, from which YNNPACK's is faster again: it divides the work among the cores."""
-
 
 Form = Literal["fast", "patches", "lax"]
 
@@ -140,7 +139,7 @@ def _cpu_conv_jvp(
     (x, kernel), (dx, dkernel) = primals, tangents
     y = _cpu_conv(x, kernel, strides, padding)
     along_x = _along_input(dx, kernel, y, strides, padding)
-    return y, along_x + along_kernel(x, dkernel, strides, padding)
+    return y, along_x + _along_kernel(x, dkernel, strides, padding)
 
 
 def _along_input(dx: Array, kernel: Array, y: Array, strides: Pair, padding: Padding) -> Array:
@@ -185,14 +184,30 @@ def _seen_from(
 
 def _place_gradient(g: Array, kernel: Array, padding: Padding) -> Array:
     """The gradient in the input, at one of the places between strides, for the part of the kernel that sees it."""
+    if suits_winograd(kernel):
+        return winograd_gradient(g, kernel, padding)
     return _same_conv(g, lax.rev(kernel, (0, 1)).swapaxes(2, 3), padding)
 
 
+def _along_kernel(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array:
+    """The convolution in the form whose transpose in the kernel is fast."""
+    channels = kernel.shape[2]
+    if channels == 1 and strides == (1, 1):
+        return run_conv(x, kernel, padding)
+    if channels < FEW or strides != (1, 1):
+        return patch_conv(x, kernel, strides, padding)
+    if suits_winograd(kernel):
+        return winograd_conv(x, kernel, padding)
+    return grid_conv(x, kernel, padding)
+
+
 def _same_conv(x: Array, kernel: Array, padding: Padding) -> Array:
-    """The convolution with stride 1, with a column to spare where that keeps it from YNNPACK."""
+    """The convolution with stride 1: Winograd's, or one with a column to spare where that keeps it from YNNPACK."""
+    if suits_winograd(kernel):
+        return winograd_conv(x, kernel, padding)
     height, (left, right) = padding
     columns = x.shape[2] + left + right - kernel.shape[1] + 1
-    if columns < max(x.shape[2], WIDE) or min(kernel.shape[2:]) >= DEEP:
+    if columns < max(x.shape[2], WIDE):
         return _lax_conv(x, kernel, (1, 1), padding)
     return _lax_conv(x, kernel, (1, 1), (height, (left, right + 1)))[:, :, :columns]
 

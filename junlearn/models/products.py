@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from junlearn.types import Array
+from junlearn.types import Array, PyTree
 
 __all__ = [
     "FEW",
     "Padding",
     "Pair",
-    "along_kernel",
+    "by_images",
     "grid_conv",
     "patch_conv",
     "patches",
@@ -45,16 +45,6 @@ FEW = 8
 RUN = 4
 """Columns that one product computes of an image with one channel: more of them cost more products with zeros, fewer of
 them more copies of the image."""
-
-
-def along_kernel(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array:
-    """The convolution of `x[B,H,W,C]` with `kernel[kh,kw,C,D]`, in the form whose transpose in the kernel is fast."""
-    channels = kernel.shape[2]
-    if channels == 1 and strides == (1, 1):
-        return run_conv(x, kernel, padding)
-    if channels < FEW or strides != (1, 1):
-        return patch_conv(x, kernel, strides, padding)
-    return grid_conv(x, kernel, padding)
 
 
 def patches(x: Array, size: Pair, strides: Pair) -> Array:
@@ -124,7 +114,7 @@ def grid_conv(x: Array, kernel: Array, padding: Padding) -> Array:
 
     matrix = kernel.swapaxes(1, 2).reshape(height * channels, width * features)
     held = rows * x.shape[2] * height * channels * x.dtype.itemsize
-    return _by_images(convolve, x, matrix, GRID_BYTES // held)
+    return by_images(convolve, x, matrix, GRID_BYTES // held)
 
 
 # Checkpointed twice, for the same reason: the patches are kh·kw times as large as x.
@@ -147,11 +137,11 @@ def patch_conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Arra
     matrix = kernel.reshape(depth, features).T
     positions = math.prod(jax.eval_shape(convolve, x[:1], matrix).shape[1:3])
     held = PATCH_BYTES if jax.default_backend() == "cpu" else OTHER_PATCH_BYTES
-    return _by_images(convolve, x, matrix, held // (positions * depth * x.dtype.itemsize))
+    return by_images(convolve, x, matrix, held // (positions * depth * x.dtype.itemsize))
 
 
-def _by_images(
-    convolve: Callable[[Array, Array], Array], x: Array, matrix: Array, most: int
+def by_images(
+    convolve: Callable[[Array, PyTree], Array], x: Array, matrix: PyTree, most: int
 ) -> Array:
     """`convolve(x, matrix)`, up to `most` images at a time."""
     size = _chunk_size(len(x), most)

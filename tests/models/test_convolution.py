@@ -24,8 +24,12 @@ CONVOLUTIONS = {
     "down, odd": ((3, 9, 7, 4), (3, 3, 8), 2, 1),
     "wide steps": ((2, 11, 7, 4), (4, 5, 8), 3, 1),
     "steps over pixels, padded": ((2, 6, 9, 4), (2, 1, 8), 3, 2),
-    "one product for all columns": ((2, 16, 14, 64), (3, 3, 64), 1, 1),
-    "deep": ((1, 13, 12, 128), (3, 3, 128), 1, 1),
+    "one product for all columns": ((2, 16, 14, 32), (3, 3, 32), 1, 1),
+    "few multiplications": ((4, 6, 8, 64), (3, 3, 64), 1, 1),
+    "few multiplications, odd": ((3, 5, 7, 64), (3, 3, 96), 1, 1),
+    "few multiplications, valid": ((2, 7, 6, 96), (3, 3, 64), 1, 0),
+    "few multiplications, wide padding": ((1, 3, 2, 64), (3, 3, 64), 1, 2),
+    "few multiplications between strides": ((2, 9, 8, 64), (5, 5, 64), 2, 1),
     "shortcut": ((4, 8, 8, 8), (1, 1, 16), 2, 0),
     "one image": ((1, 7, 5, 4), (3, 3, 8), 1, 1),
     "a column to spare": ((2, 13, 12, 4), (3, 3, 8), 1, 1),
@@ -106,8 +110,8 @@ def test_values_gradients_and_hessian_vector_products_are_those_of_lax(problem):
     assert_same(everything(ours, primals, tangents), everything(theirs, primals, tangents))
 
 
-# One product for some columns at once, one plain convolution, one with a column to spare, one with a stride, and those
-# of which a row or all of the kernel is taken at a time.
+# One product for some columns at once, one plain convolution, one with a column to spare, one with a stride, those of
+# which a row or all of the kernel is taken at a time, and Winograd's.
 SOME = pytest.mark.parametrize(
     "problem",
     [
@@ -117,6 +121,7 @@ SOME = pytest.mark.parametrize(
         "down, odd",
         "laf conv2",
         "one product for all columns",
+        "few multiplications, odd",
     ],
     indirect=True,
 )
@@ -175,6 +180,33 @@ def test_descent_in_a_scan(problem):
         return lax.scan(step, kernel, None, length=3)
 
     assert_same(descend(ours), descend(theirs))
+
+
+@pytest.mark.parametrize(
+    ("channels", "features", "plain"), [(64, 64, False), (63, 64, True), (64, 63, True)]
+)
+def test_kernels_of_many_channels_leave_the_plain_convolution(channels, features, plain):
+    x, kernel = normal(2, 6, 6, channels), normal(3, 3, channels, features)
+    gradient = jax.grad(partial(loss, partial(our_conv, stride=1, pad=1)), (0, 1))
+    assert ("conv_general_dilated" in str(jax.make_jaxpr(gradient)(x, kernel))) is plain
+
+
+def test_fewer_multiplications_give_the_same_sums():
+    with jax.enable_x64(True):
+        x, kernel, g = (
+            jnp.asarray(normal(*shape), jnp.float64)
+            for shape in ((4, 5, 6, 64), (3, 3, 64, 96), (4, 5, 6, 96))
+        )
+
+        @partial(jax.jit, static_argnums=0)
+        def everything(conv):
+            y, pullback = jax.vjp(partial(conv, stride=1, pad=1), x, kernel)
+            return y, *pullback(g)
+
+        actual, expected = everything(our_conv), everything(lax_conv)
+    chex.assert_trees_all_equal_shapes_and_dtypes(actual, expected)
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12 * np.abs(b).max(), rtol=0)
 
 
 def test_gradient_of_a_gradient_in_reverse_mode():
