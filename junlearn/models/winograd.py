@@ -26,7 +26,8 @@ __all__ = ["suits_winograd", "winograd_conv", "winograd_gradient"]
 HELD_BYTES = 8 << 20
 """Size of the sums of images that are held at a time, and of their products with the kernel's."""
 DEEP = 64
-"""Channels, in and out, from which multiplications that are saved outweigh the sums."""
+"""Channels, in and out, from which multiplications that are saved outweigh the sums. The gradient of a kernel of 64 is
+slower alone than `grid_conv`'s, by a third, but faster in a training step of ResNet-18."""
 
 BACKWARDS = (3, 1, 2, 0)
 """Where the sums of a kernel are if it is read from its end: the first and the last one change places."""
