@@ -76,11 +76,13 @@ def conv2d(
     x: Array, kernel: Array, *, strides: Pair = (1, 1), padding: Padding = NO_PADDING
 ) -> Array:
     """Convolve `x[B,H,W,C]` with `kernel[kh,kw,C,D]`, without flipping it: `[B,H',W',D]`."""
-    if _form.get() == "patches":
-        return patch_conv(jnp.asarray(x), kernel, strides, padding)
-    if jax.default_backend() != "cpu" or _form.get() == "lax":
-        return _lax_conv(x, kernel, strides, padding)
     x = jnp.asarray(x)
+    if _form.get() == "lax" or _is_empty(x, kernel, padding):
+        return _lax_conv(x, kernel, strides, padding)
+    if _form.get() == "patches":
+        return patch_conv(x, kernel, strides, padding)
+    if jax.default_backend() != "cpu":
+        return _lax_conv(x, kernel, strides, padding)
     # A CPU computes in float32 anyway, and the gradient of a kernel is a sum over chunks.
     wide = jnp.promote_types(x.dtype, jnp.float32)
     return _cpu_conv(x.astype(wide), kernel.astype(wide), strides, padding).astype(x.dtype)
@@ -106,6 +108,12 @@ def max_pool(
         # XLA may then compute the places anew and round them otherwise, so that none of them equals it.
         first = jnp.where((first >= other) | (first != first), first, other)
     return first
+
+
+def _is_empty(x: Array, kernel: Array, padding: Padding) -> bool:
+    """Whether the convolution has no entry: without images, or where they are smaller than the kernel."""
+    height, width = (n + sum(around) for n, around in zip(x.shape[1:3], padding, strict=True))
+    return len(x) == 0 or height < kernel.shape[0] or width < kernel.shape[1]
 
 
 def _lax_conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array:

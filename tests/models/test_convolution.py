@@ -75,7 +75,7 @@ def assert_same(actual, expected):
     """Equal to 1e-5 of the largest entry, leaf by leaf."""
     chex.assert_trees_all_equal_shapes_and_dtypes(actual, expected)
     for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5 * max(1.0, float(jnp.abs(b).max())), rtol=0)
+        np.testing.assert_allclose(a, b, atol=1e-5 * max(1.0, float(jnp.abs(b).max(initial=0))), rtol=0)
 
 
 def normal(*shape):
@@ -228,6 +228,31 @@ def test_kernel_gradient_of_a_batch_spread_over_devices():
     spread = jax.device_put(x, jax.NamedSharding(mesh, jax.P("data")))
     grad = jax.jit(jax.grad(lambda x, k: loss(partial(our_conv, stride=1, pad=1), x, k), (0, 1)))
     assert_same(grad(spread, kernel), grad(x, kernel))
+
+
+@pytest.mark.parametrize("form", ["fast", "patches"])
+@pytest.mark.parametrize(
+    "shape, stride",
+    [
+        ((0, 4, 4, 64), 1),
+        ((2, 2, 4, 64), 1),
+        ((2, 4, 2, 8), 2),
+        ((2, 1, 2, 1), 1),
+        ((2, 0, 3, 3), 1),
+    ],
+)
+def test_a_convolution_without_output_is_empty(form, shape, stride):
+    """No image, or one that is smaller than the kernel: as with `lax`, for few and many channels."""
+    x, kernel = jnp.ones(shape), jnp.ones((3, 3, shape[-1], 64))
+
+    def values_and_gradients(convolve):
+        y, transpose = jax.vjp(lambda x, kernel: convolve(x, kernel, stride, 0), x, kernel)
+        return y, transpose(y)
+
+    with written_as(form):
+        outcome = values_and_gradients(our_conv)
+    assert outcome[0].size == 0
+    assert_same(outcome, values_and_gradients(lax_conv))
 
 
 @pytest.mark.parametrize("name", POOLS)
