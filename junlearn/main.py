@@ -6,6 +6,7 @@ command goes on there; a second signal ends it at once), 141 when whoever read i
 A method that fails does not keep the others from running: they are in the table, it is named on stderr.
 """
 
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -31,9 +32,14 @@ COMMANDS = {
 }
 """The module of each command, whose `command(arguments)` carries it out; it is imported when it is asked for."""
 
+COLLECT = (50_000, 10, 10)
+"""New objects after which Python looks for cycles among them. After 700, its own number, it looks through all that is
+imported and traced again and again, half a second of every run."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    gc.set_threshold(*COLLECT)
     from junlearn.commands.complaints import complain
     from junlearn.engine import interrupts
     from junlearn.text import terminal

@@ -1,8 +1,8 @@
 """Which code makes a number: a digest of the source of modules and of all that they import of this package."""
 
-import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +10,14 @@ from pathlib import Path
 __all__ = ["code_digest"]
 
 PACKAGE = __name__.partition(".")[0]
+
+IMPORTS = re.compile(
+    rf"^[ \t]*(?:from[ \t]+({PACKAGE}(?:\.\w+)*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]+)|import[ \t]+([^\n]+))".encode(),
+    re.MULTILINE,
+)
+"""The statements by which the package's own source imports from it: found so, not by `ast`, which takes 60 times as
+long, a quarter of a second of every run."""
+REMARK = re.compile(rb"#[^\n]*|[()]")
 
 
 def code_digest(modules: Iterable[str]) -> str:
@@ -42,20 +50,19 @@ def _closure(modules: frozenset[str]) -> frozenset[str]:
 @cache
 def _imported(name: str) -> frozenset[str]:
     """The modules of the package that the module `name` imports, also inside functions."""
-    return frozenset(found for node in ast.walk(ast.parse(_source(name))) for found in _of(node))
+    found: set[str] = set()
+    for module, names, modules in IMPORTS.findall(_source(name)):
+        found.update(n for n in _names(modules) if n.partition(".")[0] == PACKAGE)
+        for part in _names(names):
+            inner = f"{module.decode()}.{part}"
+            found.add(module.decode() if _file(inner) is None else inner)
+    return frozenset(found)
 
 
-def _of(node: ast.AST) -> Iterator[str]:
-    names: list[tuple[str, str]] = []
-    if isinstance(node, ast.Import):
-        names = [(alias.name, "") for alias in node.names]
-    elif isinstance(node, ast.ImportFrom) and node.module is not None:
-        names = [(node.module, alias.name) for alias in node.names]
-    for module, name in names:
-        if module.partition(".")[0] != PACKAGE:
-            continue
-        inner = f"{module}.{name}"
-        yield inner if name and _file(inner) is not None else module
+def _names(listed: bytes) -> list[str]:
+    """Of `listed`, as in an import: "a, b as c", with brackets and remarks."""
+    parts = REMARK.sub(b"", listed).split(b",")
+    return [words[0].decode() for part in parts if (words := part.split())]
 
 
 @cache

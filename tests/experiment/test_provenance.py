@@ -1,5 +1,6 @@
 """What is kept knows the code, the versions and the device that made it, and is made anew where that is asked."""
 
+import ast
 import json
 from functools import partial
 from pathlib import Path
@@ -63,6 +64,26 @@ def test_the_digest_follows_what_is_imported(edited):
         edited(module)
         now = {name: code_digest.code_digest([METHODS[name].__name__]) for name in methods}
         assert {name for name in before if now[name] != before[name]} == changed, module
+
+
+def test_every_import_of_the_package_is_seen():
+    """Read from lines, as `ast` reads them from the syntax."""
+    root = Path(code_digest.__file__).parents[1]
+    imports = 0
+    for file in root.rglob("*.py"):
+        parts = file.relative_to(root.parent).with_suffix("").parts
+        name = ".".join(parts).removesuffix(".__init__")
+        expected = set()
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Import):
+                expected |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                expected |= {n if code_digest._file(n) else node.module for n in inner}
+        expected = {name for name in expected if name.partition(".")[0] == "junlearn"}
+        assert code_digest._imported(name) == expected, name
+        imports += len(expected)
+    assert imports > 1000
 
 
 def test_the_digest_of_modules_without_source_is_their_name():
