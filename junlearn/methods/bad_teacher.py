@@ -50,6 +50,7 @@ import numpy as np
 from junlearn.fields import BatchSize, Epochs, Fraction, Positive
 from junlearn.parts import descent, feeds, losses
 from junlearn.parts.descent import Descent, descend
+from junlearn.parts.passes import marks
 from junlearn.parts.recipe import Recipe, corrective, optimizer, stages
 from junlearn.parts.selection import keeping
 from junlearn.types import (
@@ -167,7 +168,7 @@ def make(config: Config, model: Model) -> Method:
         teachers = Teachers(
             jax.tree.map(jnp.array, variables),
             model.fresh(bad_key, sources),
-            jnp.zeros(sources["train"].x.shape[0], bool).at[split.forget].set(True),
+            marks(split.forget, len(sources["train"].x)),
             sample.astype(jnp.int32),
         )
         return descent.init(key, variables, optimizer(config, mixed(split)), extra=teachers)

@@ -56,7 +56,7 @@ from junlearn.fields import BatchSize, Count, Epochs, NonNegative, Positive
 from junlearn.parts import feeds, losses, relabelling
 from junlearn.parts.descent import Descent, Loss, updater
 from junlearn.parts.layers import extractor
-from junlearn.parts.optimizers import Optimizer, only, transformation
+from junlearn.parts.optimizers import Optimizer, fresh, only, transformation
 from junlearn.parts.passes import along_rows, apply_each, embedding_of, scatter_rows
 from junlearn.types import (
     Array,
@@ -247,8 +247,8 @@ def make(config: Config, model: Model) -> Method:
             variables,
             jax.tree.map(jnp.array, variables) if config.augment else (),
             jnp.zeros((rows, embedding.shape[1]), embedding.dtype),
-            first_tx.init(variables.params),
-            second_tx.init(variables.params),
+            fresh(first_tx, variables.params),
+            fresh(second_tx, variables.params),
             Table(forget, treatment, labels),
             noise_key,
             key,

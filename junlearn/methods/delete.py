@@ -47,9 +47,9 @@ import numpy as np
 from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Epochs, Positive
 from junlearn.parts import descent, feeds, losses
-from junlearn.parts.class_statistics import marks
 from junlearn.parts.descent import Descent, descend
 from junlearn.parts.optimizers import Optimizer, transformation
+from junlearn.parts.passes import marks
 from junlearn.types import (
     Array,
     Batch,

@@ -68,9 +68,8 @@ from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Epochs, Fraction, NonNegative, Positive, Whole
 from junlearn.memo import remembered
 from junlearn.parts import feeds, losses
-from junlearn.parts.class_statistics import marks
-from junlearn.parts.optimizers import Optimizer, move, multistep, schedule, transformation
-from junlearn.parts.passes import apply_each
+from junlearn.parts.optimizers import Optimizer, fresh, move, multistep, schedule, transformation
+from junlearn.parts.passes import apply_each, marks
 from junlearn.parts.stopping import below, count_right, less_than_original, test_feed
 from junlearn.types import (
     Array,
@@ -200,8 +199,8 @@ def make(config: Config, model: Model) -> Method:
         classes, width = logits.shape[-1], features["embedding"].size
         return State(
             variables,
-            optimizer(split).init(variables.params),
-            second_optimizer(split).init(variables.params) if config.second_stage else (),
+            fresh(optimizer(split), variables.params),
+            fresh(second_optimizer(split), variables.params) if config.second_stage else (),
             key,
             jnp.zeros((), jnp.int32),
             jnp.zeros((classes, width), logits.dtype),

@@ -33,6 +33,7 @@ from junlearn.fields import BatchSize, Positive
 from junlearn.parts import feeds, layers
 from junlearn.parts.gradients import sum_of_powers
 from junlearn.parts.noise import draw
+from junlearn.parts.passes import marks
 from junlearn.parts.trees import zeros
 from junlearn.types import (
     Array,
@@ -150,7 +151,7 @@ def make(config: Config, model: Model) -> Method:
 
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         classes = model.num_classes(variables, sources)
-        forgotten = jnp.zeros(classes, bool).at[jnp.asarray(split.classes, jnp.int32)].set(True)
+        forgotten = marks(split.classes, classes)
         fisher = zeros(variables.params)
         return State(variables, fisher, jnp.zeros((), jnp.int32), forgotten, key)
 

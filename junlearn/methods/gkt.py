@@ -57,6 +57,7 @@ from junlearn.errors import ConfigError
 from junlearn.fields import BatchSize, Count, Fraction, Momentum, NonNegative, Positive
 from junlearn.models.generator import make_generator
 from junlearn.parts import feeds, losses, optimizers
+from junlearn.parts.passes import marks
 from junlearn.parts.reinitialise import redraw_convolutions
 from junlearn.types import (
     Array,
@@ -275,14 +276,14 @@ def make(config: Config, model: Model) -> Method:
         classes = model.num_classes(variables, sources)
         return State(
             generator,
-            generator_tx.init(generator.params),
+            optimizers.fresh(generator_tx, generator.params),
             jax.tree.map(jnp.array, student),
-            student_tx.init(student.params),
+            optimizers.fresh(student_tx, student.params),
             jax.tree.map(jnp.array, variables),
             draw(latent_key, config.batch_size, config.latent),
             jnp.zeros((), jnp.int32),
             jnp.zeros((), jnp.int32),
-            jnp.zeros(classes, bool).at[jnp.asarray(split.classes, jnp.int32)].set(True),
+            marks(split.classes, classes),
             key,
             jnp.zeros((), jnp.int32),
         )

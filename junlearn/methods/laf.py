@@ -61,7 +61,7 @@ from junlearn.memo import remembered
 from junlearn.models.vae import Vae, make_vae
 from junlearn.parts import descent, feeds, layers, losses
 from junlearn.parts.descent import Descent, Loss, supervised, update_on, updater
-from junlearn.parts.optimizers import only
+from junlearn.parts.optimizers import fresh, only
 from junlearn.parts.passes import embedding_of, scatter_rows
 from junlearn.types import (
     Array,
@@ -265,7 +265,7 @@ def make(config: Config, model: Model) -> Method:
             descent.init(own, Variables(vae.init(drawn, embedding.shape[1]), {}), vae_tx)
             for own, drawn in (keys[:2], keys[2:])
         ]
-        moments = [tx.init(variables.params) for tx in transformations]
+        moments = [fresh(tx, variables.params) for tx in transformations]
         leaves = (variables, original, *vaes, *moments, key, jnp.zeros((), jnp.int32))
         return State(*leaves)
 

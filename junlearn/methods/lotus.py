@@ -67,7 +67,7 @@ from junlearn.memo import remembered
 from junlearn.parts import descent, feeds, gumbel, losses, saliency
 from junlearn.parts.descent import Descent, Loss, updater
 from junlearn.parts.optimizers import Optimizer, transformation
-from junlearn.parts.passes import classes_of
+from junlearn.parts.passes import classes_of, marks
 from junlearn.parts.saliency import Masking, masked
 from junlearn.parts.selection import right
 from junlearn.types import (
@@ -228,7 +228,7 @@ def make(config: Config, model: Model) -> Method:
         sample = jax.random.permutation(sample_key, split.retain)[:sampled]
         memory = Memory(
             jax.tree.map(jnp.array, variables),
-            jnp.zeros(len(sources["train"].x), bool).at[split.forget].set(True),
+            marks(split.forget, len(sources["train"].x)),
             sample.astype(jnp.int32),
             jnp.int32(len(sources[source].y) if looks(split) else 0),
             jnp.zeros(2, jnp.int32),

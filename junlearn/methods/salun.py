@@ -148,7 +148,9 @@ def make(config: Config, model: Model) -> Method:
     def init(key: Key, variables: Variables, sources: Sources, split: Split) -> State:
         own = sources["train"].y
         classes = jnp.int32(model.num_classes(variables, sources))
-        labels = Labels(own.at[split.forget].set(-1), jnp.array(own), classes)
+        open_ones = np.array(own)
+        open_ones[split.forget] = -1
+        labels = Labels(jnp.asarray(open_ones), jnp.array(own), classes)
         return descent.init(key, variables, tx, extra=labels)
 
     def step(state: State, batch: Batch) -> tuple[State, Metrics]:

@@ -66,9 +66,8 @@ from junlearn.fields import Count, Fraction, Whole
 from junlearn.memo import remembered
 from junlearn.parts import feeds, losses
 from junlearn.parts import scar_shared as metric
-from junlearn.parts.class_statistics import marks
-from junlearn.parts.optimizers import move, transformation
-from junlearn.parts.passes import scatter_rows
+from junlearn.parts.optimizers import fresh, move, transformation
+from junlearn.parts.passes import marks, scatter_rows
 from junlearn.parts.stopping import count_right, less_than_original, test_feed
 from junlearn.parts.whitening import assign, picked
 from junlearn.types import (
@@ -255,7 +254,7 @@ def make(config: Config, model: Model) -> Method:
         return State(
             variables,
             jax.tree.map(jnp.array, variables),
-            tx.init(variables.params),
+            fresh(tx, variables.params),
             marks(split.classes, classes),
             tuple(moments),
             jnp.full(len(sources["train"].y), -1, jnp.int32),

@@ -62,8 +62,8 @@ from junlearn.errors import ConfigError
 from junlearn.fields import Count, Fraction
 from junlearn.parts import feeds, losses
 from junlearn.parts import scar_shared as metric
-from junlearn.parts.class_statistics import marks
-from junlearn.parts.optimizers import move, transformation
+from junlearn.parts.optimizers import fresh, move, transformation
+from junlearn.parts.passes import marks
 from junlearn.parts.whitening import picked
 from junlearn.types import (
     Array,
@@ -203,7 +203,7 @@ def make(config: Config, model: Model) -> Method:
         return State(
             variables,
             jax.tree.map(jnp.array, variables),
-            tx.init(variables.params),
+            fresh(tx, variables.params),
             marks(split.classes, len(moments.count)),
             tuple(moments),
             jnp.int32(count),

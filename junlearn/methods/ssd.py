@@ -255,7 +255,7 @@ def make(config: Config, model: Model) -> Method:
             labels = np.asarray(sources["train"].y)[retain]
             retain = retain[np.argsort(labels, kind="stable")]
         last = split.forget if config.denominator == "all" else split.forget[:0]
-        order = jnp.asarray(np.concatenate([retain, last]), jnp.int32)
+        order = jnp.asarray(np.concatenate([retain, last]).astype(np.int32))
         if config.order == "shuffled":
             order = jax.random.permutation(key, order)
         share = len(split.forget) / (len(split.forget) + len(split.retain))

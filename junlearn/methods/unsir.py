@@ -45,7 +45,7 @@ from junlearn.fields import BatchSize, Count, NonNegative, Positive
 from junlearn.parts import feeds, noise_images
 from junlearn.parts.descent import Descent, descend, supervised
 from junlearn.parts.noise_images import NoiseImages, Used
-from junlearn.parts.optimizers import Optimizer, transformation
+from junlearn.parts.optimizers import Optimizer, fresh, transformation
 from junlearn.parts.passes import along_rows
 from junlearn.types import (
     Array,
@@ -170,11 +170,11 @@ def make(config: Config, model: Model) -> Method:
         return State(
             noise_images.init(z, np.resize(classes, config.noise_count), noise_tx),
             variables,
-            tx.init(variables.params),
-            tx.init(variables.params),
+            fresh(tx, variables.params),
+            fresh(tx, variables.params),
             key,
             jnp.zeros((), jnp.int32),
-            jnp.asarray(subset, jnp.int32),
+            jnp.asarray(subset.astype(np.int32)),
         )
 
     def plan(split: Split) -> list[Stage]:

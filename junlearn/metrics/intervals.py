@@ -16,6 +16,7 @@ are seeded. None says how much another network, trained with another seed, would
 
 import itertools
 from collections.abc import Callable
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -91,15 +92,21 @@ def of_mean(rows: NDArray, level: float = LEVEL) -> Interval | None:
     if count > LARGE:
         half = quantile * float(rows.std(ddof=1)) / np.sqrt(count)
         return mean - half, mean + half
-    rng = np.random.default_rng(0)
-    step = max(1, BATCH // count)
-    parts = [
-        rows[rng.integers(count, size=(min(step, RESAMPLES - start), count))].mean(axis=1)
-        for start in range(0, RESAMPLES, step)
-    ]
+    parts = [rows[places].mean(axis=1) for places in _resamples(count)]
     # A resample varies like sqrt((N - 1) / N) of what Student's t is about.
     tail = NormalDist().cdf(-quantile * np.sqrt(count / (count - 1)))
     return _between(np.concatenate(parts), tail, mean)
+
+
+@lru_cache(maxsize=2)
+def _resamples(count: int) -> list[NDArray[np.uint16]]:
+    """Of `count` examples, up to LARGE: RESAMPLES rows, some at a time. Metrics of the same examples share them."""
+    rng = np.random.default_rng(0)
+    step = max(1, BATCH // count)
+    return [
+        rng.integers(count, size=(min(step, RESAMPLES - start), count)).astype(np.uint16)
+        for start in range(0, RESAMPLES, step)
+    ]
 
 
 def of_shares(

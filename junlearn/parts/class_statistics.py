@@ -15,7 +15,7 @@ what compares with classes later (`junlearn.parts.whitening`) needs no training 
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,7 +39,6 @@ __all__ = [
     "collect",
     "empty",
     "load",
-    "marks",
     "named",
     "save",
     "tukey",
@@ -109,11 +108,6 @@ def accumulate(moments: Moments, u: Array, labels: Array, mask: Array) -> Moment
     scatter = lax.map(merge, (moments.scatter, belongs.T, mean, shift, weight))
     mean = moments.mean + shift * (count / whole)[:, None]
     return Moments(moments.count + count, mean, scatter)
-
-
-def marks(classes: Collection[int], count: int) -> Array:
-    """bool[count]: which of the classes 0, 1, ... are among `classes`."""
-    return jnp.asarray(np.isin(np.arange(count), list(classes)))
 
 
 def check_moments(moments: Moments, power: TukeyPower) -> None:

@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from junlearn.compiler import jitted
 from junlearn.memo import remembered
 from junlearn.parts import losses
-from junlearn.parts.optimizers import move
+from junlearn.parts.optimizers import fresh, move
 from junlearn.types import Array, Batch, Key, Metrics, Model, PyTree, Variables
 
 __all__ = ["Descent", "Loss", "descend", "init", "supervised", "update_on", "updater"]
@@ -35,9 +34,7 @@ def init(
     key: Key, variables: Variables, tx: optax.GradientTransformation, extra: PyTree = ()
 ) -> Descent:
     """The state before the first step."""
-    return Descent(
-        variables, jitted(tx.init)(variables.params), key, jnp.zeros((), jnp.int32), extra
-    )
+    return Descent(variables, fresh(tx, variables.params), key, jnp.zeros((), jnp.int32), extra)
 
 
 def update_on(

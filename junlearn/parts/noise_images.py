@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 from junlearn.parts import losses
-from junlearn.parts.optimizers import move
+from junlearn.parts.optimizers import fresh, move
 from junlearn.types import Array, Batch, Key, Metrics, Model, PyTree, Variables
 
 __all__ = ["NoiseImages", "Used", "copies", "draw", "init", "noise_loss", "rows", "update"]
@@ -43,7 +43,7 @@ def draw(key: Key, count: int, shape: tuple[int, ...]) -> Array:
 
 def init(z: Array, labels: np.ndarray, tx: optax.GradientTransformation) -> NoiseImages:
     """The images before the first step."""
-    return NoiseImages(z, jnp.asarray(labels, jnp.int32), tx.init(z))
+    return NoiseImages(z, jnp.asarray(labels.astype(np.int32)), fresh(tx, z))
 
 
 def noise_loss(

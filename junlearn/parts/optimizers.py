@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from junlearn.compiler import jitted
 from junlearn.errors import ConfigError
 from junlearn.fields import Momentum, NonNegative, Positive
 from junlearn.memo import remembered
@@ -21,6 +22,7 @@ __all__ = [
     "clip",
     "clipped",
     "cycled_momentum",
+    "fresh",
     "move",
     "multistep",
     "only",
@@ -77,6 +79,11 @@ def transformation(
     if config.weight_decay == 0:
         return descent
     return optax.chain(optax.add_decayed_weights(config.weight_decay), descent)
+
+
+def fresh(tx: optax.GradientTransformation, params: PyTree) -> PyTree:
+    """The state of `tx` before its first step, made in one compiled program."""
+    return jitted(tx.init)(params)
 
 
 def move(

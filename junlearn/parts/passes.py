@@ -1,14 +1,15 @@
 """What steps do with a network's outputs: passes one after the other, a table over an epoch, and their shapes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from junlearn.errors import ConfigError
 from junlearn.types import Array, Batch, Key, Model, PyTree, Sources, Variables
 
-__all__ = ["along_rows", "apply_each", "classes_of", "embedding_of", "scatter_rows"]
+__all__ = ["along_rows", "apply_each", "classes_of", "embedding_of", "marks", "scatter_rows"]
 
 
 def along_rows(values: Array, x: Array) -> Array:
@@ -33,6 +34,11 @@ def apply_each(
 def scatter_rows(table: Array, rows: Array, mask: Array, values: Array) -> Array:
     """`table[N,...]` with `values[B,...]` in `rows[B]`, but for those outside the mask."""
     return table.at[jnp.where(mask, rows, len(table))].set(values, mode="drop")
+
+
+def marks(rows: Collection[int], count: int) -> Array:
+    """bool[count]: which of 0, 1, ... are among `rows`, classes or examples. In NumPy: no program pays for it."""
+    return jnp.asarray(np.isin(np.arange(count), [*rows]))
 
 
 def classes_of(model: Model, variables: Variables, x: Array) -> int:
