@@ -273,7 +273,6 @@ def make(config: Config, model: Model) -> Method:
         else:
             student = variables
         generator_tx, student_tx = _optimizers(config)
-        classes = model.num_classes(variables, sources)
         return State(
             generator,
             optimizers.fresh(generator_tx, generator.params),
@@ -283,7 +282,7 @@ def make(config: Config, model: Model) -> Method:
             draw(latent_key, config.batch_size, config.latent),
             jnp.zeros((), jnp.int32),
             jnp.zeros((), jnp.int32),
-            marks(split.classes, classes),
+            marks(split.classes, model.num_classes(variables, sources)),
             key,
             jnp.zeros((), jnp.int32),
         )

@@ -54,7 +54,7 @@ import optax
 
 from junlearn.fields import BatchSize, Epochs, Fraction, NonNegative, Positive
 from junlearn.memo import remembered
-from junlearn.parts import descent, feeds, pairs
+from junlearn.parts import descent, feeds, order_statistics, pairs
 from junlearn.parts.descent import Descent, supervised
 from junlearn.parts.layers import convolution_biases, convolutions
 from junlearn.parts.losses import margin_entropy
@@ -162,8 +162,8 @@ class Difference(NamedTuple):
 
 def smallest(difference: Array, share: float) -> Array:
     """Equation 3 for one kernel: a mask of its shape. Of equal entries the first in memory are taken."""
-    order = jnp.argsort(jnp.abs(difference).ravel(), stable=True)[: round(share * difference.size)]
-    return jnp.zeros(difference.size, bool).at[order].set(True).reshape(difference.shape)
+    values = jnp.abs(difference).ravel()
+    return order_statistics.smallest(values, round(share * values.size)).reshape(difference.shape)
 
 
 def mixed(params: PyTree, difference: PyTree, unit: PyTree, rho: float) -> tuple[PyTree, PyTree]:

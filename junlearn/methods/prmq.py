@@ -46,6 +46,7 @@ from junlearn.parts import class_weights, descent, feeds
 from junlearn.parts.descent import Descent, descend
 from junlearn.parts.losses import entropy, masked_mean
 from junlearn.parts.optimizers import Optimizer, transformation
+from junlearn.parts.order_statistics import smallest
 from junlearn.parts.reinitialise import fan_ins, uniform_fan_in, unit_uniform
 from junlearn.types import (
     Array,
@@ -112,9 +113,9 @@ def pruned(params: PyTree, share: float) -> PyTree:
     leaves, structure = jax.tree.flatten(params)
     chosen = [leaf for leaf, layer in zip(leaves, inside, strict=True) if layer]
     values = jnp.concatenate([leaf.ravel() for leaf in chosen])
-    least = jnp.argsort(jnp.abs(values), stable=True)[: round(share * values.size)]
+    least = smallest(jnp.abs(values), round(share * values.size))
     ends = np.cumsum([leaf.size for leaf in chosen])[:-1]
-    parts = iter(jnp.split(values.at[least].set(0), ends))
+    parts = iter(jnp.split(jnp.where(least, 0, values), ends))
     after = [
         next(parts).reshape(leaf.shape) if layer else leaf
         for leaf, layer in zip(leaves, inside, strict=True)

@@ -60,6 +60,7 @@ from junlearn.parts import descent, feeds, pairs
 from junlearn.parts.descent import Descent, supervised, updater
 from junlearn.parts.layers import last_half, last_layers, normalising
 from junlearn.parts.optimizers import move, transformation
+from junlearn.parts.order_statistics import at_rank
 from junlearn.parts.pairs import Paired, PairedBatch
 from junlearn.parts.reinitialise import redrawn
 from junlearn.parts.trees import zeros
@@ -134,9 +135,9 @@ def threshold(saliency: PyTree, norms: PyTree, kappa: float) -> Array:
         for leaf, norm in zip(jax.tree.leaves(saliency), jax.tree.leaves(norms), strict=True)
         if not norm
     ]
-    values = jnp.sort(jnp.concatenate(counted))
+    values = jnp.concatenate(counted)
     rank = int(kappa * values.size)
-    return values[rank - 1] if rank else -jnp.inf * jnp.ones((), values.dtype)
+    return at_rank(values, rank - 1) if rank else -jnp.inf * jnp.ones((), values.dtype)
 
 
 def trim(

@@ -10,6 +10,7 @@ import optax
 
 from junlearn.parts.gradients import Power, power_of, sum_of_powers
 from junlearn.parts.losses import masked_mean
+from junlearn.parts.order_statistics import at_rank
 from junlearn.parts.trees import zeros
 from junlearn.types import Array, Batch, Model, PyTree, Variables
 
@@ -110,10 +111,16 @@ def in_turn(
 
 
 def percentile_of_ratios(numerator: PyTree, denominator: PyTree, percentile: Array) -> Array:
-    """The percentile of numerator / denominator over all entries of two trees, those with denominator 0 left out."""
+    """The percentile of numerator / denominator over all entries of two trees, those with denominator 0 left out;
+    between two entries on the line that joins them. NaN where none is left.
+    """
     top, bottom = (
         jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
         for tree in (numerator, denominator)
     )
     ratios = jnp.where(bottom > 0, top / jnp.where(bottom > 0, bottom, 1), jnp.nan)
-    return jnp.nanpercentile(ratios, percentile)
+    place = jnp.maximum(percentile / 100 * ((~jnp.isnan(ratios)).sum() - 1), 0)
+    below = jnp.floor(place)
+    one, next_one = (at_rank(ratios, rank.astype(jnp.int32)) for rank in (below, jnp.ceil(place)))
+    share = place - below
+    return jnp.where(share > 0, one * (1 - share) + next_one * share, one)

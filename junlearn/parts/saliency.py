@@ -25,6 +25,7 @@ from junlearn.fields import Fraction
 from junlearn.memo import remembered
 from junlearn.parts import feeds
 from junlearn.parts.losses import margin_entropy
+from junlearn.parts.order_statistics import smallest
 from junlearn.parts.trees import zeros
 from junlearn.types import Array, Batch, Feed, Metrics, Model, PyTree, Stage, Variables
 
@@ -74,9 +75,7 @@ def largest(total: PyTree, ratio: float) -> PyTree:
     leaves, structure = jax.tree.flatten(total)
     sizes = [leaf.size for leaf in leaves]
     values = jnp.concatenate([jnp.abs(leaf).ravel() for leaf in leaves])
-    kept = jnp.argsort(values, stable=True, descending=True)[: int(ratio * len(values))]
-    chosen = jnp.zeros(values.shape, bool).at[kept].set(True)
-    parts = jnp.split(chosen, np.cumsum(sizes)[:-1])
+    parts = jnp.split(smallest(-values, int(ratio * len(values))), np.cumsum(sizes)[:-1])
     shaped = [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
     return jax.tree.unflatten(structure, shaped)
 

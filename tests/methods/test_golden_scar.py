@@ -9,7 +9,7 @@ from junlearn.engine.batches import gather, specify
 from junlearn.methods import scar, scar_self
 from junlearn.parts import feeds
 from junlearn.parts import scar_shared as metric
-from junlearn.parts.class_statistics import marks
+from junlearn.parts.passes import marks
 from junlearn.types import Data, Split
 from tests.golden_nets import batches, close, params
 from tests.golden_scar_nets import normalised, normalised_weights, positive

@@ -13,6 +13,7 @@ from junlearn.methods import scar, scar_self
 from junlearn.models.modules import BatchNorm, Dense
 from junlearn.parts import class_statistics, feeds
 from junlearn.parts import scar_shared as metric
+from junlearn.parts.passes import marks
 from junlearn.types import Data, Model, Split
 from tests.golden_nets import Mlp
 from tests.methods.test_golden_scar import close, drive
@@ -23,11 +24,11 @@ NONE = np.zeros(0, int)
 def test_all_removed_classes_leave_the_teacher():
     logits = jnp.array([[5.0, 1, 2, 0], [0, 3, 1, 2], [-9, 0, 0, 7], [1, 0, 4, -20]])
     mask = jnp.array([True, True, True, False])
-    target, keep = metric.redirected(logits, mask, class_statistics.marks((0, 3), 4))
+    target, keep = metric.redirected(logits, mask, marks((0, 3), 4))
     assert keep.tolist() == [False, True, False, False]
     assert target[1].tolist() == [0, 3, 1, 0]
     # No row is left: nothing to learn, and nothing that is not finite.
-    target, keep = metric.redirected(logits[:1], mask[:1], class_statistics.marks((0,), 4))
+    target, keep = metric.redirected(logits[:1], mask[:1], marks((0,), 4))
     value, slope = jax.value_and_grad(
         lambda o: metric.distillation(scar.Config(), target, o, keep)
     )(logits[:1])

@@ -75,7 +75,9 @@ def assert_same(actual, expected):
     """Equal to 1e-5 of the largest entry, leaf by leaf."""
     chex.assert_trees_all_equal_shapes_and_dtypes(actual, expected)
     for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5 * max(1.0, float(jnp.abs(b).max(initial=0))), rtol=0)
+        np.testing.assert_allclose(
+            a, b, atol=1e-5 * max(1.0, float(jnp.abs(b).max(initial=0))), rtol=0
+        )
 
 
 def normal(*shape):
