@@ -176,25 +176,26 @@ def jax_steps(
         params = optax.apply_updates(variables.params, updates)
         return (variables._replace(params=params, stats=stats), opt_state), value
 
+    def chunk(state, rows):
+        return jax.lax.scan(lambda s, _: step(s, rows), state, length=steps)
+
+    state = (variables, tx.init(variables.params))
+    with matmuls(products):
+        program = jitted(chunk if loop == "scan" else step, donate_argnums=0)
+        compiled = program.lower(state, rows).compile()
+
     if loop == "scan":
-        run_steps = jitted(
-            lambda state, rows: jax.lax.scan(lambda s, _: step(s, rows), state, length=steps),
-            donate_argnums=0,
-        )
+        run_steps = compiled
     else:
-        one_step = jitted(step, donate_argnums=0)
 
         def run_steps(state, rows):
             for _ in range(steps):
-                state, value = one_step(state, rows)
+                state, value = compiled(state, rows)
             return state, value
-
-    state = (variables, tx.init(variables.params))
 
     def work() -> None:
         nonlocal state
-        with matmuls(products):
-            state, _ = jax.block_until_ready(run_steps(state, rows))
+        state, _ = jax.block_until_ready(run_steps(state, rows))
 
     return work
 

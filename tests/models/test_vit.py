@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from junlearn import compiler
 from junlearn.errors import ConfigError
 from junlearn.models import MODELS, count_parameters
 from junlearn.models.convolution import conv2d
@@ -115,6 +116,24 @@ def test_without_positions_the_order_of_patches_means_nothing(vit):
     assert change() > 1e-3
     params["embed"]["positions"] = np.zeros_like(params["embed"]["positions"])
     assert change() < 1e-4
+
+
+@pytest.mark.parametrize(("name", "asked"), [("vit_small", False), ("small_cnn", True)])
+def test_a_transformer_is_compiled_as_xla_likes_it(name, asked, monkeypatch):
+    """The options for a CPU make its steps slower, and those of networks that convolve no slower."""
+    calls = []
+    monkeypatch.setattr(compiler, "_options", lambda: calls.append(True) or {})
+    model = build(name, shape=(8, 8, 3), **(NARROW if name == "vit_small" else {}))
+    x = jnp.ones((2, 8, 8, 3))
+    variables = jax.eval_shape(model.init, jax.random.key(0), x)
+
+    def summed(variables, x):
+        return jax.lax.scan(
+            lambda c, _: (c + model.apply(variables, x)[0].sum(), None), 0.0, None, 2
+        )
+
+    compiler.jitted(jax.grad(lambda *given: summed(*given)[0])).lower(variables, x)
+    assert bool(calls) is asked
 
 
 def test_dropout_acts_in_train_mode_only_and_needs_a_key(vit):
