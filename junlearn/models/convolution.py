@@ -205,7 +205,7 @@ def _along_kernel(x: Array, kernel: Array, strides: Pair, padding: Padding) -> A
     if channels < FEW or strides != (1, 1):
         return patch_conv(x, kernel, strides, padding)
     if suits_winograd(kernel):
-        return winograd_conv(x, kernel, padding)
+        return winograd_conv(x, kernel, padding, along_kernel=True)
     return grid_conv(x, kernel, padding)
 
 

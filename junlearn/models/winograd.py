@@ -25,6 +25,8 @@ __all__ = ["suits_winograd", "winograd_conv", "winograd_gradient"]
 
 HELD_BYTES = 8 << 20
 """Size of the sums of images that are held at a time, and of their products with the kernel's."""
+FEWER_BYTES = 2 << 20
+"""The same where the kernel's gradient is taken, for which the sums of images and those of the gradient are held."""
 DEEP = 64
 """Channels, in and out, from which multiplications that are saved outweigh the sums. The gradient of a kernel of 64 is
 slower alone than `grid_conv`'s, by a third, but faster in a training step of ResNet-18."""
@@ -39,9 +41,12 @@ def suits_winograd(kernel: Array) -> bool:
     return (height, width) == (3, 3) and min(channels, features) >= DEEP
 
 
-def winograd_conv(x: Array, kernel: Array, padding: Padding) -> Array:
-    """Convolve `x[B,H,W,C]` with `kernel[3,3,C,D]`, stride 1: `[B,H',W',D]`."""
-    return _convolve(x, kernel, padding, False)
+def winograd_conv(x: Array, kernel: Array, padding: Padding, along_kernel: bool = False) -> Array:
+    """Convolve `x[B,H,W,C]` with `kernel[3,3,C,D]`, stride 1: `[B,H',W',D]`.
+
+    `along_kernel`: in the form whose transpose in the kernel is fast.
+    """
+    return _convolve(x, kernel, padding, False, FEWER_BYTES if along_kernel else HELD_BYTES)
 
 
 def winograd_gradient(g: Array, kernel: Array, padding: Padding) -> Array:
@@ -49,12 +54,12 @@ def winograd_gradient(g: Array, kernel: Array, padding: Padding) -> Array:
 
     The gradient in the input of a convolution with it, where the padding suits.
     """
-    return _convolve(g, kernel, padding, True)
+    return _convolve(g, kernel, padding, True, HELD_BYTES)
 
 
 # Checkpointed twice, so that what is kept for the transpose is x: not its sums, which are four times as large.
-@partial(jax.checkpoint, prevent_cse=False, static_argnums=(2, 3))
-def _convolve(x: Array, kernel: Array, padding: Padding, turned: bool) -> Array:
+@partial(jax.checkpoint, prevent_cse=False, static_argnums=(2, 3, 4))
+def _convolve(x: Array, kernel: Array, padding: Padding, turned: bool, most: int) -> Array:
     (above, below), (left, right) = padding
     rows, columns = x.shape[1] + above + below - 2, x.shape[2] + left + right - 2
     # Outputs come in pairs: where their number is odd, one row or column more is computed.
@@ -81,7 +86,7 @@ def _convolve(x: Array, kernel: Array, padding: Padding, turned: bool) -> Array:
     sums = [_kernel_sums(row) for row in _kernel_sums(kernel)]
     matrices = [sums[i][j] for i in order for j in order]
     held = 16 * down * across * max(kernel.shape[2:]) * x.dtype.itemsize
-    return by_images(convolve, x, matrices, HELD_BYTES // held)
+    return by_images(convolve, x, matrices, most // held)
 
 
 def _kernel_sums(entries: Array) -> list[Array]:
