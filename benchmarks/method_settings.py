@@ -147,8 +147,8 @@ def settings(epochs: int = 2) -> dict[str, Setting]:
             why="30 epochs of batches of 1,024 are for CIFAR-10; laf_cnn's embedding can be negative",
         ),
         "scar_self": Setting(
-            fields={"epochs": 2, **surrogates},
-            why="as of scar",
+            fields={"epochs": 2, "distil_without": True, **surrogates},
+            why="as of scar; a network that saw little takes no surrogate image for the class, and is refused without",
         ),
         "scissorhands": Setting(
             fields={"epochs": 1, "batch_size": 128, "forget_batch_size": 128},

@@ -33,8 +33,8 @@ COMMANDS = {
 """The module of each command, whose `command(arguments)` carries it out; it is imported when it is asked for."""
 
 COLLECT = (50_000, 10, 10)
-"""New objects after which Python looks for cycles among them. After 700, its own number, it looks through all that is
-imported and traced again and again, half a second of every run."""
+"""New objects after which Python looks for cycles among them, and how often among older ones. By its own numbers (700
+objects, or 2,000) it looks through all that is imported and traced again and again, half a second of every run."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

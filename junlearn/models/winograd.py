@@ -6,7 +6,8 @@ channels where the plain sums take 36. Between are 16 matrix products, of all ti
 
 The sums read and write four times what is there, so that only a few images are changed at a time: as many as stay in
 the cache. The products are 16 calls and not one with an axis of 16, which XLA computes one entry after the other on
-one core. Rounding is that of the plain sums (1e-6 of the largest value in float32).
+one core. Rounding is that of the plain sums (1e-6 of the largest value in float32). A pixel that is infinite makes the
+outputs of its tile NaN, where the plain sums are infinite.
 
 Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.1.
 """
@@ -28,8 +29,7 @@ HELD_BYTES = 8 << 20
 FEWER_BYTES = 2 << 20
 """The same where the kernel's gradient is taken, for which the sums of images and those of the gradient are held."""
 DEEP = 64
-"""Channels, in and out, from which multiplications that are saved outweigh the sums. The gradient of a kernel of 64 is
-slower alone than `grid_conv`'s, by a third, but faster in a training step of ResNet-18."""
+"""Channels, in and out, from which multiplications that are saved outweigh the sums."""
 
 BACKWARDS = (3, 1, 2, 0)
 """Where the sums of a kernel are if it is read from its end: the first and the last one change places."""
