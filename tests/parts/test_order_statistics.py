@@ -7,6 +7,7 @@ import pytest
 
 from junlearn.parts.importance import percentile_of_ratios
 from junlearn.parts.order_statistics import at_rank, smallest
+from tests.engine.counting import lowered
 
 KINDS = {
     "different": lambda rng, n: rng.normal(size=n),
@@ -33,6 +34,16 @@ def test_ranks_are_those_of_a_stable_sort(kind, dtype):
             expected[order[:count]] = True
             np.testing.assert_array_equal(smallest(given, count), expected)
     assert given.dtype == dtype
+
+
+def test_one_program_serves_every_rank_and_count():
+    values = np.random.default_rng(2).normal(size=33).astype(np.float32)
+    at_rank(values, 0)
+    smallest(values, 0)
+    with lowered() as anew:
+        at_rank(-values, 7)
+        smallest(-values, 32)
+    assert anew == []
 
 
 @pytest.mark.parametrize("percentile", [0.0, 12.5, 50.0, 99.3, 100.0])
