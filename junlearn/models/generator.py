@@ -18,7 +18,7 @@ from flax import linen as nn
 from junlearn.errors import ConfigError
 from junlearn.memo import remembered
 from junlearn.models.convolution import conv2d
-from junlearn.models.modules import BatchNorm, Conv, Dense
+from junlearn.models.modules import BatchNorm, Conv, Dense, parameter
 from junlearn.types import Array, Key, PyTree, Variables
 
 __all__ = ["Generator", "make_generator", "transposed_conv"]
@@ -65,8 +65,8 @@ class ConvTranspose(nn.Module):
             flat = jax.random.uniform(key, (math.prod(shape),), minval=-bound, maxval=bound)
             return flat.reshape(shape)
 
-        kernel = self.param("kernel", uniform, (4, 4, x.shape[-1], self.features))
-        bias = self.param("bias", uniform, (self.features,))
+        kernel = parameter(self, "kernel", uniform, (4, 4, x.shape[-1], self.features))
+        bias = parameter(self, "bias", uniform, (self.features,))
         return transposed_conv(x, kernel) + bias.reshape(1, 1, 1, -1)
 
 

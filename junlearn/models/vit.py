@@ -23,7 +23,7 @@ from flax import linen as nn
 from junlearn.errors import ConfigError
 from junlearn.fields import Count, Fraction, Positive
 from junlearn.models.linen import from_linen
-from junlearn.models.modules import Dense, normal, zeros
+from junlearn.models.modules import Dense, normal, parameter, zeros
 from junlearn.models.weight_tables import Row, Table
 from junlearn.models.weights import Pretrained, pretrained
 from junlearn.types import Array, Model
@@ -77,9 +77,9 @@ class Embedding(nn.Module):
         x = x.reshape(batch, height // size, size, width // size, size, channels)
         x = x.swapaxes(2, 3).reshape(batch, -1, size * size * channels)
         x = _dense(self.width, "patch")(x)
-        token = self.param("token", small_normal, (1, 1, self.width))
+        token = parameter(self, "token", small_normal, (1, 1, self.width))
         x = jnp.concatenate([jnp.broadcast_to(token, (batch, 1, self.width)), x], axis=1)
-        return x + self.param("positions", small_normal, (1, *x.shape[1:]))
+        return x + parameter(self, "positions", small_normal, (1, *x.shape[1:]))
 
 
 class Attention(nn.Module):
