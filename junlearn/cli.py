@@ -180,7 +180,7 @@ def sweep_workdir(file: Path, points: Sequence[sweep.Point]) -> Path:
 
 
 def keep_compilations(cache_dir: str | None) -> None:
-    """Let JAX keep compiled programs below the cache directory, so that the next run starts at once.
+    """Keep traced and compiled programs below the cache directory, so that the next run starts at once.
 
     With JAX_COMPILATION_CACHE_DIR they are in a folder of their own there. Programs run as they are found: a directory
     that others may write is not used, and a line says so.
@@ -189,7 +189,7 @@ def keep_compilations(cache_dir: str | None) -> None:
     from jax.experimental.compilation_cache import compilation_cache
 
     from junlearn.datasets.cache import dataset_cache_dir
-    from junlearn.engine import compilations
+    from junlearn.engine import compilations, traces
 
     named = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     shared = dataset_cache_dir(cache_dir).parent / "compiled"
@@ -197,6 +197,7 @@ def keep_compilations(cache_dir: str | None) -> None:
     remedy = writers(directory)
     if remedy is None:
         compilations.keep(directory, seconds=0.0)
+        traces.keep(directory)
         return
     log.warning(
         "compiled programs are not kept in %s, as others may change what runs: "
@@ -205,6 +206,7 @@ def keep_compilations(cache_dir: str | None) -> None:
     )
     compilation_cache.reset_cache()
     jax.config.update("jax_compilation_cache_dir", None)
+    traces.keep(None)
 
 
 def _short_method(table: dict[str, Any]) -> dict[str, Any]:

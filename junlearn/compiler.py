@@ -9,7 +9,7 @@ from jax.extend.core import Jaxpr
 
 from junlearn.memo import traced
 
-__all__ = ["Jitted", "jitted"]
+__all__ = ["Jitted", "attends", "jitted"]
 
 CPU = {"xla_cpu_use_fusion_emitters": False}
 """On a CPU the newer code for loops takes nearly twice the time to compile, and its programs are no faster. Those of a
@@ -36,9 +36,10 @@ class Jitted:
         """As `jax.jit(function)`."""
         return (self._part if traced() else self._whole)(*arguments)
 
-    def lower(self, *arguments: Any) -> Any:
-        """As `jax.jit(function).lower`."""
-        plain = _attends(self._part.trace(*arguments).jaxpr.jaxpr)
+    def lower(self, *arguments: Any, plain: bool | None = None) -> Any:
+        """As `jax.jit(function).lower`; `plain`: compiled as XLA likes it, by itself where the program `attends`."""
+        if plain is None:
+            plain = attends(self._part.trace(*arguments).jaxpr.jaxpr)
         return (self._part if plain else self._whole).lower(*arguments)
 
 
@@ -47,7 +48,7 @@ def jitted(function: Callable[..., Any], **options: Any) -> Jitted:
     return Jitted(function, options)
 
 
-def _attends(program: Jaxpr) -> bool:
+def attends(program: Jaxpr) -> bool:
     """Whether a program looks like a transformer's: products of a matrix for each head, and no convolution."""
     found = False
     for name, parameters in _operations(program):

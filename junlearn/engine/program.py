@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from junlearn.compiler import jitted
-from junlearn.engine import processes
+from junlearn.engine import processes, traces
 from junlearn.engine.batches import Keys, Rows, Spec, gather
 from junlearn.engine.finite import first_infinite
 from junlearn.engine.precision import matmul_precision
@@ -152,11 +152,14 @@ class Program:
         ) -> tuple[PyTree, Metrics]:
             return jax.lax.scan(lambda s, row: step(s, sources, row, keys), state, rows)
 
-        placement: dict[str, Any] = {}
-        if self.mesh is not None:
-            placement["out_shardings"] = NamedSharding(self.mesh, PartitionSpec())
-        program = jitted(chunk if self.scan else step, donate_argnums=0, **placement)
-        self.compiled[shape] = program.lower(state, sources, rows, keys).compile()
+        whole, arguments = chunk if self.scan else step, (state, sources, rows, keys)
+        if self.mesh is None:
+            made_of = (Program, self.function, self.spec, self.views, self.scan)
+            self.compiled[shape] = traces.compiled(whole, made_of, arguments)
+        else:
+            everywhere = NamedSharding(self.mesh, PartitionSpec())
+            program = jitted(whole, donate_argnums=0, out_shardings=everywhere)
+            self.compiled[shape] = program.lower(*arguments).compile()
         clock.seconds["compile"] += time.perf_counter() - began
         return self.compiled[shape]
 

@@ -4,7 +4,7 @@ An identity is a plain dict: the sections of the configuration that count, the f
 digest names a network in the cache and in a run's directory; that of the networks and metrics of a record is its
 `config_hash`. Versions, code and device are in no identity: they stand beside what was made
 (`junlearn.experiment.provenance`), so that it is found again and the difference is said. The code is known by digests
-of source files (`junlearn.experiment.code_digest`); which files make a network or its metrics is said here.
+of source files (`junlearn.engine.code_digest`); which files make a network or its metrics is said here.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,8 +15,8 @@ from msgspec import Meta
 from junlearn import metrics, outputs
 from junlearn.datasets import DATASETS
 from junlearn.engine import run
+from junlearn.engine.code_digest import code_digest
 from junlearn.experiment import original_file
-from junlearn.experiment.code_digest import code_digest
 from junlearn.experiment.resolved import NamedConfig, Resolved, surrogate_of
 from junlearn.experiment.schema import described, digest, plain, thing_of
 from junlearn.experiment.setup import Setup, seeds_of

@@ -53,7 +53,7 @@ class Provenance(TypedDict):
     matmul_precision: NotRequired[str]
     """How float32 was multiplied (`junlearn.engine.precision`); not in records of earlier versions."""
     code: NotRequired[dict[str, str]]
-    """Digests (`junlearn.experiment.code_digest`) of the code that made the "network" and, in a record, the
+    """Digests (`junlearn.engine.code_digest`) of the code that made the "network" and, in a record, the
     "metrics"."""
 
 

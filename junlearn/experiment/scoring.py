@@ -19,10 +19,10 @@ import numpy as np
 from junlearn import files
 from junlearn.datasets.cache import dataset_cache_dir
 from junlearn.engine import processes
+from junlearn.engine.code_digest import code_digest
 from junlearn.engine.run import place
 from junlearn.errors import ConfigError, DataError
 from junlearn.experiment import provenance
-from junlearn.experiment.code_digest import code_digest
 from junlearn.experiment.identity import Identity, identities
 from junlearn.experiment.locks import exclusive
 from junlearn.experiment.progress import Reporter

@@ -46,7 +46,7 @@ from junlearn.models.products import (
 from junlearn.models.winograd import suits_winograd, winograd_conv, winograd_gradient
 from junlearn.types import Array
 
-__all__ = ["Padding", "conv2d", "max_pool", "written_as"]
+__all__ = ["Padding", "conv2d", "form", "max_pool", "written_as"]
 
 NO_PADDING: Padding = ((0, 0), (0, 0))
 
@@ -70,6 +70,11 @@ def written_as(form: Form) -> Iterator[None]:
         yield
     finally:
         _form.reset(token)
+
+
+def form() -> Form:
+    """In which form all that is traced now convolves and pools."""
+    return _form.get()
 
 
 def conv2d(

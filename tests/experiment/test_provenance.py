@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from junlearn import cli, files
-from junlearn.experiment import code_digest, provenance
+from junlearn.engine import code_digest
+from junlearn.experiment import provenance
 from junlearn.experiment.provenance import Renewal
 from junlearn.main import main
 from junlearn.methods import METHODS
