@@ -6,7 +6,8 @@ and from values, which are told one by one. What is not known to be a plain valu
 from outside of the packages below: nothing is taken for alike for want of looking.
 
 Two things are not seen: that another object is put in the place of a function or of a constant of a module while the
-program runs, and that the files of another package are changed under the same version.
+program runs, and that the files of another package are changed under the same version. Where the source of this package
+was changed since the process began, it is not what runs, and nothing has a digest.
 """
 
 import dataclasses
@@ -18,14 +19,13 @@ import sys
 import types
 from collections.abc import Iterable, Mapping
 from functools import cache, partial
-from importlib.metadata import version
 from typing import Any
 
 import jax
 import numpy as np
 
 from junlearn.compiler import Jitted
-from junlearn.engine.code_digest import code_digest
+from junlearn.engine.code_digest import code_digest, is_as_loaded
 
 __all__ = ["function_digest"]
 
@@ -63,7 +63,9 @@ def function_digest(*things: Any) -> str | None:
     reader = _Reader()
     try:
         found = reader.digest(things)
-    except Unknown:
+    except (Unknown, RecursionError):
+        return None
+    if not is_as_loaded(reader.modules):
         return None
     return _hash(found, sys.version, *_versions(), code_digest(reader.modules)).hex()
 
@@ -119,9 +121,9 @@ class _Reader:
         return kind, module, name
 
 
-@cache
-def _versions() -> tuple[str, ...]:
-    return tuple(map(version, OTHERS))
+def _versions() -> list[str]:
+    """Of what is loaded; a package that is not has no part in what was read."""
+    return [str(getattr(sys.modules.get(name), "__version__", None)) for name in OTHERS]
 
 
 def _plain(thing: Any) -> tuple[str | bytes, ...] | None:
@@ -161,7 +163,7 @@ def _parts(thing: Any) -> tuple[str, Iterable[Any]] | None:
     if isinstance(thing, types.MethodType):
         return "method", (thing.__self__, thing.__func__)
     if isinstance(thing, partial):
-        return "partial", (thing.func, thing.args, thing.keywords)
+        return "partial", (kind, thing.func, thing.args, thing.keywords)
     if isinstance(thing, Jitted):
         return "jitted", (thing.function, thing.options)
     if isinstance(thing, re.Pattern):
@@ -176,7 +178,11 @@ def _parts(thing: Any) -> tuple[str, Iterable[Any]] | None:
         return "cached", (thing.__wrapped__,)
     if dataclasses.is_dataclass(thing):
         return "fields", (kind, *(getattr(thing, f.name) for f in dataclasses.fields(thing)))
-    if kind.__basicsize__ == Bare.__basicsize__:
+    if (
+        type(kind) is type
+        and kind.__basicsize__ == Bare.__basicsize__
+        and hasattr(thing, "__dict__")
+    ):
         return "object", (kind, vars(thing))
     return None
 

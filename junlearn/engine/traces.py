@@ -139,6 +139,8 @@ def _lowered(traced: Traced, arguments: tuple[PyTree, ...]) -> Any:
         return state, dict(zip(traced.metrics, found[count:], strict=True))
 
     lowered = jitted(step, donate_argnums=0).lower(*arguments, plain=traced.plain)
+    if any(getattr(leaf, "committed", False) for leaf in jax.tree.leaves(arguments)):
+        return lowered
     # What an exported function gives is bound to its device, and for arrays that are bound every later program would
     # be another one. JAX has no public word for it.
     options = getattr(getattr(lowered, "_lowering", None), "compile_args", {})

@@ -10,6 +10,7 @@ import threading
 import typing
 from collections import namedtuple
 from dataclasses import fields, make_dataclass, replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -179,6 +180,20 @@ def test_a_change_of_the_source_changes_the_digests_of_what_imports_it(
     for function in (code_digest._closure, code_digest._imported):
         function.cache_clear()
     assert (function_digest(step) != before) == changes
+
+
+def test_where_the_source_was_changed_since_the_process_began_nothing_has_a_digest(monkeypatch):
+    """The process runs what it has loaded, and would keep that under the name of what is there now."""
+    problem = make_problem("mlp")
+    step = descent.descend(descent.supervised(problem.model), transformation(OPTIMIZER))
+    assert function_digest(step) is not None
+    file = Path(code_digest._file("junlearn.parts.losses"))
+    for function in (code_digest._source, code_digest._closure, code_digest._imported):
+        function.cache_clear()
+    monkeypatch.setattr(code_digest, "CHANGED", set())
+    monkeypatch.setattr(code_digest, "BEGAN", file.stat().st_ctime)
+    assert function_digest(step) is None and "junlearn.parts.losses" in code_digest.CHANGED
+    code_digest._source.cache_clear()
 
 
 PRINTED = """

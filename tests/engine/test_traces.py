@@ -91,12 +91,21 @@ def test_what_it_gives_is_as_without_a_trace(kept):
     state = start()
     after, metrics = compiled()(state, IMAGES)
     assert state[0].is_deleted()
-    assert not after[0]._committed and not metrics["sum"]._committed
+    assert not after[0].committed and not metrics["sum"].committed
     double = jax.jit(lambda x: 2 * x)
     double(start()[0])
     with lowered() as anew:
         double(after[0])
     assert anew == []
+
+
+def test_arrays_that_are_bound_to_a_device_stay_there(kept):
+    def bound():
+        return jax.device_put(start(), jax.devices()[0])
+
+    for _ in range(2):
+        after, _ = compiled(state=bound())(bound(), IMAGES)
+        assert after[0].committed
 
 
 def test_other_steps_and_arguments_are_traced_anew(kept):
