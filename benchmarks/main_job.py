@@ -10,9 +10,10 @@ The same run three times, every time in a new working directory:
     kept   the original and the retrained network are there, too
 
 A column is the wall time that is spent in one thing and in none of those before it: `XLA` compiles programs, or reads
-them back; `lowering` and `tracing` are JAX's; `imports` load modules; `steps` are those of training and unlearning, as
-the records tell them; `metrics` judge the networks, outputs included. `rest` is what is left: data, files, tables.
+them back; `lowering` and `tracing` are JAX's; `imports` load modules; `steps` are those of training and unlearning that
+this run made; `metrics` judge the networks, outputs included. `rest` is what is left: data, files, tables.
 `core` is what the process took of all cores together. `compiled` counts programs, and `read` those that were read back.
+Python keeps the byte code of modules, as it does by itself, also where PYTHONDONTWRITEBYTECODE is set.
 """
 
 import argparse
@@ -49,7 +50,7 @@ def measured(arguments: Sequence[str], workdir: Path) -> dict[str, float]:
     """
     began = time.perf_counter()
     spans: dict[str, list[tuple[float, float]]] = {
-        name: [] for name in (*PARTS, "imports", "metrics")
+        name: [] for name in (*PARTS, "imports", "steps", "metrics")
     }
     _watch_imports(spans["imports"])
     import jax
@@ -69,9 +70,15 @@ def measured(arguments: Sequence[str], workdir: Path) -> dict[str, float]:
     jax.monitoring.register_event_duration_secs_listener(took)
     jax.monitoring.register_event_listener(happened)
     from junlearn import metrics
+    from junlearn.engine.program import Clock
     from junlearn.main import main as command_line
 
-    judge = metrics.compute_with_intervals
+    count_steps, judge = Clock.ran, metrics.compute_with_intervals
+
+    def ran(clock: Clock, took: float, count: int) -> None:
+        now = time.perf_counter()
+        spans["steps"].append((now - took, now))
+        count_steps(clock, took, count)
 
     def judged(*arguments: Any, **options: Any) -> Any:
         start = time.perf_counter()
@@ -80,7 +87,7 @@ def measured(arguments: Sequence[str], workdir: Path) -> dict[str, float]:
         finally:
             spans["metrics"].append((start, time.perf_counter()))
 
-    metrics.compute_with_intervals = judged
+    Clock.ran, metrics.compute_with_intervals = ran, judged
     status = command_line([*arguments, "--workdir", str(workdir)])
     ended = time.perf_counter()
     if status:
@@ -91,9 +98,7 @@ def measured(arguments: Sequence[str], workdir: Path) -> dict[str, float]:
         seconds = covered(before, began, ended)
         before = before + own
         found[name] = covered(before, began, ended) - seconds
-    lines = (workdir / "records.jsonl").read_text().splitlines()
-    found["steps"] = sum(json.loads(line)["seconds"]["run"] for line in lines)
-    found["rest"] = found["total"] - sum(found[name] for name in (*spans, "steps"))
+    found["rest"] = found["total"] - sum(found[name] for name in spans)
     return found | {"core": time.process_time()} | counts
 
 
@@ -125,6 +130,7 @@ def main() -> None:
         (options.inner / "measured.json").write_text(json.dumps(found))
         return
     rows = {}
+    surroundings = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder) / "cache"
         for kind in KINDS:
@@ -134,9 +140,8 @@ def main() -> None:
                 there.rename(cache / "compiled")
             workdir = Path(folder) / kind
             inner = [sys.executable, __file__, "--inner", str(workdir), "--"]
-            done = subprocess.run(
-                [*inner, *options.run, "--cache-dir", str(cache)], capture_output=True, text=True
-            )
+            command = [*inner, *options.run, "--cache-dir", str(cache)]
+            done = subprocess.run(command, capture_output=True, text=True, env=surroundings)
             if done.returncode:
                 sys.exit(f"{kind}: {done.stderr.strip() or done.stdout.strip()}")
             rows[kind] = json.loads((workdir / "measured.json").read_text())

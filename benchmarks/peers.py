@@ -220,6 +220,8 @@ def main(given: Sequence[str] | None = None) -> None:
 
     # Both sides on the CPU: for the processes that this one starts, and for itself.
     os.environ["JAX_PLATFORMS"] = "cpu"
+    # Modules are read from their byte code, as they are by itself: those of an installed package have it in any case.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     jax.config.update("jax_platforms", "cpu")
     from peer_ours import original
     from step_time import print_machine
