@@ -130,7 +130,7 @@ def main() -> None:
         (options.inner / "measured.json").write_text(json.dumps(found))
         return
     rows = {}
-    surroundings = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder) / "cache"
         for kind in KINDS:
@@ -141,7 +141,7 @@ def main() -> None:
             workdir = Path(folder) / kind
             inner = [sys.executable, __file__, "--inner", str(workdir), "--"]
             command = [*inner, *options.run, "--cache-dir", str(cache)]
-            done = subprocess.run(command, capture_output=True, text=True, env=surroundings)
+            done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 sys.exit(f"{kind}: {done.stderr.strip() or done.stdout.strip()}")
             rows[kind] = json.loads((workdir / "measured.json").read_text())
